@@ -1,0 +1,60 @@
+# One experiment in two frameworks. `make help` lists what can be made.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RECIPE ?= mnist_nn_xavier
+EPOCHS ?=
+SEED ?=
+ARGS ?=
+OPTIONS = $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+INPUTS := pyproject.toml constraints.txt
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+
+.DEFAULT_GOAL := help
+.PHONY: help train-jax train-torch data test lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@echo 'Variables: RECIPE EPOCHS SEED ARGS PYTHON, as in make train-jax RECIPE=mnist_nn_he EPOCHS=3 ARGS="--out runs/x"'
+
+train-jax: $(VENV)/.jax data ## train in JAX (installs no torch)
+	$(BIN)/python -m jax_impl train $(OPTIONS)
+
+train-torch: $(VENV)/.torch data ## train in PyTorch, the notebook itself
+	$(BIN)/python -m torch_ref train $(OPTIONS)
+
+data: $(VENV)/.jax ## fetch MNIST unless it is there, and verify it
+	@$(BIN)/python -m jax_impl data
+
+test: $(VENV)/.dev data ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean: ## remove the environment and the caches; data and runs stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	find jax_impl torch_ref tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment grows by stamps, each made again only when what it was made of has changed.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "error: Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo missing):" \
+	       "install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "error: $(PYTHON) -m venv failed: install your system's venv package (on Debian, python3-venv)" >&2; exit 1; }
+
+$(VENV)/.jax: $(INPUTS) | $(BIN)/python
+	$(PIP_INSTALL) .
+	@touch $@
+
+$(VENV)/.torch: $(INPUTS) | $(VENV)/.jax
+	$(PIP_INSTALL) '.[torch]'
+	@touch $@
+
+$(VENV)/.dev: $(INPUTS) | $(VENV)/.torch
+	$(PIP_INSTALL) '.[torch,dev]'
+	@touch $@

@@ -1,0 +1,28 @@
+"""Files that appear whole or not at all."""
+
+import os
+import uuid
+from pathlib import Path
+
+from jax_impl.errors import UserError
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write aside, flush to the disk, then rename: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        UserError: The folder cannot be written or the disk is full; the old file stays.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error

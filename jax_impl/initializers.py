@@ -1,0 +1,198 @@
+"""Every initialiser of a dense layer in `torch.nn.init`, under its torch name and with torch's distribution.
+
+Kernels are (fan_in, fan_out): the transpose of torch's `Linear.weight`. Two traps are handled here once. JAX's
+`he_normal` and `glorot_normal` are truncated at two standard deviations, torch's normal ones are not (same
+variance, other tails): the torch names draw untruncated, JAX's own keep their JAX names. And torch's gain
+multiplies the standard deviation, while the `scale` of JAX's `variance_scaling` multiplies the variance.
+
+An initialiser is a function of (key, shape, dtype) returning an array, as Flax expects it.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.nn import initializers as jax_initializers
+from jaxtyping import Array, DTypeLike, PRNGKeyArray
+
+from jax_impl.errors import unknown_name
+
+Initializer = Callable[[PRNGKeyArray, tuple[int, ...], DTypeLike], Array]
+BiasInitializer = Callable[[int], Initializer]  # of the layer's fan_in, which a bias's own shape hides
+
+
+def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
+    """Return the factor by which `nonlinearity` asks to widen the weights (`torch.nn.init.calculate_gain`).
+
+    Args:
+        nonlinearity: linear, sigmoid, tanh, relu, leaky_relu or selu.
+        a: Negative slope of leaky_relu.
+
+    Raises:
+        ValueError: The nonlinearity has no published gain.
+    """
+    gains = {
+        "linear": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2 / (1 + a**2)),
+        "selu": 3 / 4,
+    }
+    if nonlinearity not in gains:
+        raise ValueError(f"nonlinearity must be one of {', '.join(gains)}, got {nonlinearity!r}")
+    return gains[nonlinearity]
+
+
+def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
+    """U(low, high), `torch.nn.init.uniform_`."""
+    return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, low, high)
+
+
+def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
+    """N(mean, std²), `torch.nn.init.normal_`."""
+    return lambda key, shape, dtype: mean + std * jax.random.normal(key, shape, dtype)
+
+
+def trunc_normal(mean: float = 0.0, std: float = 1.0, low: float = -2.0, high: float = 2.0) -> Initializer:
+    """N(mean, std²) redrawn until inside [low, high], `torch.nn.init.trunc_normal_`.
+
+    The bounds are absolute values, not multiples of std, and std is that of the uncut normal, as in torch.
+    """
+    lower, upper = (low - mean) / std, (high - mean) / std
+    return lambda key, shape, dtype: mean + std * jax.random.truncated_normal(key, lower, upper, shape, dtype)
+
+
+def constant(value: float) -> Initializer:
+    """Every weight the same, `torch.nn.init.constant_`."""
+    return lambda _, shape, dtype: jnp.full(shape, value, dtype)
+
+
+def ones() -> Initializer:
+    """All 1, `torch.nn.init.ones_`."""
+    return constant(1.0)
+
+
+def zeros() -> Initializer:
+    """All 0, `torch.nn.init.zeros_`: the start that the notebook warns of."""
+    return constant(0.0)
+
+
+def eye() -> Initializer:
+    """1 on the main diagonal and 0 elsewhere, `torch.nn.init.eye_`."""
+    return lambda _, shape, dtype: jnp.eye(shape[0], shape[1], dtype=dtype)
+
+
+def xavier_uniform(gain: float = 1.0) -> Initializer:
+    """U(±gain · sqrt(6 / (fan_in + fan_out))), `xavier_uniform_`: Glorot & Bengio 2010, equation 16."""
+    return _scaled_uniform(lambda fan_in, fan_out: gain * math.sqrt(2 / (fan_in + fan_out)))
+
+
+def xavier_normal(gain: float = 1.0) -> Initializer:
+    """N(0, gain² · 2 / (fan_in + fan_out)), not truncated, `xavier_normal_`: Glorot & Bengio 2010."""
+    return _scaled_normal(lambda fan_in, fan_out: gain * math.sqrt(2 / (fan_in + fan_out)))
+
+
+def kaiming_uniform(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
+    """U(±gain · sqrt(3 / fan)), `kaiming_uniform_`: He et al. 2015, equation 14."""
+    return _scaled_uniform(_kaiming_std(a, mode, nonlinearity))
+
+
+def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
+    """N(0, gain² / fan), not truncated, `kaiming_normal_`: He et al. 2015, equation 14."""
+    return _scaled_normal(_kaiming_std(a, mode, nonlinearity))
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """Gain times a matrix with orthonormal rows or columns, `orthogonal_`: Saxe et al. 2013."""
+    return jax_initializers.orthogonal(scale=gain)
+
+
+def sparse(sparsity: float, std: float = 0.01) -> Initializer:
+    """N(0, std²) with ceil(sparsity · fan_out) weights of every input unit at 0, `sparse_`: Martens 2010."""
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparsity must be between 0 and 1, got {sparsity}")
+
+    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        values, places = jax.random.split(key)
+        n_zeros = math.ceil(sparsity * shape[1])
+        # The rank of a uniform number among its row's is a random permutation of the row.
+        ranks = jnp.argsort(jax.random.uniform(places, shape), axis=1)  # (fan_in, fan_out)
+        return jnp.where(ranks < n_zeros, 0, std * jax.random.normal(values, shape, dtype)).astype(dtype)
+
+    return init
+
+
+def linear_default() -> Initializer:
+    """U(±1 / sqrt(fan_in)): what `torch.nn.Linear` gives its weight (`kaiming_uniform_` with a = sqrt(5))."""
+    return kaiming_uniform(a=math.sqrt(5))
+
+
+def linear_default_bias(fan_in: int) -> Initializer:
+    """U(±1 / sqrt(fan_in)): what `torch.nn.Linear` gives its bias."""
+    bound = 1 / math.sqrt(fan_in)
+    return uniform(-bound, bound)
+
+
+def _scaled_uniform(std_of: Callable[[int, int], float]) -> Initializer:
+    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        bound = math.sqrt(3) * std_of(*shape)  # U(±b) has the standard deviation b / sqrt(3)
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def _scaled_normal(std_of: Callable[[int, int], float]) -> Initializer:
+    return lambda key, shape, dtype: std_of(*shape) * jax.random.normal(key, shape, dtype)
+
+
+def _kaiming_std(a: float, mode: str, nonlinearity: str) -> Callable[[int, int], float]:
+    if mode not in {"fan_in", "fan_out"}:
+        raise ValueError(f"mode must be fan_in or fan_out, got {mode!r}")
+    gain = calculate_gain(nonlinearity, a)
+    return lambda fan_in, fan_out: gain / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+# What `--init NAME` offers. Where torch has no default for a parameter, the one chosen stands here.
+KERNELS: dict[str, Callable[[], Initializer]] = {
+    "uniform": uniform,
+    "normal": normal,
+    "trunc_normal": trunc_normal,
+    "constant": lambda: constant(0.1),
+    "ones": ones,
+    "zeros": zeros,
+    "eye": eye,
+    "xavier_uniform": xavier_uniform,
+    "xavier_normal": xavier_normal,
+    "kaiming_uniform": kaiming_uniform,
+    "kaiming_normal": kaiming_normal,
+    "orthogonal": orthogonal,
+    "sparse": lambda: sparse(0.9),
+    "linear_default": linear_default,
+    # JAX's own, under their JAX names; the normal ones are truncated and rescaled to the same variance.
+    "lecun_uniform": jax_initializers.lecun_uniform,
+    "lecun_normal": jax_initializers.lecun_normal,
+    "glorot_uniform": jax_initializers.glorot_uniform,
+    "glorot_normal": jax_initializers.glorot_normal,
+    "he_uniform": jax_initializers.he_uniform,
+    "he_normal": jax_initializers.he_normal,
+}
+
+BIASES: dict[str, BiasInitializer] = {
+    "linear_default": linear_default_bias,
+    "zeros": lambda _: zeros(),
+}
+
+
+def named(init: str, bias_init: str) -> tuple[Initializer, BiasInitializer]:
+    """Return the initialisers of kernels and biases that a recipe names.
+
+    Raises:
+        ArgumentError: A name is not in `KERNELS` or `BIASES`; the message lists those that are.
+    """
+    if init not in KERNELS:
+        raise unknown_name("init", init, KERNELS)
+    if bias_init not in BIASES:
+        raise unknown_name("bias init", bias_init, BIASES)
+    return KERNELS[init](), BIASES[bias_init]

@@ -1,0 +1,81 @@
+"""Parameters in torch's names and layout, and the file in which both implementations exchange them. No torch needed.
+
+torch stores `linear1.weight` as (fan_out, fan_in), Flax a kernel as (fan_in, fan_out): every kernel is transposed
+here, once, in each direction. A square kernel hides a forgotten transpose from every shape check.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from jax_impl import files
+from jax_impl.errors import UserError
+from jax_impl.model import Params
+
+Tensors = dict[str, np.ndarray]
+
+
+def to_torch(params: Params) -> Tensors:
+    """Return `linear1.weight` (fan_out, fan_in), `linear1.bias` (fan_out,), … as contiguous NumPy arrays."""
+    tensors = {}
+    for number in range(1, len(params) + 1):
+        layer = params[f"linear{number}"]
+        tensors[f"linear{number}.weight"] = np.ascontiguousarray(np.asarray(layer["kernel"]).T)
+        tensors[f"linear{number}.bias"] = np.asarray(layer["bias"])
+    return tensors
+
+
+def from_torch(tensors: Tensors, layers: tuple[int, ...]) -> Params:
+    """Return the parameters of a network of these layers from torch's tensors.
+
+    Raises:
+        ValueError: A tensor is missing, not expected, of another shape, or of another dtype than the others.
+    """
+    expected: dict[str, tuple[int, ...]] = {}
+    for number, (fan_in, fan_out) in enumerate(pairwise(layers), start=1):
+        expected |= {f"linear{number}.weight": (fan_out, fan_in), f"linear{number}.bias": (fan_out,)}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            wanted, came = expected.get(name, "absent"), found.get(name, "none")
+            raise ValueError(f"{name} must be {wanted} in a network {_text(layers)} as torch stores it, got {came}")
+    dtypes = {tensors[name].dtype.name for name in expected}
+    if dtypes not in ({"float32"}, {"float64"}):
+        raise ValueError(f"tensors must be all float32 or all float64, got {', '.join(sorted(dtypes))}")
+    return {
+        f"linear{number}": {
+            "kernel": np.ascontiguousarray(tensors[f"linear{number}.weight"].T),
+            "bias": tensors[f"linear{number}.bias"],
+        }
+        for number in range(1, len(layers))
+    }
+
+
+def save(path: Path, params: Params) -> None:
+    """Write the parameters to a safetensors file in torch's layout; it appears whole or not at all."""
+    files.write(path, safetensors.numpy.save(to_torch(params)))
+
+
+def load(path: Path, layers: tuple[int, ...]) -> Params:
+    """Read the parameters of a network of these layers from what either implementation wrote.
+
+    Raises:
+        UserError: The file cannot be read, is no safetensors file, or holds another network.
+    """
+    try:
+        return from_torch(safetensors.numpy.load(path.read_bytes()), layers)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; name the params.safetensors that `train` wrote"
+        ) from error
+    except SafetensorError as error:
+        raise UserError(f"{path} is no safetensors file ({error}); name the one that `train` wrote") from error
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path} is another network's: {error}; name the recipe that it was trained with") from error
+
+
+def _text(layers: tuple[int, ...]) -> str:
+    return "-".join(map(str, layers))

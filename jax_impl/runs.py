@@ -1,0 +1,53 @@
+"""The files of a run: config.json, metrics.jsonl, params.safetensors, curve.png."""
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+
+from jax_impl import data, files, interop, report
+from jax_impl.errors import UserError
+from jax_impl.model import Params
+from jax_impl.recipes import Recipe
+from jax_impl.train import EpochRecord
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def begin(out: Path, recipe: Recipe, *, stream: str) -> None:
+    """Make the run's folder, take an earlier run's results out of it, and say in config.json what is run.
+
+    Raises:
+        UserError: `out` is a file, or cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: name a folder, or a new one")
+    config = {
+        "package": "jax_impl",
+        "recipe": asdict(recipe),
+        "stream": stream,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "device": jax.devices()[0].device_kind,
+        "data_sha256": data.SHA256,
+    }
+    files.write(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    for name in ("metrics.jsonl", "params.safetensors", "curve.png"):
+        (out / name).unlink(missing_ok=True)
+
+
+def finish(out: Path, recipe: Recipe, records: Sequence[EpochRecord], params: Params) -> None:
+    """Write the results: what every epoch measured, the parameters after the last, and the curve."""
+    record(out, records)
+    interop.save(out / "params.safetensors", params)
+    if records:
+        files.write(out / "curve.png", report.curve(records, f"{recipe.name}, seed {recipe.seed}, JAX"))
+
+
+def record(out: Path, records: Sequence[EpochRecord]) -> None:
+    """Write one line of JSON an epoch."""
+    lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
+    files.write(out / "metrics.jsonl", lines.encode())

@@ -1,0 +1,201 @@
+"""Training as pure functions: one jitted `lax.scan` per epoch over uint8 images that stay on the device.
+
+The order of the batches is data, an int32 array (steps, batch), so that another framework can replay it.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, DTypeLike, Float, Int, Int32, UInt8
+
+from jax_impl.data import Mnist
+from jax_impl.errors import ArgumentError, DivergedError
+from jax_impl.model import Params, apply, init_params
+from jax_impl.recipes import Recipe
+
+
+class State(NamedTuple):
+    """All that a training step changes."""
+
+    params: Params
+    opt_state: optax.OptState  # Adam's two moments and its step count
+    learning_rate: Array  # traced, so that another one compiles nothing anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One line of `metrics.jsonl`, and of what a run prints."""
+
+    epoch: int  # from 1
+    cost: float  # mean over the epoch of each batch's mean loss before its update, in nats
+    test_accuracy: float  # of all 10,000 test images, after the epoch, from 0 to 1
+    seconds: float  # of training; compiling and testing apart
+
+    def __str__(self) -> str:
+        """Return the notebook's own line, followed by the test accuracy and the seconds."""
+        return (
+            f"Epoch: {self.epoch:04d} cost = {self.cost:.9f}  "
+            f"test accuracy = {self.test_accuracy:.2%}  ({self.seconds:.2f} s)"
+        )
+
+
+class Draws(NamedTuple):
+    """Everything random about a run."""
+
+    params: Params  # the initial ones
+    orders: Iterator[Int32[np.ndarray, "steps batch"]]  # one an epoch, endless
+
+
+def native_draws(recipe: Recipe, n_images: int) -> Draws:
+    """Draw initial parameters and batch orders from JAX's own generator.
+
+    Raises:
+        ArgumentError: The recipe names an unknown initialiser, or not one full batch fits.
+    """
+    check_batch_size(recipe, n_images)
+    init_key, order_key = jax.random.split(jax.random.key(recipe.seed))
+
+    def orders() -> Iterator[Int32[np.ndarray, "steps batch"]]:
+        epoch = 0
+        while True:
+            permutation = jax.random.permutation(jax.random.fold_in(order_key, epoch), n_images)
+            yield batches(np.asarray(permutation), recipe.batch_size)
+            epoch += 1
+
+    return Draws(init_params(recipe, key=init_key), orders())
+
+
+def check_batch_size(recipe: Recipe, n_images: int) -> None:
+    """Check that one full batch fits.
+
+    Raises:
+        ArgumentError: It does not.
+    """
+    if recipe.batch_size > n_images:
+        raise ArgumentError(f"batch size must be at most the {n_images} training images, got {recipe.batch_size}")
+
+
+def batches(permutation: Int[np.ndarray, " n"], batch_size: int) -> Int32[np.ndarray, "steps batch"]:
+    """Cut a permutation of the images into full batches; the ragged end is dropped (`drop_last=True`)."""
+    steps = len(permutation) // batch_size
+    return permutation[: steps * batch_size].astype(np.int32).reshape(steps, batch_size)
+
+
+def scale(images: UInt8[Array, "batch pixels"], dtype: DTypeLike) -> Float[Array, "batch pixels"]:
+    """Map pixels 0 … 255 to [0, 1], as `torchvision.transforms.ToTensor` does.
+
+    By table, since XLA may turn `x / 255` into `x * (1 / 255)`, which is off in the last bit for 126 of the 256.
+    """
+    table = np.arange(256, dtype=dtype) / np.asarray(255, dtype)
+    return jnp.asarray(table)[images]
+
+
+def mean_loss(params: Params, images: Float[Array, "batch pixels"], labels: Int32[Array, " batch"]) -> Float[Array, ""]:
+    """Return the mean cross-entropy of integer labels in nats (`torch.nn.CrossEntropyLoss`)."""
+    losses: Array = optax.softmax_cross_entropy_with_integer_labels(apply(params, images), labels)
+    return losses.mean()
+
+
+def start(params: Params, learning_rate: float) -> State:
+    """Return the state before the first step."""
+    dtype = jax.tree.leaves(params)[0].dtype
+    return State(params, optax.adam(learning_rate).init(params), jnp.asarray(learning_rate, dtype))
+
+
+def run_epoch(
+    state: State,
+    images: UInt8[Array, "n pixels"],
+    labels: Int32[Array, " n"],
+    order: Int32[Array, "steps batch"],
+) -> tuple[State, Float[Array, " steps"]]:
+    """Train on the batches listed in `order`, as one `lax.scan`.
+
+    Pure: the caller applies jit and vmap. Row i of `order` indexes `images`, so that a reference can replay it.
+    Returns the new state and each batch's mean loss before its update.
+    """
+    dtype = jax.tree.leaves(state.params)[0].dtype
+
+    def step(state: State, batch: Int32[Array, " batch"]) -> tuple[State, Float[Array, ""]]:
+        inputs = scale(images[batch], dtype)  # (batch, pixels)
+        loss, gradients = jax.value_and_grad(mean_loss)(state.params, inputs, labels[batch])
+        # Optax's defaults are torch.optim.Adam's: betas 0.9 and 0.999, epsilon 1e-8 outside the root.
+        updates, opt_state = optax.adam(state.learning_rate).update(gradients, state.opt_state)
+        return State(optax.apply_updates(state.params, updates), opt_state, state.learning_rate), loss
+
+    return jax.lax.scan(step, state, order)
+
+
+@jax.jit
+def count_correct(params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"]) -> Int32[Array, ""]:
+    """Return how many images get their largest logit at their label."""
+    logits = apply(params, scale(images, jax.tree.leaves(params)[0].dtype))
+    return jnp.sum(jnp.argmax(logits, axis=1) == labels, dtype=jnp.int32)
+
+
+def accuracy(params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"]) -> float:
+    """Return the share of correctly classified images: the correct ones summed, divided once."""
+    return int(count_correct(params, images, labels)) / len(labels)
+
+
+def fit(recipe: Recipe, mnist: Mnist, draws: Draws) -> Iterator[tuple[EpochRecord, Params]]:
+    """Train epoch by epoch; each yields its record and the parameters after it, as NumPy arrays of the caller's own.
+
+    Raises:
+        DivergedError: The cost of an epoch is not finite; what was yielded before stays good.
+    """
+    images, labels = jnp.asarray(mnist.train_images), jnp.asarray(mnist.train_labels)
+    test_images, test_labels = jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels)
+    state = start(jax.tree.map(jnp.array, draws.params), recipe.learning_rate)  # a copy: the state is donated
+    for epoch, order in enumerate(islice(draws.orders, recipe.epochs), start=1):
+        train_epoch = compiled_epoch(recipe.layers, recipe.dtype, images.shape, order.shape)
+        started = time.perf_counter()
+        state, losses = train_epoch(state, images, labels, jnp.asarray(order))
+        losses = np.asarray(losses)  # waits for the device
+        seconds = time.perf_counter() - started
+        if not np.isfinite(losses).all():
+            raise diverged(epoch, losses, recipe.learning_rate)
+        yield (
+            EpochRecord(
+                epoch=epoch,
+                cost=float(losses.mean(dtype=np.float64)),
+                test_accuracy=accuracy(state.params, test_images, test_labels),
+                seconds=seconds,
+            ),
+            jax.tree.map(np.array, state.params),
+        )
+
+
+@lru_cache(maxsize=16)
+def compiled_epoch(
+    layers: tuple[int, ...], dtype: str, images_shape: tuple[int, int], order_shape: tuple[int, int]
+) -> jax.stages.Compiled:
+    """Compile `run_epoch` for these shapes, apart from its first run, so that the seconds of an epoch are its own."""
+    recipe = Recipe(name="shapes", layers=layers, dtype=dtype)
+    state = jax.eval_shape(lambda: start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate))
+    return (
+        jax.jit(run_epoch, donate_argnames="state")
+        .lower(
+            state,
+            jax.ShapeDtypeStruct(images_shape, jnp.uint8),
+            jax.ShapeDtypeStruct(images_shape[:1], jnp.int32),
+            jax.ShapeDtypeStruct(order_shape, jnp.int32),
+        )
+        .compile()
+    )
+
+
+def diverged(epoch: int, losses: Float[np.ndarray, " steps"], learning_rate: float) -> DivergedError:
+    """Return the error that says where the cost stopped being finite, and the likely cause."""
+    step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
+    return DivergedError(
+        f"the cost became {losses[step - 1]} in epoch {epoch}, step {step}: the learning rate {learning_rate:g} is "
+        "probably too large, or the initial weights are; try --learning-rate 0.001"
+    )

@@ -1,0 +1,43 @@
+from dataclasses import asdict
+
+import pytest
+
+import jax_impl.recipes
+import torch_ref.recipes
+from jax_impl.errors import ArgumentError
+
+
+def test_both_packages_have_the_same_recipes() -> None:
+    ours = {name: asdict(recipe) for name, recipe in jax_impl.recipes.RECIPES.items()}
+    theirs = {name: asdict(recipe) for name, recipe in torch_ref.recipes.RECIPES.items()}
+    assert ours == theirs
+    assert len(ours) == 6
+
+
+def test_but_changes_only_what_is_given() -> None:
+    recipe = jax_impl.recipes.named("mnist_nn_he").but(epochs=0, seed=None)
+    assert (recipe.epochs, recipe.seed, recipe.init) == (0, 777, "kaiming_uniform")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("epochs", -1, "epochs must be an integer >= 0, got -1"),
+        ("batch_size", 0, "batch size must be an integer >= 1, got 0"),
+        ("learning_rate", float("nan"), "learning rate must be a finite number > 0, got nan"),
+        ("learning_rate", float("inf"), "learning rate must be a finite number > 0, got inf"),
+        ("learning_rate", 0.0, "learning rate must be a finite number > 0, got 0.0"),
+        ("seed", -1, "seed must be an integer from 0 to 4294967295, got -1"),
+        ("seed", 2**32, "seed must be an integer"),
+        ("dtype", "float16", "dtype must be float32 or float64"),
+        ("layers", (784,), "layers must be two or more sizes"),
+    ],
+)
+def test_a_value_out_of_range_is_named(field: str, value: object, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        jax_impl.recipes.named("mnist_nn").but(**{field: value})
+
+
+def test_an_unknown_recipe_gets_the_nearest_spelling() -> None:
+    with pytest.raises(ArgumentError, match="unknown recipe 'mnist_nn_hee': did you mean 'mnist_nn_he'"):
+        jax_impl.recipes.named("mnist_nn_hee")

@@ -1,0 +1,69 @@
+"""The experiments as data: what the notebook writes into its cells, one frozen `Recipe` each."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch_ref.errors import ArgumentError, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training run; the defaults are the notebook's.
+
+    Raises:
+        ArgumentError: A value lies outside its range; the message names the field and the range.
+    """
+
+    name: str  # what the run is called in files and tables
+    layers: tuple[int, ...] = (784, 256, 256, 10)  # cell 8
+    init: str = "xavier_uniform"  # cell 10: of the weights, a function of torch.nn.init less its underscore
+    bias_init: str = "linear_default"  # the notebook leaves nn.Linear's own draw
+    learning_rate: float = 0.001  # cell 5
+    batch_size: int = 100  # cell 5
+    epochs: int = 15  # cell 5; 0 only initialises
+    seed: int = 777  # cell 3
+    dtype: str = "float32"  # of parameters, activations and optimizer: float32 or float64
+
+    def __post_init__(self) -> None:
+        positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
+        _require(positive, "learning rate", "a finite number > 0", self.learning_rate)
+        _require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
+        _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
+        _require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
+        _require(self.dtype in {"float32", "float64"}, "dtype", "float32 or float64", self.dtype)
+
+    def but(self, **changes: Any) -> "Recipe":
+        """Return this recipe with the changes that are not None."""
+        return replace(self, **{field: value for field, value in changes.items() if value is not None})
+
+
+def _require(condition: bool, field: str, expected: str, value: object) -> None:
+    if not condition:
+        raise ArgumentError(f"{field} must be {expected}, got {value!r}")
+
+
+DEFAULT = "mnist_nn_xavier"
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="mnist_nn", init="normal"),  # N(0, 1), the lab before: what Xavier is compared with
+        Recipe(name="mnist_nn_xavier"),  # the notebook's main program
+        Recipe(name="mnist_nn_he", init="kaiming_uniform"),  # the other one that the notebook names
+        Recipe(name="mnist_nn_zeros", init="zeros", bias_init="zeros"),  # "Not all 0's"
+        Recipe(name="mnist_nn_default", init="linear_default"),  # what torch does when nobody asks
+        Recipe(name="mnist_nn_deep", layers=(784, 512, 512, 512, 512, 10)),  # the second program
+    )
+}
+
+
+def named(name: str) -> Recipe:
+    """Return the recipe called `name`.
+
+    Raises:
+        ArgumentError: There is none; the message lists them all.
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]

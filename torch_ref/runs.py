@@ -1,0 +1,136 @@
+"""The files of a run, the same as jax_impl's: config.json, metrics.jsonl, params.safetensors, curve.png."""
+
+import io
+import json
+import os
+import platform
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from safetensors import SafetensorError
+
+from torch_ref import data
+from torch_ref.errors import UserError
+from torch_ref.recipes import Recipe
+from torch_ref.train import EpochRecord
+
+PACKAGES = ("torch", "torchvision", "numpy")
+
+
+def begin(out: Path, recipe: Recipe, *, loader: str, device: torch.device) -> None:
+    """Make the run's folder, take an earlier run's results out of it, and say in config.json what is run.
+
+    Raises:
+        UserError: `out` is a file, or cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: name a folder, or a new one")
+    config = {
+        "package": "torch_ref",
+        "recipe": asdict(recipe),
+        "loader": loader,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "data_sha256": data.SHA256,
+    }
+    write(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    for name in ("metrics.jsonl", "params.safetensors", "curve.png"):
+        (out / name).unlink(missing_ok=True)
+
+
+def record(out: Path, records: Sequence[EpochRecord]) -> None:
+    """Write one line of JSON an epoch."""
+    lines = "".join(json.dumps(asdict(record)) + "\n" for record in records)
+    write(out / "metrics.jsonl", lines.encode())
+
+
+def finish(out: Path, recipe: Recipe, records: Sequence[EpochRecord], tensors: dict[str, torch.Tensor]) -> None:
+    """Write the results: what every epoch measured, the parameters after the last, and the curve."""
+    record(out, records)
+    write(out / "params.safetensors", safetensors.torch.save(tensors))
+    if records:
+        write(out / "curve.png", curve(records, f"{recipe.name}, seed {recipe.seed}, PyTorch"))
+
+
+def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return a copy of the parameters, which training goes on changing."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def load(path: Path, layers: tuple[int, ...]) -> dict[str, torch.Tensor]:
+    """Read the parameters of a network of these layers from what either implementation wrote.
+
+    Raises:
+        UserError: The file cannot be read, is no safetensors file, or holds another network.
+    """
+    try:
+        tensors = safetensors.torch.load(path.read_bytes())
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; name the params.safetensors that `train` wrote"
+        ) from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is no safetensors file ({error}); name the one that `train` wrote") from error
+    expected: dict[str, tuple[int, ...]] = {}
+    for number, (fan_in, fan_out) in enumerate(pairwise(layers), start=1):
+        expected |= {f"linear{number}.weight": (fan_out, fan_in), f"linear{number}.bias": (fan_out,)}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != expected:
+        name = min(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise UserError(
+            f"{path} is another network's: {name} must be {expected.get(name, 'absent')}, "
+            f"got {found.get(name, 'none')}; name the recipe that it was trained with"
+        )
+    if {tensor.dtype for tensor in tensors.values()} not in ({torch.float32}, {torch.float64}):
+        raise UserError(f"{path} must hold only float32 or only float64 tensors, as `train` writes them")
+    return tensors
+
+
+def curve(records: Sequence[EpochRecord], title: str) -> bytes:
+    """Return a PNG of the cost (log scale) and the test accuracy by epoch."""
+    epochs = [record.epoch for record in records]
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure.suptitle(title)
+    cost, accuracy = figure.subplots(1, 2)
+    cost.plot(epochs, [record.cost for record in records], "o-", color="tab:blue", markersize=4)
+    cost.set(xlabel="epoch", ylabel="training cost (cross-entropy, nats)", yscale="log")
+    accuracy.plot(epochs, [record.test_accuracy for record in records], "o-", color="tab:orange", markersize=4)
+    accuracy.set(xlabel="epoch", ylabel="test accuracy (10,000 images)")
+    accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1))
+    for axes in (cost, accuracy):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(visible=True, which="both", alpha=0.3)
+    cost.set_title(f"cost {records[-1].cost:.4f} after epoch {records[-1].epoch}", fontsize="medium")
+    accuracy.set_title(f"accuracy {records[-1].test_accuracy:.2%} after epoch {records[-1].epoch}", fontsize="medium")
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=120)
+    return png.getvalue()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write aside, flush to the disk, then rename: a reader sees the old file or the new one, never a part.
+
+    Raises:
+        UserError: The folder cannot be written or the disk is full; the old file stays.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error
