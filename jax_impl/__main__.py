@@ -43,28 +43,33 @@ def run_train(command: cli.Train) -> None:
     """Train epoch by epoch; what was reached is saved also when the run ends early."""
     import jax
 
-    from jax_impl import initializers, runs, train
+    from jax_impl import draws, initializers, replay, runs, train
 
     recipe = recipes.named(command.recipe).but(
         epochs=command.epochs,
         seed=command.seed,
         init=command.init,
+        init_passes=command.init_passes,
         batch_size=command.batch_size,
         learning_rate=command.learning_rate,
         dtype=command.dtype,
     )
     out = command.out or Path("runs") / f"jax_impl-{recipe.name}-{recipe.seed}"
-    initializers.named(recipe.init, recipe.bias_init)  # a wrong name is told before anything is fetched
+    # A wrong name is told before anything is fetched.
+    if command.stream == "torch":
+        replay.check_init(recipe)
+    initializers.named(recipe.init, recipe.bias_init)
     jax.config.update("jax_enable_x64", recipe.dtype == "float64")
     mnist = load(command.data_dir)
-    draws = train.native_draws(recipe, len(mnist.train_images))
+    draw = replay.replayed if command.stream == "torch" else draws.native
+    drawn = draw(recipe, len(mnist.train_images))
     runs.begin(out, recipe, stream=command.stream)
     records: list[train.EpochRecord] = []
-    params = draws.params
+    params = drawn.params
     try:
         with epochs_bar() as bar:
             task = bar.add_task(recipe.name, total=recipe.epochs)
-            for record, params_after in train.fit(recipe, mnist, draws):
+            for record, params_after in train.fit(recipe, mnist, drawn):
                 params = params_after
                 records.append(record)
                 runs.record(out, records)

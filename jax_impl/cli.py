@@ -42,9 +42,12 @@ class Train:
     init: Annotated[
         str | None, _setting("NAME", "Of the kernels, as torch.nn.init names it; an unknown one lists all.")
     ] = None
+    init_passes: Annotated[int | None, _setting("N", "Runs of the init cell; the notebook had two.")] = None
     batch_size: Annotated[int | None, _setting("N", "Images per step; the ragged last batch is dropped.")] = None
     learning_rate: Annotated[float | None, _setting("X", "Of Adam.")] = None
-    stream: Annotated[Literal["jax"], arg(help="Whose random numbers: JAX's own generator.")] = "jax"
+    stream: Annotated[
+        Literal["torch", "jax"], arg(help="Whose random numbers: torch's, replayed without torch, or JAX's own.")
+    ] = "torch"
     dtype: Annotated[Literal["float32", "float64"], arg(help="Of all that is computed.")] = "float32"
     data_dir: DataDir = None
     out: Annotated[

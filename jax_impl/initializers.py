@@ -84,24 +84,54 @@ def eye() -> Initializer:
     return lambda _, shape, dtype: jnp.eye(shape[0], shape[1], dtype=dtype)
 
 
+def xavier_std(fan_in: int, fan_out: int, gain: float = 1.0) -> float:
+    """Return gain · sqrt(2 / (fan_in + fan_out)): Glorot & Bengio 2010, equation 16."""
+    return gain * math.sqrt(2.0 / (fan_in + fan_out))
+
+
+def kaiming_std(
+    fan_in: int, fan_out: int, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> float:
+    """Return gain / sqrt(fan): He et al. 2015, equation 14.
+
+    Args:
+        fan_in: Inputs of a unit.
+        fan_out: Units.
+        a: Negative slope of a leaky_relu.
+        mode: fan_in keeps the variance of the signal, fan_out that of the gradient.
+        nonlinearity: As `calculate_gain` takes it.
+
+    Raises:
+        ValueError: The mode or the nonlinearity is none of these.
+    """
+    if mode not in {"fan_in", "fan_out"}:
+        raise ValueError(f"mode must be fan_in or fan_out, got {mode!r}")
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
+
+
+def linear_default_bound(fan_in: int) -> float:
+    """Return 1 / sqrt(fan_in), the bound of what `torch.nn.Linear` draws for its bias."""
+    return 1 / math.sqrt(fan_in)
+
+
 def xavier_uniform(gain: float = 1.0) -> Initializer:
-    """U(±gain · sqrt(6 / (fan_in + fan_out))), `xavier_uniform_`: Glorot & Bengio 2010, equation 16."""
-    return _scaled_uniform(lambda fan_in, fan_out: gain * math.sqrt(2 / (fan_in + fan_out)))
+    """U(±sqrt(3) · xavier_std), `torch.nn.init.xavier_uniform_`."""
+    return _scaled_uniform(lambda fan_in, fan_out: xavier_std(fan_in, fan_out, gain))
 
 
 def xavier_normal(gain: float = 1.0) -> Initializer:
-    """N(0, gain² · 2 / (fan_in + fan_out)), not truncated, `xavier_normal_`: Glorot & Bengio 2010."""
-    return _scaled_normal(lambda fan_in, fan_out: gain * math.sqrt(2 / (fan_in + fan_out)))
+    """N(0, xavier_std²), not truncated, `torch.nn.init.xavier_normal_`."""
+    return _scaled_normal(lambda fan_in, fan_out: xavier_std(fan_in, fan_out, gain))
 
 
 def kaiming_uniform(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
-    """U(±gain · sqrt(3 / fan)), `kaiming_uniform_`: He et al. 2015, equation 14."""
-    return _scaled_uniform(_kaiming_std(a, mode, nonlinearity))
+    """U(±sqrt(3) · kaiming_std), `torch.nn.init.kaiming_uniform_`."""
+    return _scaled_uniform(lambda fan_in, fan_out: kaiming_std(fan_in, fan_out, a, mode, nonlinearity))
 
 
 def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
-    """N(0, gain² / fan), not truncated, `kaiming_normal_`: He et al. 2015, equation 14."""
-    return _scaled_normal(_kaiming_std(a, mode, nonlinearity))
+    """N(0, kaiming_std²), not truncated, `torch.nn.init.kaiming_normal_`."""
+    return _scaled_normal(lambda fan_in, fan_out: kaiming_std(fan_in, fan_out, a, mode, nonlinearity))
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
@@ -131,7 +161,7 @@ def linear_default() -> Initializer:
 
 def linear_default_bias(fan_in: int) -> Initializer:
     """U(±1 / sqrt(fan_in)): what `torch.nn.Linear` gives its bias."""
-    bound = 1 / math.sqrt(fan_in)
+    bound = linear_default_bound(fan_in)
     return uniform(-bound, bound)
 
 
@@ -145,13 +175,6 @@ def _scaled_uniform(std_of: Callable[[int, int], float]) -> Initializer:
 
 def _scaled_normal(std_of: Callable[[int, int], float]) -> Initializer:
     return lambda key, shape, dtype: std_of(*shape) * jax.random.normal(key, shape, dtype)
-
-
-def _kaiming_std(a: float, mode: str, nonlinearity: str) -> Callable[[int, int], float]:
-    if mode not in {"fan_in", "fan_out"}:
-        raise ValueError(f"mode must be fan_in or fan_out, got {mode!r}")
-    gain = calculate_gain(nonlinearity, a)
-    return lambda fan_in, fan_out: gain / math.sqrt(fan_in if mode == "fan_in" else fan_out)
 
 
 # What `--init NAME` offers. Where torch has no default for a parameter, the one chosen stands here.

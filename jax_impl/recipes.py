@@ -19,6 +19,7 @@ class Recipe:
     layers: tuple[int, ...] = (784, 256, 256, 10)  # units, from the pixels to the classes
     init: str = "xavier_uniform"  # of the kernels, a name of `initializers.KERNELS`
     bias_init: str = "linear_default"  # of the biases: the notebook leaves nn.Linear's own draw
+    init_passes: int = 1  # how often the init cell runs; twice gives the tensor that the notebook prints
     learning_rate: float = 1e-3  # of Adam
     batch_size: int = 100  # images per step; the ragged last batch is dropped
     epochs: int = 15  # passes over the 60,000 training images; 0 only initialises
@@ -33,6 +34,7 @@ class Recipe:
             "a finite number > 0",
             self.learning_rate,
         )
+        _require(self.init_passes >= 1, "init passes", "an integer >= 1", self.init_passes)
         _require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
         _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
         _require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)

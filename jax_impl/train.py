@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, DTypeLike, Float, Int, Int32, UInt8
+from jaxtyping import Array, DTypeLike, Float, Int32, UInt8
 
 from jax_impl.data import Mnist
-from jax_impl.errors import ArgumentError, DivergedError
+from jax_impl.draws import Draws
+from jax_impl.errors import DivergedError
 from jax_impl.model import Params, apply, init_params
 from jax_impl.recipes import Recipe
 
@@ -47,48 +48,6 @@ class EpochRecord:
         )
 
 
-class Draws(NamedTuple):
-    """Everything random about a run."""
-
-    params: Params  # the initial ones
-    orders: Iterator[Int32[np.ndarray, "steps batch"]]  # one an epoch, endless
-
-
-def native_draws(recipe: Recipe, n_images: int) -> Draws:
-    """Draw initial parameters and batch orders from JAX's own generator.
-
-    Raises:
-        ArgumentError: The recipe names an unknown initialiser, or not one full batch fits.
-    """
-    check_batch_size(recipe, n_images)
-    init_key, order_key = jax.random.split(jax.random.key(recipe.seed))
-
-    def orders() -> Iterator[Int32[np.ndarray, "steps batch"]]:
-        epoch = 0
-        while True:
-            permutation = jax.random.permutation(jax.random.fold_in(order_key, epoch), n_images)
-            yield batches(np.asarray(permutation), recipe.batch_size)
-            epoch += 1
-
-    return Draws(init_params(recipe, key=init_key), orders())
-
-
-def check_batch_size(recipe: Recipe, n_images: int) -> None:
-    """Check that one full batch fits.
-
-    Raises:
-        ArgumentError: It does not.
-    """
-    if recipe.batch_size > n_images:
-        raise ArgumentError(f"batch size must be at most the {n_images} training images, got {recipe.batch_size}")
-
-
-def batches(permutation: Int[np.ndarray, " n"], batch_size: int) -> Int32[np.ndarray, "steps batch"]:
-    """Cut a permutation of the images into full batches; the ragged end is dropped (`drop_last=True`)."""
-    steps = len(permutation) // batch_size
-    return permutation[: steps * batch_size].astype(np.int32).reshape(steps, batch_size)
-
-
 def scale(images: UInt8[Array, "batch pixels"], dtype: DTypeLike) -> Float[Array, "batch pixels"]:
     """Map pixels 0 … 255 to [0, 1], as `torchvision.transforms.ToTensor` does.
 
@@ -110,6 +69,12 @@ def start(params: Params, learning_rate: float) -> State:
     return State(params, optax.adam(learning_rate).init(params), jnp.asarray(learning_rate, dtype))
 
 
+def update(state: State, gradients: Params) -> State:
+    """Take one step of Adam; Optax's defaults are `torch.optim.Adam`'s: betas 0.9 and 0.999, epsilon 1e-8."""
+    updates, opt_state = optax.adam(state.learning_rate).update(gradients, state.opt_state)
+    return State(optax.apply_updates(state.params, updates), opt_state, state.learning_rate)
+
+
 def run_epoch(
     state: State,
     images: UInt8[Array, "n pixels"],
@@ -126,9 +91,7 @@ def run_epoch(
     def step(state: State, batch: Int32[Array, " batch"]) -> tuple[State, Float[Array, ""]]:
         inputs = scale(images[batch], dtype)  # (batch, pixels)
         loss, gradients = jax.value_and_grad(mean_loss)(state.params, inputs, labels[batch])
-        # Optax's defaults are torch.optim.Adam's: betas 0.9 and 0.999, epsilon 1e-8 outside the root.
-        updates, opt_state = optax.adam(state.learning_rate).update(gradients, state.opt_state)
-        return State(optax.apply_updates(state.params, updates), opt_state, state.learning_rate), loss
+        return update(state, gradients), loss
 
     return jax.lax.scan(step, state, order)
 

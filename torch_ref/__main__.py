@@ -44,6 +44,7 @@ def run_train(command: cli.Train) -> None:
         epochs=command.epochs,
         seed=command.seed,
         init=command.init,
+        init_passes=command.init_passes,
         batch_size=command.batch_size,
         learning_rate=command.learning_rate,
         dtype=command.dtype,

@@ -42,6 +42,7 @@ class Train:
     init: Annotated[
         str | None, _setting("NAME", "Of the kernels, as torch.nn.init names it; an unknown one lists all.")
     ] = None
+    init_passes: Annotated[int | None, _setting("N", "Runs of the init cell; the notebook had two.")] = None
     batch_size: Annotated[int | None, _setting("N", "Images per step; the ragged last batch is dropped.")] = None
     learning_rate: Annotated[float | None, _setting("X", "Of Adam.")] = None
     loader: Annotated[

@@ -55,8 +55,9 @@ def build(recipe: Recipe) -> torch.nn.Sequential:
     relu = torch.nn.ReLU()
 
     # xavier initialization
-    for linear in linears:
-        init(linear.weight)
+    for _ in range(recipe.init_passes):
+        for linear in linears:
+            init(linear.weight)
     for linear in linears:
         bias_init(linear.bias)
 

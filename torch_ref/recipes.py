@@ -19,6 +19,7 @@ class Recipe:
     layers: tuple[int, ...] = (784, 256, 256, 10)  # cell 8
     init: str = "xavier_uniform"  # cell 10: of the weights, a function of torch.nn.init less its underscore
     bias_init: str = "linear_default"  # the notebook leaves nn.Linear's own draw
+    init_passes: int = 1  # how often the init cell runs; twice gives the tensor that the notebook prints
     learning_rate: float = 0.001  # cell 5
     batch_size: int = 100  # cell 5
     epochs: int = 15  # cell 5; 0 only initialises
@@ -28,6 +29,7 @@ class Recipe:
     def __post_init__(self) -> None:
         positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
         _require(positive, "learning rate", "a finite number > 0", self.learning_rate)
+        _require(self.init_passes >= 1, "init passes", "an integer >= 1", self.init_passes)
         _require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
         _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
         _require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)

@@ -192,4 +192,4 @@ def test_unknown_names_list_what_is_allowed() -> None:
     with pytest.raises(ArgumentError, match=r"unknown bias init 'ones': .*allowed are linear_default, zeros"):
         initializers.named("zeros", "ones")
     with pytest.raises(ValueError, match="mode must be fan_in or fan_out, got 'fan_avg'"):
-        initializers.kaiming_normal(mode="fan_avg")
+        draw(initializers.kaiming_normal(mode="fan_avg"), 0, (4, 3))

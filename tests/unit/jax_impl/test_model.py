@@ -59,7 +59,7 @@ def test_keys_decide() -> None:
 
 def test_products_ask_for_full_precision() -> None:
     params = model.init_params(recipes.named("mnist_nn_xavier"), key=jax.random.key(0))
-    loss = jax.grad(lambda p, x: model.apply(p, x).sum())
+    loss = jax.value_and_grad(lambda p, x: model.apply(p, x).sum())
     lowered = jax.jit(loss).lower(params, jnp.ones((2, 784))).as_text()
     products = [line for line in lowered.splitlines() if "dot_general" in line]
     assert len(products) == 8  # three forward, three for kernels, two for activations: the inputs need no gradient

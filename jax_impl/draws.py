@@ -1,0 +1,56 @@
+"""Everything random about a run, as data: the initial parameters and the order of every epoch's batches."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Int, Int32
+
+from jax_impl.errors import ArgumentError
+from jax_impl.model import Params, init_params
+from jax_impl.recipes import Recipe
+
+Orders = Iterator[Int32[np.ndarray, "steps batch"]]
+
+
+class Draws(NamedTuple):
+    """What training takes from a random stream; where it came from does not matter to it."""
+
+    params: Params  # the initial ones
+    orders: Orders  # one an epoch, endless
+
+
+def native(recipe: Recipe, n_images: int) -> Draws:
+    """Draw from JAX's own generator.
+
+    Raises:
+        ArgumentError: The recipe names an unknown initialiser, or not one full batch fits.
+    """
+    check_batch_size(recipe, n_images)
+    init_key, order_key = jax.random.split(jax.random.key(recipe.seed))
+
+    def orders() -> Orders:
+        epoch = 0
+        while True:
+            permutation = jax.random.permutation(jax.random.fold_in(order_key, epoch), n_images)
+            yield batches(np.asarray(permutation), recipe.batch_size)
+            epoch += 1
+
+    return Draws(init_params(recipe, key=init_key), orders())
+
+
+def check_batch_size(recipe: Recipe, n_images: int) -> None:
+    """Check that one full batch fits.
+
+    Raises:
+        ArgumentError: It does not.
+    """
+    if recipe.batch_size > n_images:
+        raise ArgumentError(f"batch size must be at most the {n_images} training images, got {recipe.batch_size}")
+
+
+def batches(permutation: Int[np.ndarray, " n"], batch_size: int) -> Int32[np.ndarray, "steps batch"]:
+    """Cut a permutation of the images into full batches; the ragged end is dropped (`drop_last=True`)."""
+    steps = len(permutation) // batch_size
+    return permutation[: steps * batch_size].astype(np.int32).reshape(steps, batch_size)
