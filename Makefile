@@ -12,7 +12,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch data test bench lint clean
+.PHONY: help train-jax train-torch data test parity bench lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -29,6 +29,9 @@ data: $(VENV)/.jax ## fetch MNIST unless it is there, and verify it
 
 test: $(VENV)/.dev data ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/index.html
+	$(BIN)/python -m tests.parity $(ARGS)
 
 bench: $(VENV)/.dev data ## time an epoch in both, side by side
 	$(BIN)/python -m tests.bench.epochs $(ARGS)

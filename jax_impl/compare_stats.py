@@ -1,63 +1,13 @@
-"""Comparisons of samples (moments, Kolmogorov-Smirnov, Holm, equivalence), and the result of every comparison.
-
-Use them through `jax_impl.compare`. `Comparison` stands here because this is the lower of the two files.
-"""
+"""Comparisons of samples: moments, Kolmogorov-Smirnov, Holm. Use them through `jax_impl.compare`."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special
 
-Real = float | int  # to a type checker a float may be an int; to the run-time check in the tests it may not
-Result = TypeVar("Result", bound="Comparison")  # typing.Self is refused by that run-time check
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """What was measured, what was allowed, and the verdict.
-
-    `dataclasses.asdict` gives plain JSON types; a failed comparison may hold an infinity, which Python's json
-    writes as `Infinity`. A Comparison has no truth value: `assert comparison` would say nothing about it.
-
-    Attributes:
-        name: What was compared; the function's name unless the caller gave another.
-        measured: 0 or more, the smaller the better; inf where nothing can be measured (NaN, another shape, …).
-        tolerance: The largest `measured` that passes.
-        passed: The verdict.
-        where: The worst place: a leaf and its worst element (`linear1.weight[3, 5]`), a step, a moment.
-        detail: The numbers found there and, when several leaves fail, the first of them.
-    """
-
-    name: str
-    measured: float
-    tolerance: float
-    passed: bool
-    where: str
-    detail: str = ""
-
-    @property
-    def headroom(self) -> float:
-        """How many times `measured` fits into `tolerance`: 1 or more when passed, inf when nothing was off."""
-        return self.tolerance / self.measured if self.measured else math.inf
-
-    def require(self: Result) -> Result:
-        """Return the comparison itself if it passed.
-
-        Raises:
-            AssertionError: It failed; one line says where, by how much, and what was allowed.
-        """
-        if not self.passed:
-            numbers = f"measured {self.measured:.6g}, tolerance {self.tolerance:.6g}"
-            raise AssertionError(f"{self.name}: {self.where}: {numbers} ({self.detail})")
-        return self
-
-    def __bool__(self) -> bool:
-        raise TypeError("a Comparison has no truth value: read .passed, or call .require()")
+from jax_impl.compare_results import Comparison, Real, check_inside, check_tolerance, sample_array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,26 +21,6 @@ class Significance(Comparison):
     """
 
     p_value: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Equivalence(Comparison):
-    """A test whose null hypothesis is "different by the margin or more", so that passing is evidence.
-
-    Attributes:
-        measured: The end of the interval that is further from 0, without its sign.
-        tolerance: The margin.
-        difference: mean(a) - mean(b).
-        interval: The (1 - 2 alpha) confidence interval of the difference.
-    """
-
-    difference: float
-    interval: tuple[float, float]
-
-    @property
-    def margin(self) -> float:
-        """The largest difference that counts as none: the tolerance under its usual name."""
-        return self.tolerance
 
 
 def moments(
@@ -124,7 +54,7 @@ def moments(
         TypeError: The sample is not real.
         ValueError: Fewer than 2 numbers, or an argument out of range.
     """
-    values = _sample("sample", sample)
+    values = sample_array("sample", sample)
     if not 0 < std < math.inf:
         raise ValueError(f"std must be above 0, got {std}; compare a constant with `exact`")
     if not all(math.isfinite(moment or 0) for moment in (mean, skew, kurtosis)):
@@ -177,8 +107,8 @@ def ks_two_sample(a: Any, b: Any, *, alpha: float = 1e-3, name: str = "ks_two_sa
     """
     from scipy import stats  # a second to import, and only needed here
 
-    first, second = _sample("a", a), _sample("b", b)
-    _check_inside("alpha", alpha, 1)
+    first, second = sample_array("a", a), sample_array("b", b)
+    check_inside("alpha", alpha, 1)
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return _significance(name, 0.0, alpha, where="samples", detail="a sample holds NaN or an infinity")
     method = "exact" if max(first.size, second.size) <= 1000 else "asymp"
@@ -204,7 +134,7 @@ def holm(results: Mapping[str, Significance | Real], alpha: float = 1e-3) -> dic
     Raises:
         ValueError: No tests, or alpha or a p-value out of range.
     """
-    _check_inside("alpha", alpha, 1)
+    check_inside("alpha", alpha, 1)
     if not results:
         raise ValueError("holm: nothing to compare: the family has no tests")
     p_values = {key: float(r.p_value if isinstance(r, Significance) else r) for key, r in results.items()}
@@ -227,141 +157,6 @@ def holm(results: Mapping[str, Significance | Real], alpha: float = 1e-3) -> dic
         )
         for key, result in results.items()
     }
-
-
-def tost(a: Any, b: Any, *, margin: Real, alpha: float = 0.05, name: str = "tost") -> Equivalence:
-    """Show that two means differ by less than `margin`: two one-sided tests (Schuirmann 1987).
-
-    Both reject at level alpha exactly when the (1 - 2 alpha) confidence interval of the difference lies inside
-    ±margin, 90 % for alpha 0.05. The interval is Welch's (1947), so the variances need not be equal. Few or
-    scattered runs widen it and fail: absence of evidence does not pass. Two constant samples give a point.
-
-    Args:
-        a: One number a run (a final accuracy, say), any shape, at least 2 runs.
-        b: The same for the other implementation; not paired with a.
-        margin: The largest difference that counts as none, in the unit of a and b, above 0.
-        alpha: The chance of passing when the true difference is the margin, in (0, 0.5).
-        name: Of the comparison.
-
-    Raises:
-        TypeError: A sample is not real.
-        ValueError: Fewer than 2 runs in a sample, or margin or alpha out of range.
-    """
-    first, second = _sample("a", a), _sample("b", b)
-    _check_inside("margin", margin, math.inf)
-    _check_inside("alpha", alpha, 0.5)
-    with np.errstate(over="ignore", invalid="ignore"):
-        difference = float(first.mean() - second.mean())
-        half = _welch_half_width(first, second, alpha)
-    low, high = difference - half, difference + half
-    detail = f"{difference:+.4g}, {1 - 2 * alpha:.4g} interval [{low:.4g}, {high:.4g}]"
-    if not math.isfinite(high - low):
-        difference, low, high = math.inf, -math.inf, math.inf
-        detail = "a sample holds NaN or an infinity"
-    measured = max(abs(low), abs(high))
-    return Equivalence(
-        name=name,
-        measured=measured,
-        tolerance=float(margin),
-        passed=bool(measured <= margin),
-        where="difference of means",
-        detail=f"{detail}, n = {first.size} and {second.size}",
-        difference=difference,
-        interval=(low, high),
-    )
-
-
-def tost_power(std: Real, n: int, margin: Real, difference: Real = 0.0, alpha: float = 0.05) -> float:
-    """Probability that `tost` passes with n runs an arm.
-
-    With se = std * sqrt(2 / n), df = 2n - 2, t the 1 - alpha quantile of Student's t, and q = s / std the ratio
-    of the pooled standard deviation to the true one (q² is chi-squared over df), the test passes with chance
-    max(0, Phi((margin - difference) / se - t q) - Phi(-(margin + difference) / se + t q)) for a given q. The
-    power is its mean over q (Phillips 1990), here over 2,000 quantiles of q. The usual difference of two
-    noncentral t probabilities is the same without the maximum, and too low where the power is small.
-
-    Args:
-        std: Of one run, the same in both arms, above 0.
-        n: Runs in each arm, at least 2.
-        margin: As for `tost`.
-        difference: The true difference of the means.
-        alpha: As for `tost`.
-
-    Returns:
-        A probability in [0, 1].
-
-    Raises:
-        ValueError: An argument is out of range.
-    """
-    _check_inside("std", std, math.inf)
-    _check_inside("margin", margin, math.inf)
-    _check_inside("alpha", alpha, 0.5)
-    if n < 2:
-        raise ValueError(f"n must be at least 2 runs an arm, got {n}")
-    se, df = std * math.sqrt(2 / n), 2 * n - 2
-    q = np.sqrt(special.chdtri(df, (np.arange(2000) + 0.5) / 2000) / df)
-    half = special.stdtrit(df, 1 - alpha) * q
-    inside = special.ndtr((margin - difference) / se - half) - special.ndtr(-(margin + difference) / se + half)
-    return float(np.maximum(inside, 0).mean())
-
-
-def runs_needed(std: Real, margin: Real, power: float = 0.9, difference: Real = 0.0, alpha: float = 0.05) -> int:
-    """Return the fewest runs an arm with which `tost_power` reaches `power`.
-
-    Roughly 2 * (std / margin)² * (z(1 - alpha) + z((1 + power) / 2))² when there is no true difference.
-
-    Args:
-        std: As for `tost_power`.
-        margin: As for `tost_power`.
-        power: In (0, 1).
-        difference: As for `tost_power`; closer to 0 than the margin, or no number of runs is enough.
-        alpha: As for `tost_power`.
-
-    Raises:
-        ValueError: An argument is out of range.
-    """
-    _check_inside("power", power, 1)
-    if not abs(difference) < margin:
-        raise ValueError(f"difference must be inside ±margin = {margin}, got {difference}: no n can be enough")
-
-    def reached(n: int) -> float:
-        return tost_power(std, n, margin, difference, alpha)
-
-    enough = 2
-    while reached(enough) < power:
-        enough *= 2
-    candidates = range(2, enough + 1)
-    return candidates[bisect_left(candidates, power, hi=len(candidates) - 1, key=reached)]
-
-
-def real_array(label: str, values: Any) -> NDArray[Any]:
-    """Return `values` as an array in native byte order whose dtype float64 can hold (bfloat16 too).
-
-    Raises:
-        TypeError: The values are complex, objects, text or wider than float64.
-    """
-    array = np.asarray(values)
-    if not np.can_cast(array.dtype, np.float64):
-        raise TypeError(f"{label} must be real numbers that float64 can hold, got dtype {array.dtype}")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def check_tolerance(label: str, value: Real) -> None:
-    """Refuse what would pass everything (inf) or nothing (NaN, a negative number) with a ValueError."""
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{label} must be finite and at least 0, got {value}")
-
-
-def _check_inside(label: str, value: Real, upper: Real) -> None:
-    if not 0 < value < upper:
-        raise ValueError(f"{label} must be above 0 and below {upper}, got {value}")
-
-
-def _sample(label: str, values: Any) -> NDArray[np.float64]:
-    array = real_array(label, values).astype(np.float64).ravel()
-    if array.size < 2:
-        raise ValueError(f"{label} must hold at least 2 numbers, got {array.size}")
-    return array
 
 
 def _compared(name: str, measured: float, tolerance: Real, *, where: str, detail: str) -> Comparison:
@@ -399,13 +194,3 @@ def _symmetric_spreads(fourth: float) -> tuple[float, float]:
     eighth = 7 * fourth * sixth / (9 - 2 * fourth)
     kurtosis_variance = eighth - 4 * fourth * sixth + 4 * fourth**3 - fourth**2
     return math.sqrt(sixth - 6 * fourth + 9), math.sqrt(max(kurtosis_variance, 0))
-
-
-def _welch_half_width(a: NDArray[np.float64], b: NDArray[np.float64], alpha: float) -> float:
-    """Half the (1 - 2 alpha) interval, with the Welch-Satterthwaite degrees of freedom."""
-    parts = np.array([a.var(ddof=1) / a.size, b.var(ddof=1) / b.size])
-    if not parts.any():
-        return 0.0
-    shares = parts / parts.sum()  # squaring the parts themselves would underflow for very small spreads
-    df = 1 / (shares**2 / [a.size - 1, b.size - 1]).sum()
-    return float(special.stdtrit(df, 1 - alpha) * np.sqrt(parts.sum()))

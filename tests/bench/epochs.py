@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import tyro
@@ -75,12 +75,12 @@ class Contender:
     def close(self) -> None:
         """End the process."""
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()  # waits, and closes the pipes
 
 
-def measure(recipe: str, rounds: int) -> dict[str, list[float]]:
+def measure(recipe: str, rounds: int, names: Iterable[str] = tuple(CONTENDERS)) -> dict[str, list[float]]:
     """Let the contenders train in turns; the first round warms up and is not counted."""
-    contenders = {name: Contender(name, recipe) for name in CONTENDERS}
+    contenders = {name: Contender(name, recipe) for name in names}
     try:
         for contender in contenders.values():
             contender.epoch()

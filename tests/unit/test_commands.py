@@ -136,6 +136,20 @@ def test_a_mistake_gets_one_line_and_its_exit_code(
     assert {path.name for path in tmp_path.iterdir()} == {"text", "xavier"}
 
 
+def test_once_the_data_is_there_nothing_asks_for_it(mnist_dir: Path) -> None:
+    program = f"""
+import socket, sys
+def refuse(*arguments, **keywords): raise AssertionError("the network was touched")
+socket.socket.connect = refuse
+sys.argv = ["jax_impl", "data", "--data-dir", {str(mnist_dir)!r}]
+from jax_impl.__main__ import main
+assert main() == 0
+for name in ("tensorflow_datasets", "requests", "jax", "torch"):
+    assert name not in sys.modules, name
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_the_line_does_not_depend_on_how_the_terminal_draws(encoding: str) -> None:
     result = subprocess.run(

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 ORDER = {
     "jax_impl": (
         "__main__", "cli", "runs", "report", "train", "replay", "draws", "interop", "model", "initializers",
-        "torch_random", "compare", "compare_stats", "sources", "data", "files", "recipes", "errors",
+        "torch_random", "compare", "compare_trees", "compare_stats", "compare_equivalence", "compare_results",
+        "sources", "data", "files", "recipes", "errors",
     ),
     "torch_ref": ("__main__", "cli", "runs", "train", "model", "data", "recipes", "errors"),
 }  # fmt: skip

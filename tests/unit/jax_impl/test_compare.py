@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jax_impl import compare, compare_stats
+from jax_impl import compare
 
 
 class Moments(NamedTuple):
@@ -74,6 +74,15 @@ def test_headroom_is_infinite_when_nothing_was_off_and_zero_when_nothing_could_b
 def test_result_has_no_truth_value_so_a_bare_assert_cannot_pass():
     with pytest.raises(TypeError, match=r"call \.require\(\)"):
         assert compare.max_abs(np.ones(2), np.zeros(2), tolerance=0.5)
+
+
+def test_a_result_prints_as_the_line_that_require_raises():
+    passed = compare.max_abs(np.array([1.0, 2.5]), np.array([1.0, 2.0]), tolerance=1, name="logits")
+    assert str(passed) == "logits: array[1]: measured 0.5, tolerance 1 (actual 2.5, expected 2.0)"
+    failed = compare.trajectory([1.0], [3.0], tolerance=1)
+    with pytest.raises(AssertionError, match=r"^trajectory: step 0: measured 2, tolerance 1 \("):
+        failed.require()
+    assert str(failed).startswith("trajectory: step 0: measured 2, tolerance 1 (")
 
 
 def test_every_result_type_is_plain_json():
@@ -195,6 +204,16 @@ def test_what_is_not_real_is_a_type_error(function, bad):
         function(np.ones(2), bad)
 
 
+def test_a_leaf_that_will_not_become_an_array_is_named():
+    class Attached:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("use tensor.detach()")
+
+    with pytest.raises(RuntimeError, match="detach") as error:
+        compare.exact({"linear1": {"weight": Attached()}}, {"linear1": {"weight": np.ones(2)}})
+    assert error.value.__notes__ == ["This was linear1.weight of actual."]
+
+
 @pytest.mark.parametrize("tolerance", [math.nan, math.inf, -1e-9])
 def test_a_tolerance_that_could_not_judge_is_refused(tolerance):
     for function in (compare.relative_l2, compare.max_abs, compare.max_relative, compare.ulp_distance):
@@ -238,14 +257,15 @@ def test_arguments_are_left_alone():
 
 def test_the_library_imports_neither_framework_nor_a_file_above_it():
     imported = set()
-    for module in (compare, compare_stats):
-        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+    for path in Path(compare.__file__).parent.glob("compare*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module if node.module.startswith("jax_impl") else node.module.split(".")[0])
     assert not imported & {"jax", "flax", "torch", "optax", "ml_dtypes"}
-    assert {name for name in imported if name.startswith("jax_impl")} == {"jax_impl.compare_stats"}
+    parts = {"trees", "stats", "equivalence", "results"}
+    assert {name for name in imported if name.startswith("jax_impl")} == {f"jax_impl.compare_{part}" for part in parts}
 
 
 # exact

@@ -5,7 +5,6 @@ correct initialiser has one chance in 25 of ever having been rejected, and a wro
 """
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -16,41 +15,12 @@ from scipy import stats
 
 from jax_impl import initializers
 from jax_impl.errors import ArgumentError
+from tests.laws import EXACT, LAWS, OTHERS, uniform
 from torch_ref.model import BIAS_INITS, INITS
 
 SEEDS = range(5)
 SHAPES = ((784, 256), (256, 256), (256, 10))  # (fan_in, fan_out)
 P_MIN = 1e-4
-TRUNCATED = math.sqrt(stats.truncnorm(-2, 2).var())  # the std of N(0, 1) cut at ±2, 0.8796
-
-
-def uniform(bound: float) -> stats.rv_continuous:
-    return stats.uniform(-bound, 2 * bound)
-
-
-def truncated(std: float) -> stats.rv_continuous:
-    return stats.truncnorm(-2, 2, scale=std / TRUNCATED)
-
-
-# The published distribution of each name, for (fan_in, fan_out).
-THEORY: dict[str, Callable[[int, int], stats.rv_continuous]] = {
-    "uniform": lambda i, o: stats.uniform(0, 1),
-    "normal": lambda i, o: stats.norm(0, 1),
-    "trunc_normal": lambda i, o: stats.truncnorm(-2, 2),
-    "xavier_uniform": lambda i, o: uniform(math.sqrt(6 / (i + o))),
-    "xavier_normal": lambda i, o: stats.norm(0, math.sqrt(2 / (i + o))),
-    "kaiming_uniform": lambda i, o: uniform(math.sqrt(6 / i)),
-    "kaiming_normal": lambda i, o: stats.norm(0, math.sqrt(2 / i)),
-    "linear_default": lambda i, o: uniform(1 / math.sqrt(i)),
-    "lecun_uniform": lambda i, o: uniform(math.sqrt(3 / i)),
-    "lecun_normal": lambda i, o: truncated(math.sqrt(1 / i)),
-    "glorot_uniform": lambda i, o: uniform(math.sqrt(6 / (i + o))),
-    "glorot_normal": lambda i, o: truncated(math.sqrt(2 / (i + o))),
-    "he_uniform": lambda i, o: uniform(math.sqrt(6 / i)),
-    "he_normal": lambda i, o: truncated(math.sqrt(2 / i)),
-}
-EXACT = {"constant": 0.1, "ones": 1.0, "zeros": 0.0}
-OTHERS = {"eye", "orthogonal", "sparse"}
 
 
 def draw(init: initializers.Initializer, seed: int, shape: tuple[int, int]) -> np.ndarray:
@@ -75,18 +45,18 @@ def agrees(sample: np.ndarray, law: stats.rv_continuous) -> bool:
 
 
 def test_every_name_has_a_test() -> None:
-    assert set(initializers.KERNELS) == set(THEORY) | set(EXACT) | OTHERS
+    assert set(initializers.KERNELS) == set(LAWS) | set(EXACT) | OTHERS
     assert set(INITS) <= set(initializers.KERNELS)
 
 
-@pytest.mark.parametrize("name", THEORY)
+@pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_distribution_is_the_published_one(name: str, shape: tuple[int, int]) -> None:
     for seed in SEEDS:
-        assert agrees(draw(initializers.KERNELS[name](), seed, shape), THEORY[name](*shape))
+        assert agrees(draw(initializers.KERNELS[name](), seed, shape), LAWS[name](*shape))
 
 
-@pytest.mark.parametrize("name", sorted(set(THEORY) & set(INITS)))
+@pytest.mark.parametrize("name", sorted(set(LAWS) & set(INITS)))
 @pytest.mark.parametrize("shape", SHAPES)
 def test_distribution_is_torch_s(name: str, shape: tuple[int, int]) -> None:
     for seed in SEEDS:
@@ -110,7 +80,7 @@ def test_distribution_is_torch_s(name: str, shape: tuple[int, int]) -> None:
 )
 def test_a_planted_wrong_initialiser_is_rejected(claimed: str, planted: str) -> None:
     for seed in SEEDS:
-        assert not agrees(draw(initializers.KERNELS[planted](), seed, (784, 256)), THEORY[claimed](784, 256))
+        assert not agrees(draw(initializers.KERNELS[planted](), seed, (784, 256)), LAWS[claimed](784, 256))
 
 
 @pytest.mark.parametrize("shape", [(784, 10), (10, 784)])

@@ -1,0 +1,344 @@
+"""What the ladder measured, drawn. Only positions on paper, medians and bands over seeds are computed here."""
+
+import base64
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+JAX, TORCH, INK, MUTED, GOOD, BAD = "#2166ac", "#c8540a", "#23272e", "#5f656d", "#2c7a4b", "#b3261e"
+DTYPES = {"float32": "#8a4fa3", "float64": "#0f766e"}
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#b9bdc4",
+    "axes.grid": True,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 8.5,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8.5,
+    "font.size": 8.5,
+    "grid.color": "#e6e8eb",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text, in the page's own fonts
+    "svg.hashsalt": "parity",  # the same ids every time
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.color": MUTED,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+}
+FONTS = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+PIXEL = 1 / 100  # inches: figures are shown at 1.39 CSS pixels a point, so that 8.5 points read as 12 pixels
+Draw = Callable[[Figure, bool], None]  # (figure, whether it is for a narrow screen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One figure in two widths, as base64 SVG, and the words around it."""
+
+    key: str
+    title: str
+    caption: str
+    alt: str
+    wide: str
+    narrow: str
+    half: bool  # whether two stand side by side on a wide screen
+
+
+def pictures(rungs: Sequence[dict[str, Any]]) -> list[Picture]:
+    """Draw what the rungs recorded; a figure whose numbers are missing is left out."""
+    data = {rung["number"]: rung.get("data") or {} for rung in rungs}
+    drawn = (
+        divergence(data.get(12, {})),
+        losses(data.get(13, {})),
+        accuracies(data.get(13, {})),
+        histograms(data.get(7, {})),
+        speed(data.get(15, {})),
+    )
+    return [picture for picture in drawn if picture]
+
+
+def divergence(data: dict[str, Any]) -> Picture | None:
+    """Rung 12: the difference of the two losses, step by step."""
+    curves = {dtype: _floats(data[dtype]) for dtype in DTYPES if data.get(dtype)}
+    if not curves:
+        return None
+    every = np.concatenate(list(curves.values()))
+    positive = every[np.isfinite(every) & (every > 0)]
+    floor = 10 ** np.floor(np.log10(positive.min(initial=1e-16)) - 1)
+    top = min(1e9, 10 ** np.ceil(np.log10(positive.max(initial=1e-2)) + 0.5))
+    last = max(map(len, curves.values()))
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        axes = figure.subplots()
+        for dtype, curve in curves.items():
+            off = ~(curve <= top)  # NaN too
+            shown = np.where(off, np.nan, np.maximum(curve, floor))
+            size = 2.0 if len(curve) > 1000 else 10.0
+            axes.scatter(np.arange(len(curve)), shown, size, DTYPES[dtype], alpha=0.55, lw=0, rasterized=True)
+            axes.scatter([], [], 28, DTYPES[dtype], label=dtype)
+            if off.any():
+                axes.plot(
+                    np.flatnonzero(off), [top] * off.sum(), "x", color=BAD, label=f"{dtype}, off the scale or NaN"
+                )
+        for limit in data.get("tolerances") or []:
+            _limit(axes, limit, last, narrow)
+        axes.set(yscale="log", ylim=(floor / 4, 4 * top), xlim=(-0.01 * last, 1.01 * last))
+        axes.set(xlabel="training step", ylabel="|loss JAX − loss PyTorch|")
+        decades = [10.0**k for k in range(int(np.log10(floor)) + 1, int(np.log10(top)) + 1) if k % 3 == 0]
+        axes.yaxis.set_major_locator(FixedLocator([floor, *decades]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "exactly 0" if y <= floor * 1.01 else _power(y)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 9, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        figure.legend(
+            loc="outside upper left", ncols=2 if narrow else 4, handletextpad=0.2, columnspacing=1.2, borderpad=0
+        )
+
+    worst = ", ".join(f"{dtype} up to {short(float(curve.max()))}" for dtype, curve in curves.items())
+    return _picture(
+        draw,
+        (1070, 430),
+        (350, 400),
+        key="divergence",
+        title="One training, step by step",
+        caption="Same weights, same batches: float64 must stay under its bars, as only the same algorithm does; "
+        "float32 parts early by rounding alone.",
+        alt=f"Difference of the two losses over {last:,} training steps on a logarithmic scale: {worst}.",
+    )
+
+
+def _limit(axes: Axes, limit: dict[str, Any], last: int, narrow: bool) -> None:
+    """Draw a tolerance over the steps that it judges, and say it beside a short one, above a long one."""
+    start, end, height, color = limit["from"], limit["to"], float(limit["tolerance"]), DTYPES[limit["dtype"]]
+    axes.plot([start, end], [height, height], "|-", color=color, lw=2.2, ms=7, mew=1.6, solid_capstyle="butt")
+    label = f"{limit['dtype']}: {_power(height)}" if narrow else f"{limit['dtype']}: at most {_power(height)}"
+    long = end - start > 0.05 * last
+    box = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.5}
+    words = {"color": color, "weight": "bold", "bbox": box, "textcoords": "offset points"}
+    axes.annotate(label, (start if long else end, height), (3, 5) if long else (6, -3), **words)
+
+
+def losses(data: dict[str, Any]) -> Picture | None:
+    """Rung 13: the cost of every epoch, both frameworks on top of each other."""
+    costs = {arm: _floats(data[arm]["cost"]) for arm in ("torch", "jax") if (data.get(arm) or {}).get("cost")}
+    if not costs:
+        return None
+    notebook = _floats(data.get("notebook") or []).reshape(-1, 2)
+
+    def draw(figure: Figure, _: bool) -> None:
+        axes = figure.subplots()
+        for arm, cost in costs.items():
+            color, title, line = _arm(arm)
+            epochs = np.arange(1, cost.shape[1] + 1)
+            axes.fill_between(epochs, cost.min(0), cost.max(0), color=color, alpha=0.16, lw=0)
+            axes.plot(epochs, np.median(cost, 0), line, color=color, lw=1.6, label=f"{title}, {len(cost)} seeds")
+        if len(notebook):
+            style = {"mfc": "white", "mec": INK, "mew": 1.0, "ms": 4.5, "zorder": 5}
+            axes.plot(notebook[:, 0], notebook[:, 1], "D", label="printed in the notebook", **style)
+        axes.set(yscale="log", xlabel="epoch", ylabel="training cost (nats)")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: short(y)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+        axes.legend(loc="best")
+
+    ends = ", ".join(f"{_arm(arm)[1]} {short(float(np.median(cost[:, -1])), 3)}" for arm, cost in costs.items())
+    return _picture(
+        draw,
+        (510, 400),
+        (350, 330),
+        key="losses",
+        title="Loss of all seeds",
+        caption="Median and range over the seeds: the bands must overlap, with the notebook's own points inside.",
+        alt=f"Training cost by epoch on a logarithmic scale. Median after the last epoch: {ends}.",
+        half=True,
+    )
+
+
+def accuracies(data: dict[str, Any]) -> Picture | None:
+    """Rung 13: the mean accuracy of every run's last epochs, and the interval of the difference against the margin."""
+    arms = {arm: _floats(data[arm]["accuracy"]) for arm in ("torch", "jax") if (data.get(arm) or {}).get("accuracy")}
+    if not arms:
+        return None
+    count = max(1, int(data.get("last_epochs") or 1))
+    runs = {arm: 100 * accuracy[:, -count:].mean(1) for arm, accuracy in arms.items()}
+    interval = 100 * _floats(data["interval"]) if data.get("interval") else None
+    margin = 100 * float(data["margin"]) if data.get("margin") else None
+
+    def draw(figure: Figure, _: bool) -> None:
+        points, gap = figure.subplots(1, 2, width_ratios=(5, 4)) if margin else (figure.subplots(), None)
+        for place, (arm, values) in enumerate(runs.items()):
+            color, marker = _arm(arm)[0], "s" if arm == "torch" else "o"
+            spread = place + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.array([place])
+            points.plot(spread, values, marker, color=color, mec="white", mew=0.5, ms=6, alpha=0.9)
+            points.hlines(values.mean(), place - 0.33, place + 0.33, color=color, lw=1.6)
+        every = np.concatenate([[], *(values[np.isfinite(values)] for values in runs.values())])
+        every = every if every.size else np.zeros(1)
+        half = max(1.15 * np.ptp(every) / 2, 1.5 * (margin or 0), 0.01)
+        if interval is not None:
+            half = max(half, 1.15 * np.abs(interval[np.isfinite(interval)]).max(initial=0))
+        middle = (every.max() + every.min()) / 2
+        points.set(xlim=(-0.6, len(runs) - 0.4), ylim=(middle - half, middle + half), title="each run")
+        points.set_xticks(range(len(runs)), [_arm(arm)[1] for arm in runs])
+        points.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.{1 if half > 0.15 else 2}f} %"))
+        points.grid(visible=False, axis="x")
+        if gap is not None:
+            _gap(gap, half, margin, interval, 100 * float(data.get("difference") or 0))
+
+    words = ", ".join(f"{_arm(arm)[1]} {values.mean():.3f} %" for arm, values in runs.items())
+    if interval is not None and margin:
+        words += f"; 90 % interval {interval[0]:+.3f} to {interval[1]:+.3f} points, margin ±{margin:g}"
+    return _picture(
+        draw,
+        (510, 400),
+        (350, 330),
+        key="accuracies",
+        title="Accuracy of all seeds",
+        caption=f"Means of the last {count} epochs: the interval of the difference must lie inside the margin (same "
+        "scale).",
+        alt=f"Mean test accuracy: {words}.",
+        half=True,
+    )
+
+
+def _gap(axes: Axes, half: float, margin: float, interval: NDArray[np.float64] | None, difference: float) -> None:
+    """Draw the difference of the means and its interval between the two margins."""
+    axes.axhspan(-margin, margin, color=GOOD, alpha=0.10, lw=0)
+    axes.axhline(0, color=MUTED, lw=0.6)
+    for edge, side in ((margin, "bottom"), (-margin, "top")):
+        axes.axhline(edge, color=GOOD, lw=1.2, ls=(0, (4, 2)))
+        axes.text(0.97, edge, f"{edge:+.2g}", va=side, ha="right", color=GOOD, transform=axes.get_yaxis_transform())
+    if interval is not None and np.isfinite(interval).all():
+        inside = bool(np.abs(interval).max() <= margin)
+        color = INK if inside else BAD
+        axes.plot([0, 0], interval, "-", color=color, lw=2.4, marker="_", ms=12, mew=2)
+        axes.plot([0], [difference], "o", color=color, ms=7)
+        axes.text(0.12, difference, f"{difference:+.3f}", va="center", color=color, weight="bold", clip_on=True)
+    axes.set(xlim=(-1, 1), ylim=(-half, half), title="JAX − PyTorch")
+    axes.set_xticks([0], ["90 % interval,\n% points"])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+.2g}" if y else "0"))
+    axes.grid(visible=False)
+
+
+def histograms(data: dict[str, Any]) -> Picture | None:
+    """Rung 7: the distribution of every initialiser, torch filled and JAX as a line."""
+    panels = [panel for panel in data.get("histograms") or [] if len(panel["edges"]) > 1]
+    if not panels:
+        return None
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        columns = 2 if narrow else min(5, len(panels))
+        grid = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).ravel()
+        for axes, panel in zip(grid, panels, strict=False):
+            edges, torch, jax = (np.nan_to_num(_floats(panel[side])) for side in ("edges", "torch", "jax"))
+            axes.stairs(torch, edges, fill=True, color=TORCH, alpha=0.38, lw=0, label="PyTorch")
+            axes.stairs(jax, edges, baseline=None, color=JAX, lw=1.3, label="JAX")
+            axes.set_title(panel["init"], color=INK, pad=3)
+            axes.set(ylim=(0, 1.12 * max(torch.max(), jax.max(), 1e-12)), yticks=[])
+            axes.xaxis.set_major_locator(MaxNLocator(3))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}".replace("-", "−")))
+            axes.tick_params(labelsize=7.5, pad=1)
+            axes.spines["left"].set_visible(False)
+            axes.grid(visible=False)
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=2, columnspacing=1.2, borderpad=0)
+
+    return _picture(
+        draw,
+        (1070, 50 + 125 * -(-len(panels) // 5)),
+        (350, 50 + 115 * -(-len(panels) // 2)),
+        key="histograms",
+        title="Initial weights",
+        caption="Each blue line must trace the edge of the orange area: same bounds, same shape, same tails.",
+        alt=f"Histograms of the initial weights, PyTorch over JAX: {', '.join(panel['init'] for panel in panels)}.",
+    )
+
+
+def speed(data: dict[str, Any]) -> Picture | None:
+    """Rung 15: seconds per round, fastest first."""
+    rounds = {str(title): _floats(seconds) for title, seconds in (data.get("seconds") or {}).items() if seconds}
+    if not rounds:
+        return None
+    order = sorted(rounds, key=lambda title: median(rounds[title]))
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        axes = figure.subplots()
+        longest = max(values.max() for values in rounds.values())
+        for row, title in enumerate(order):
+            values, middle = rounds[title], median(rounds[title])
+            color = JAX if "jax" in title.lower() else TORCH if "torch" in title.lower() else MUTED
+            axes.barh(row, middle, height=0.42, color=color, alpha=0.8)
+            axes.plot([values.min(), values.max()], [row, row], color=INK, lw=1)
+            axes.plot(values, [row] * len(values), "o", color="white", mec=INK, mew=0.8, ms=3.6)
+            end = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "weight": "bold"}
+            axes.annotate(f"{short(middle, 3)} s", (values.max(), row), **end)
+            axes.annotate(title, (0, row - 0.26), (1, 2), textcoords="offset points", va="bottom")
+        axes.set(xlim=(0, longest * (1.22 if narrow else 1.1)), ylim=(len(order) - 0.5, -0.75), yticks=[])
+        axes.set_xlabel("seconds per round")
+        axes.spines["left"].set_visible(False)
+        axes.grid(visible=False, axis="y")
+
+    words = ", ".join(f"{title} {short(median(rounds[title]), 3)} s" for title in order)
+    return _picture(
+        draw,
+        (1070, 60 + 58 * len(order)),
+        (350, 60 + 58 * len(order)),
+        key="speed",
+        title="Speed",
+        caption="Bars are medians, dots the single rounds, which alternated on one machine: shorter is faster.",
+        alt=f"Median seconds per round: {words}.",
+    )
+
+
+def short(value: float, digits: int = 2) -> str:
+    """Return a number without the zeros that `g` puts into its exponent: 1e-7, not 1e-07."""
+    text = f"{value:.{digits}g}"
+    if 0 < abs(value) < 1e-3:
+        text = f"{value:.{digits - 1}e}"
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return mantissa
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+
+
+def _power(value: float) -> str:
+    """Return a power of ten as one: 1e-3, not 0.001."""
+    exponent = math.log10(value)
+    return f"1e{round(exponent)}" if abs(exponent - round(exponent)) < 1e-9 and value != 1 else short(value)
+
+
+def _arm(arm: str) -> tuple[str, str, str]:
+    return (JAX, "JAX", "-") if arm == "jax" else (TORCH, "PyTorch", "--")
+
+
+def _floats(values: Any) -> NDArray[np.float64]:
+    return np.asarray(values, np.float64)  # reads "nan" and "inf" too, as parity.json spells them
+
+
+def _picture(draw: Draw, wide: tuple[int, int], narrow: tuple[int, int], half: bool = False, **words: str) -> Picture:
+    return Picture(wide=_svg(draw, wide, False), narrow=_svg(draw, narrow, True), half=half, **words)
+
+
+def _svg(draw: Draw, size: tuple[int, int], narrow: bool) -> str:
+    with rc_context(STYLE):
+        figure = Figure(figsize=(size[0] * PIXEL, size[1] * PIXEL), layout="constrained")
+        draw(figure, narrow)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", dpi=220, transparent=True, metadata={"Date": None})
+    svg = file.getvalue().replace("'DejaVu Sans'", FONTS)
+    return base64.b64encode(svg.encode()).decode()

@@ -1,0 +1,89 @@
+"""Rung 7: JAX's own draws follow the distributions of torch's."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jax_impl import compare
+from jax_impl.initializers import KERNELS
+from tests.laws import EXACT, LAWS
+from tests.parity import jax_side, torch_side
+from tests.parity.ladder import QUICK, Measured, Size
+
+TITLE = "distributions"
+QUESTION = "Do JAX's own initialisers draw what torch's draw?"
+
+FAN_IN, FAN_OUT = 784, 64
+ALPHA = 1e-3  # for the whole family of two-sample tests, by Holm's correction
+
+
+def samples(side: object, init: str, size: Size) -> np.ndarray:
+    """At least `size.samples` weights, from as many seeds as that takes."""
+    seeds = math.ceil(size.samples / (FAN_IN * FAN_OUT))
+    drawn = [side.sample(init, seed, FAN_IN, FAN_OUT).ravel() for seed in range(seeds)]  # type: ignore[attr-defined]
+    return np.concatenate(drawn)
+
+
+def measure(size: Size) -> Measured:
+    comparisons, family, histograms = [], {}, []
+    for init, law_of in LAWS.items():
+        law, (ours, theirs) = law_of(FAN_IN, FAN_OUT), (samples(side, init, size) for side in (jax_side, torch_side))
+        mean, std, skew, kurtosis = law.mean(), law.std(), *(float(x) for x in law.stats(moments="sk"))
+        comparisons.append(
+            compare.moments(ours, mean=mean, std=std, skew=skew, kurtosis=kurtosis, name=f"{init}: moments, ±4 SE")
+        )
+        low, high = law.support()
+        if math.isfinite(high):
+            # Nothing lies outside the bounds (float32 rounds them by 6e-8), and something comes near both: of n
+            # uniform draws the largest lies within 20/n of the bound but for one case in e^20.
+            outermost = np.array([ours.min(), ours.max()])
+            near = (high - low) * max(1e-6, 20 / len(ours) if "normal" not in init else 0.02)
+            comparisons.append(
+                compare.max_abs(outermost, np.array([low, high]), tolerance=near, name=f"{init}: bounds")
+            )
+        family[f"{init}: two samples"] = compare.ks_two_sample(ours, theirs)
+        edges = np.linspace(*np.quantile(theirs, [0.0005, 0.9995]), 41)
+        densities = {
+            name: np.histogram(x, edges, density=True)[0].tolist() for name, x in (("torch", theirs), ("jax", ours))
+        }
+        histograms.append({"init": init, "edges": edges.tolist(), **densities})
+    ours, theirs = (
+        np.concatenate([side.sample_bias(seed, FAN_IN, 1000) for seed in range(20)]) for side in (jax_side, torch_side)
+    )
+    family["bias of nn.Linear: two samples"] = compare.ks_two_sample(ours, theirs)
+    nonzero = [samples(side, "sparse", size) for side in (jax_side, torch_side)]
+    family["sparse: two samples of those not 0"] = compare.ks_two_sample(*(x[x != 0] for x in nonzero))
+    comparisons += [replace(result, name=name) for name, result in compare.holm(family, alpha=ALPHA).items()]
+    return Measured(comparisons=comparisons + exact_ones(), data={"histograms": histograms})
+
+
+def exact_ones() -> list[compare.Comparison]:
+    """The initialisers whose values, or whose structure, are not random."""
+    found = []
+    for init in (*EXACT, "eye"):
+        ours, theirs = (side.sample(init, 0, 30, 20) for side in (jax_side, torch_side))
+        found.append(compare.exact(ours, theirs, name=init))
+    ours, theirs = (np.sort((side.sample("sparse", 0, 30, 20) == 0).sum(axis=0)) for side in (jax_side, torch_side))
+    found.append(compare.exact(ours, theirs, name="sparse: zeros of every input unit"))
+    for side in (jax_side, torch_side):
+        weight = side.sample("orthogonal", 0, 60, 20).astype(np.float64)
+        name = f"orthogonal: rows of {side.__name__.rpartition('.')[2]}"
+        # Float32 QR of this size leaves 3e-7.
+        found.append(compare.max_abs(weight @ weight.T, np.eye(20), tolerance=2e-6, name=name))
+    return found
+
+
+def test_rung() -> None:
+    measure(QUICK).require()
+
+
+def test_every_initialiser_stands_on_this_rung() -> None:
+    assert set(KERNELS) == set(LAWS) | set(EXACT) | {"eye", "orthogonal", "sparse"}
+
+
+@pytest.mark.parametrize("pair", [("kaiming_normal", "he_normal"), ("linear_default", "lecun_uniform")])
+def test_another_distribution_is_seen(pair: tuple[str, str]) -> None:
+    ours, theirs = samples(jax_side, pair[1], QUICK), samples(torch_side, pair[0], QUICK)
+    assert not compare.holm({"pair": compare.ks_two_sample(ours, theirs)}, alpha=ALPHA)["pair"].passed

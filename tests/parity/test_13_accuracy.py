@@ -1,0 +1,79 @@
+"""Rung 13: the accuracy over seeds, shown to be equivalent (and not merely "not different")."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from jax_impl import compare
+from jax_impl.data import Mnist
+from tests.parity import jax_side, torch_side
+from tests.parity.ladder import QUICK, Measured, Size
+
+TITLE = "accuracy"
+QUESTION = "Over seeds, is the accuracy the same within a margin that was fixed beforehand?"
+RECIPE = "mnist_nn_xavier"
+
+# What the notebook printed, epoch by epoch, before its output ends.
+NOTEBOOK = (
+    0.243988752, 0.091930427, 0.059369326, 0.042475790, 0.033861812, 0.025505863,
+    0.022579098, 0.017337879, 0.016488504, 0.014489295, 0.014997463, 0.010930263,
+)  # fmt: skip
+
+Fit = Callable[..., jax_side.Run]
+
+
+def arm(fit: Fit, mnist: Mnist, size: Size, first_seed: int) -> dict[str, list[list[float]]]:
+    """Train once a seed; the arms' seeds differ, so that the runs are independent."""
+    runs = [fit(RECIPE, mnist, epochs=size.epochs, seed=first_seed + seed) for seed in range(size.seeds)]
+    return {"cost": [run.cost for run in runs], "accuracy": [run.accuracy for run in runs]}
+
+
+def measure(size: Size, fits: tuple[Fit, Fit] | None = None) -> Measured:
+    """Compare the runs' mean test accuracies of the last epochs, which scatter a third as much as the last one's."""
+    ours_fit, theirs_fit = fits or (jax_side.fit, torch_side.fit)
+    mnist = jax_side.load()
+    ours, theirs = arm(ours_fit, mnist, size, 100), arm(theirs_fit, mnist, size, 200)
+    last = [np.array(runs["accuracy"])[:, -size.last_epochs :].mean(axis=1) for runs in (ours, theirs)]
+    name = f"mean accuracy of the last {size.last_epochs} epochs, {size.seeds} seeds an arm"
+    equivalence = compare.tost(*last, margin=size.margin, name=name)
+    std = float(np.sqrt((last[0].var(ddof=1) + last[1].var(ddof=1)) / 2))
+    comparisons: list[compare.Comparison] = [equivalence]
+    if size.epochs >= len(NOTEBOOK):
+        comparisons.append(notebook_inside(np.array(ours["cost"] + theirs["cost"])))
+    data = {
+        "recipe": RECIPE,
+        "jax": ours,
+        "torch": theirs,
+        "notebook": [[epoch, cost] for epoch, cost in enumerate(NOTEBOOK, start=1)],
+        "last_epochs": size.last_epochs,
+        "margin": size.margin,
+        "interval": list(equivalence.interval),
+        "difference": equivalence.difference,
+    }
+    power = compare.tost_power(std, size.seeds, size.margin) if std > 0 else 1.0
+    return Measured(comparisons=comparisons, data=data, note=f"pooled std {std:.2e}, power {power:.3f}")
+
+
+def notebook_inside(costs: np.ndarray) -> compare.Comparison:
+    """How far the notebook's printed costs lie outside the range of the seeds' curves, (seeds, epochs): not at all."""
+    printed = np.array(NOTEBOOK)
+    curves = costs[:, : len(printed)]
+    clipped = np.clip(printed, curves.min(axis=0), curves.max(axis=0))
+    return compare.exact(clipped, printed, name="the notebook's printed costs lie within the range of the seeds")
+
+
+def test_rung() -> None:
+    measure(QUICK).require()
+
+
+def test_a_worse_arm_is_not_equivalent() -> None:
+    def fake(mean: float) -> Fit:
+        def fit(_recipe: str, _mnist: Mnist, *, epochs: int, seed: int) -> jax_side.Run:
+            accuracy = mean + 1e-3 * np.random.default_rng(seed).standard_normal(epochs)
+            return jax_side.Run(cost=[0.1] * epochs, accuracy=accuracy.tolist(), tensors={})
+
+        return fit
+
+    assert measure(QUICK, (fake(0.975), fake(0.975))).passed
+    assert not measure(QUICK, (fake(0.975), fake(0.960))).passed
+    assert not notebook_inside(np.full((20, 15), 0.3)).passed
