@@ -1,0 +1,78 @@
+"""`make parity`'s runner, on two cheap rungs and one fault: what it keeps, what it repeats, and how it fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.parity import __main__ as runner
+from tests.parity import faults, ladder, test_04_structure, test_05_weights
+from tests.parity.ladder import Measured
+
+RUNGS = ("test_04_structure", "test_05_weights")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "RUNGS", RUNGS)
+    monkeypatch.setattr(faults, "RUNGS", (*RUNGS, "test_15_speed"))
+    swapped = next(fault for fault in faults.FAULTS if fault.name == "two equal layers swapped")
+    monkeypatch.setattr(runner, "FAULTS", (swapped,))
+
+
+def break_rung(monkeypatch: pytest.MonkeyPatch, module: object, *, by: type[BaseException]) -> None:
+    def measure(_: ladder.Size) -> Measured:
+        raise by("not to be measured again")
+
+    monkeypatch.setattr(module, "measure", measure)
+
+
+def test_a_climb_is_written_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runner.main(size="quick", out=tmp_path) == 0
+    assert "2 of 2 rungs pass\n1 of 1 planted faults are caught first" in capsys.readouterr().out
+    first = json.loads((tmp_path / "parity.json").read_text())
+    assert [rung["number"] for rung in first["rungs"]] == [4, 5]
+    assert first["faults"][0]["caught_by"] == [5]
+    assert {"index.html", "parity.md", "parity.json", "cells"} == {path.name for path in tmp_path.iterdir()}
+    break_rung(monkeypatch, test_04_structure, by=AssertionError)
+    assert runner.main(size="quick", out=tmp_path) == 0
+    assert json.loads((tmp_path / "parity.json").read_text())["rungs"] == first["rungs"]
+
+
+def test_an_interrupted_climb_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        break_rung(patch, test_05_weights, by=KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            runner.main(size="quick", out=tmp_path)
+    assert not (tmp_path / "parity.json").exists()
+    (finished,) = tmp_path.glob("cells/*/*.json")
+    made = finished.stat().st_mtime_ns
+    assert finished.name == "test_04_structure.json"
+    assert runner.main(size="quick", out=tmp_path) == 0
+    assert finished.stat().st_mtime_ns == made
+
+
+def test_changed_code_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.main(size="quick", out=tmp_path)
+    monkeypatch.setattr(runner, "SOURCES", ("jax_impl/*.py",))  # other sources have another fingerprint
+    break_rung(monkeypatch, test_04_structure, by=RuntimeError)
+    with pytest.raises(RuntimeError, match="not to be measured again"):
+        runner.main(size="quick", out=tmp_path)
+
+
+def test_a_failed_rung_is_exit_1_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(test_04_structure, "measure", lambda _: Measured(comparisons=[]))
+    assert runner.main(size="quick", out=tmp_path) == 1
+    assert "failed: rung 4 (structure)" in capsys.readouterr().err
+
+
+def test_a_fault_that_slips_through_is_exit_1_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner, "FAULTS", (faults.Fault("no fault at all", 5, lambda _: None),))
+    assert runner.main(size="quick", out=tmp_path) == 1
+    assert "failed: the fault 'no fault at all'" in capsys.readouterr().err
