@@ -8,6 +8,8 @@ EPOCHS ?=
 SEED ?=
 ARGS ?=
 OPTIONS = $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+# A run that names its own folder looks for the data there, by itself.
+DATA = $(if $(findstring --data-dir,$(ARGS)),,data)
 INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
@@ -15,13 +17,13 @@ PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constra
 .PHONY: help train-jax train-torch data test parity bench lint clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Variables: RECIPE EPOCHS SEED ARGS PYTHON, as in make train-jax RECIPE=mnist_nn_he EPOCHS=3 ARGS="--out runs/x"'
 
-train-jax: $(VENV)/.jax data ## train in JAX (installs no torch)
+train-jax: $(VENV)/.jax $(DATA) ## train in JAX (installs no torch)
 	$(BIN)/python -m jax_impl train $(OPTIONS)
 
-train-torch: $(VENV)/.torch data ## train in PyTorch, the notebook itself
+train-torch: $(VENV)/.torch $(DATA) ## train in PyTorch, the notebook itself
 	$(BIN)/python -m torch_ref train $(OPTIONS)
 
 data: $(VENV)/.jax ## fetch MNIST unless it is there, and verify it
@@ -50,10 +52,12 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "error: Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo missing):" \
 	       "install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "error: $(PYTHON) -m venv failed: install your system's venv package (on Debian, python3-venv)" >&2; exit 1; }
 
 $(VENV)/.jax: $(INPUTS) | $(BIN)/python
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip  # a bootstrap that was cut short
 	$(PIP_INSTALL) .
 	@touch $@
 

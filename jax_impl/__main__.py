@@ -1,5 +1,7 @@
 """The door: runs the command that `cli` parsed, prints what it returns, and turns errors into exit codes."""
 
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -20,23 +22,34 @@ from jax_impl.errors import DivergedError, UserError
 def main() -> int:
     """Run the command line and return its exit code."""
     debug = "--debug" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for paths that the locale cannot spell
     try:
-        match cli.parse(sys.argv[1:]):
-            case cli.Train() as command:
-                run_train(command)
-            case cli.Evaluate() as command:
-                run_evaluate(command)
-            case cli.Data() as command:
-                run_data(command)
+        run()
     except UserError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt as error:
-        print(f"interrupted{f': {error}' if error.args else ''}", file=sys.stderr)
+        complain(f"interrupted{f': {error}' if error.args else ''}")
         return 130
+    except BrokenPipeError:  # whoever read the lines has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
+
+
+def run() -> None:
+    """Run the command that the arguments name."""
+    match cli.parse(sys.argv[1:]):
+        case cli.Train() as command:
+            run_train(command)
+        case cli.Evaluate() as command:
+            run_evaluate(command)
+        case cli.Data() as command:
+            run_data(command)
 
 
 def run_train(command: cli.Train) -> None:
@@ -63,7 +76,7 @@ def run_train(command: cli.Train) -> None:
     mnist = load(command.data_dir)
     draw = replay.replayed if command.stream == "torch" else draws.native
     drawn = draw(recipe, len(mnist.train_images))
-    runs.begin(out, recipe, stream=command.stream)
+    runs.check(out)
     records: list[train.EpochRecord] = []
     params = drawn.params
     try:
@@ -72,13 +85,21 @@ def run_train(command: cli.Train) -> None:
             for record, params_after in train.fit(recipe, mnist, drawn):
                 params = params_after
                 records.append(record)
+                if len(records) == 1:
+                    runs.begin(out, recipe, stream=command.stream)
                 runs.record(out, records)
                 print(record, flush=True)
                 bar.advance(task)
-    except (DivergedError, KeyboardInterrupt) as error:
-        runs.finish(out, recipe, records, params)
-        saved = f"{out} holds {len(records)} epochs and the parameters after them"
-        raise type(error)(f"{error}; {saved}" if error.args else saved) from error
+    except BaseException as error:
+        saved = "no epoch was finished, and nothing was written"
+        if records:
+            runs.finish(out, recipe, records, params)
+            saved = f"{out} holds {len(records)} epochs and the parameters after them"
+        if isinstance(error, DivergedError | KeyboardInterrupt):
+            raise type(error)(f"{error}; {saved}" if error.args else saved) from error
+        raise
+    if not records:
+        runs.begin(out, recipe, stream=command.stream)
     runs.finish(out, recipe, records, params)
     print("Learning finished")
     print(f"written to {out}")
@@ -114,7 +135,12 @@ def load(data_dir: Path | None) -> data.Mnist:
 def ensure(data_dir: Path | None, mirror: str | None = None) -> str:
     """Make MNIST stand in its folder; what went wrong on the way goes to standard error."""
     wanted = sources.default(mirror, progress=sys.stderr.isatty())
-    return data.ensure(data_dir, sources=wanted, log=lambda text: print(text, file=sys.stderr))
+    return data.ensure(data_dir, sources=wanted, log=complain)
+
+
+def complain(text: str) -> None:
+    """Print a line to standard error."""
+    print(text, file=sys.stderr)
 
 
 def epochs_bar() -> Progress:

@@ -123,7 +123,7 @@ def _fill(folder: Path, sources: Iterable[tuple[str, Source]], log: Callable[[st
             (folder / name).rename(aside)
             log(f"{folder / name} is not MNIST's (truncated or altered): set aside as {aside.name}")
     attempts: list[str] = []
-    own: tuple[str, Source] = ("the .gz files in the folder", partial(_unpacked, folder))
+    own: tuple[str, Source] = ("the .gz files in the folder", partial(_unpacked, folder, log))
     for title, source in (own, *sources):
         if not _wanting(folder):
             return "the folder"  # another process was faster
@@ -160,9 +160,16 @@ def _read(path: Path) -> bytes | None:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _unpacked(folder: Path, _: Path) -> dict[str, bytes]:
-    packed = {name: _read(folder / f"{name}.gz") for name in SHA256}
-    return {name: gunzip(content) for name, content in packed.items() if content is not None}
+def _unpacked(folder: Path, log: Callable[[str], None], _: Path) -> dict[str, bytes]:
+    found = {}
+    for name in _wanting(folder):
+        packed = _read(folder / f"{name}.gz")
+        if packed is not None:
+            try:
+                found[name] = gunzip(packed)
+            except DataError as error:
+                log(f"passed over {folder / name}.gz: {error}")
+    return found
 
 
 def gunzip(content: bytes) -> bytes:

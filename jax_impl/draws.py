@@ -25,9 +25,12 @@ def native(recipe: Recipe, n_images: int) -> Draws:
     """Draw from JAX's own generator.
 
     Raises:
-        ArgumentError: The recipe names an unknown initialiser, or not one full batch fits.
+        ArgumentError: The recipe names an unknown initialiser, or runs the init cell twice, which only a replay of
+            torch's draws can tell from once; or not one full batch fits.
     """
     check_batch_size(recipe, n_images)
+    if recipe.init_passes > 1:
+        raise ArgumentError(f"init passes must be 1 with --stream jax, got {recipe.init_passes}: use --stream torch")
     init_key, order_key = jax.random.split(jax.random.key(recipe.seed))
 
     def orders() -> Orders:

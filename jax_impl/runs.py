@@ -2,6 +2,7 @@
 
 import json
 import platform
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -18,14 +19,26 @@ from jax_impl.train import EpochRecord
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def begin(out: Path, recipe: Recipe, *, stream: str) -> None:
-    """Make the run's folder, take an earlier run's results out of it, and say in config.json what is run.
+def check(out: Path) -> None:
+    """Check that a run can be written to `out`, before anything is trained.
 
     Raises:
-        UserError: `out` is a file, or cannot be written.
+        UserError: `out` is a file, or cannot be made or written.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file: name a folder, or a new one")
+    try:
+        if out.exists() and not out.is_dir():
+            raise UserError(f"--out {out} is a file: name a folder, or a new one")
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise UserError(f"cannot write to --out {out}: {error.strerror or error}; name another folder") from error
+
+
+def begin(out: Path, recipe: Recipe, *, stream: str) -> None:
+    """Say in config.json what is run, and take an earlier run's results out of the folder.
+
+    Called when there is something to put in their place, so that a run that comes to nothing costs nothing.
+    """
     config = {
         "package": "jax_impl",
         "recipe": asdict(recipe),

@@ -123,7 +123,9 @@ def fit(recipe: Recipe, mnist: Mnist, draws: Draws) -> Iterator[tuple[EpochRecor
         state, losses = train_epoch(state, images, labels, jnp.asarray(order))
         losses = np.asarray(losses)  # waits for the device
         seconds = time.perf_counter() - started
-        if not np.isfinite(losses).all():
+        params = jax.tree.map(np.array, state.params)
+        # A loss is taken before its update: only the parameters show what the last step of the epoch did.
+        if not all(np.isfinite(values).all() for values in (losses, *jax.tree.leaves(params))):
             raise diverged(epoch, losses, recipe.learning_rate)
         yield (
             EpochRecord(
@@ -132,7 +134,7 @@ def fit(recipe: Recipe, mnist: Mnist, draws: Draws) -> Iterator[tuple[EpochRecor
                 test_accuracy=accuracy(state.params, test_images, test_labels),
                 seconds=seconds,
             ),
-            jax.tree.map(np.array, state.params),
+            params,
         )
 
 
@@ -157,8 +159,9 @@ def compiled_epoch(
 
 def diverged(epoch: int, losses: Float[np.ndarray, " steps"], learning_rate: float) -> DivergedError:
     """Return the error that says where the cost stopped being finite, and the likely cause."""
-    step = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
+    steps = np.flatnonzero(~np.isfinite(losses))
+    cost, step = (losses[steps[0]], steps[0] + 1) if len(steps) else ("nan", len(losses) + 1)
     return DivergedError(
-        f"the cost became {losses[step - 1]} in epoch {epoch}, step {step}: the learning rate {learning_rate:g} is "
-        "probably too large, or the initial weights are; try --learning-rate 0.001"
+        f"the cost became {cost} in epoch {epoch}, step {step}: the learning rate {learning_rate:g} is probably too "
+        "large, or the initial weights are; try --learning-rate 0.001"
     )

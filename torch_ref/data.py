@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 import uuid
@@ -12,6 +13,7 @@ from urllib.error import URLError
 
 import torch
 import torchvision.datasets as dsets
+from filelock import FileLock
 from torchvision import transforms
 
 from torch_ref.errors import UserError
@@ -62,14 +64,22 @@ def ensure(root: Path, log: Callable[[str], None]) -> None:
     it brought is verified and moved in.
     """
     raw = root / "MNIST" / "raw"
-    wanting = [name for name in SHA256 if not _is_genuine(raw / name)]
-    if not wanting:
+    if not _wanting(raw):
         return
     raw.mkdir(parents=True, exist_ok=True)
+    with FileLock(raw / ".lock"):  # processes that start together take turns
+        if _wanting(raw):
+            _download(raw, log)
+
+
+def _download(raw: Path, log: Callable[[str], None]) -> None:
+    for leftover in raw.glob(".torchvision-*"):
+        shutil.rmtree(leftover, ignore_errors=True)  # its process was killed: the lock is ours, so it is nobody's
+    wanting = _wanting(raw)
     with tempfile.TemporaryDirectory(dir=raw, prefix=".torchvision-") as work:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # torchvision reports its attempts with print
-                for mirror in filter(None, [os.environ.get("MNIST_MIRROR")]):
+                if mirror := os.environ.get("MNIST_MIRROR"):
                     dsets.MNIST.mirrors = [f"{mirror.rstrip('/')}/"]
                 dsets.MNIST(root=work, download=True)
         except (RuntimeError, URLError, EOFError, OSError) as error:
@@ -82,11 +92,15 @@ def ensure(root: Path, log: Callable[[str], None]) -> None:
             fresh = Path(work) / "MNIST" / "raw" / name
             if not _is_genuine(fresh):
                 raise DataError(f"{name} from torchvision's mirror is not MNIST's: run `python -m jax_impl data`")
-            if (raw / name).exists() and not _is_genuine(raw / name):
+            if (raw / name).exists():
                 aside = raw / f"{name}.damaged-{uuid.uuid4().hex[:8]}"
                 (raw / name).rename(aside)
                 log(f"{raw / name} is not MNIST's (truncated or altered): set aside as {aside.name}")
             fresh.replace(raw / name)
+
+
+def _wanting(raw: Path) -> list[str]:
+    return [name for name in SHA256 if not _is_genuine(raw / name)]
 
 
 def _is_genuine(path: Path) -> bool:

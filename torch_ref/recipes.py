@@ -1,6 +1,5 @@
 """The experiments as data: what the notebook writes into its cells, one frozen `Recipe` each."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,8 +26,8 @@ class Recipe:
     dtype: str = "float32"  # of parameters, activations and optimizer: float32 or float64
 
     def __post_init__(self) -> None:
-        positive = math.isfinite(self.learning_rate) and self.learning_rate > 0
-        _require(positive, "learning rate", "a finite number > 0", self.learning_rate)
+        possible = 1e-30 <= self.learning_rate <= 1e30  # what float32 holds, and not NaN
+        _require(possible, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate)
         _require(self.init_passes >= 1, "init passes", "an integer >= 1", self.init_passes)
         _require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
         _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import platform
+import tempfile
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,14 +26,26 @@ from torch_ref.train import EpochRecord
 PACKAGES = ("torch", "torchvision", "numpy")
 
 
-def begin(out: Path, recipe: Recipe, *, loader: str, device: torch.device) -> None:
-    """Make the run's folder, take an earlier run's results out of it, and say in config.json what is run.
+def check(out: Path) -> None:
+    """Check that a run can be written to `out`, before anything is trained.
 
     Raises:
-        UserError: `out` is a file, or cannot be written.
+        UserError: `out` is a file, or cannot be made or written.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file: name a folder, or a new one")
+    try:
+        if out.exists() and not out.is_dir():
+            raise UserError(f"--out {out} is a file: name a folder, or a new one")
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise UserError(f"cannot write to --out {out}: {error.strerror or error}; name another folder") from error
+
+
+def begin(out: Path, recipe: Recipe, *, loader: str, device: torch.device) -> None:
+    """Say in config.json what is run, and take an earlier run's results out of the folder.
+
+    Called when there is something to put in their place, so that a run that comes to nothing costs nothing.
+    """
     config = {
         "package": "torch_ref",
         "recipe": asdict(recipe),

@@ -4,6 +4,7 @@ Two departures change no number: `cost` is detached before it is summed, which f
 accuracy is taken after every epoch (without a second DataLoader, which would draw from the generator).
 """
 
+import math
 import random
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -158,10 +159,11 @@ def fit(
         avg_cost, _ = train_epoch(model, optimizer, data_loader, device)
         cost = avg_cost.item()  # waits for the device
         seconds = time.perf_counter() - started
-        if not torch.isfinite(avg_cost):
+        # A cost is taken before its update: only the parameters show what the last step of the epoch did.
+        if not all(torch.isfinite(values).all() for values in (avg_cost, *model.parameters())):
             raise DivergedError(
-                f"the cost became {cost} in epoch {epoch + 1}: the learning rate {recipe.learning_rate:g} is "
-                "probably too large, or the initial weights are; try --learning-rate 0.001"
+                f"the cost became {'nan' if math.isfinite(cost) else cost} in epoch {epoch + 1}: the learning rate "
+                f"{recipe.learning_rate:g} is probably too large, or the initial weights are; try --learning-rate 0.001"
             )
         test_accuracy = accuracy(model, mnist_test, device)
         yield EpochRecord(epoch=epoch + 1, cost=cost, test_accuracy=test_accuracy, seconds=seconds), model

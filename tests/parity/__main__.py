@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jax_impl import files
 from jax_impl.data import Mnist
 from tests.parity import jax_side, ladder, report, test_13_accuracy, torch_side
-from tests.parity.faults import FAULTS, caught_by
+from tests.parity.faults import FACTS, FAULTS, caught_by
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
@@ -39,26 +39,35 @@ SIZES = {"full": ladder.FULL, "quick": ladder.QUICK}
 
 
 class Cells:
-    """Finished pieces of work, each a JSON file; a piece that is there is not done again."""
+    """Finished pieces of work, each a JSON file of its value and seconds; a piece that is there is not done again."""
 
     def __init__(self, folder: Path, size: str, bar: Progress) -> None:
-        fingerprint = hashlib.sha256(size.encode())
+        fingerprint = hashlib.sha256(json.dumps(machine()).encode())
         for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
             fingerprint.update(path.read_bytes())
-        self.folder = folder / fingerprint.hexdigest()[:16]
-        for stale in folder.glob("*"):
+        self.folder = folder / f"{size}-{fingerprint.hexdigest()[:16]}"
+        for stale in folder.glob(f"{size}-*/"):
             if stale != self.folder:
                 shutil.rmtree(stale)
         self.bar, self.task = bar, bar.add_task("starting", total=None)
 
     def get(self, name: str, work: Callable[[], Any]) -> Any:
-        """Return the cell of this name, made now unless it is there."""
+        """Return the value of the cell of this name, made now unless it is there."""
         path = self.folder / f"{name}.json"
         self.bar.update(self.task, description=name)
         if not path.exists():
-            files.write(path, json.dumps(work()).encode())
+            before = self.seconds()
+            started = time.perf_counter()
+            value = work()
+            inner = self.seconds() - before  # of cells made on the way, which count for themselves
+            seconds = time.perf_counter() - started - inner
+            files.write(path, json.dumps({"value": value, "seconds": seconds}).encode())
         self.bar.advance(self.task)
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))["value"]
+
+    def seconds(self) -> float:
+        """Return what all cells took together, whenever they were made."""
+        return sum(json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in self.folder.glob("*.json"))
 
 
 def climb(size: ladder.Size, cells: Cells) -> list[dict[str, Any]]:
@@ -82,7 +91,14 @@ def climb(size: ladder.Size, cells: Cells) -> list[dict[str, Any]]:
             measured = ladder.rung(stem).measure(size)
         return ladder.record(stem, measured, time.perf_counter() - started)
 
-    return [cells.get(stem, lambda stem=stem: measure(stem)) for stem in ladder.RUNGS]
+    rungs = []
+    for stem in ladder.RUNGS:
+        try:
+            rungs.append(cells.get(stem, lambda stem=stem: measure(stem)))
+        except Exception as error:  # a rung that breaks has failed, and the report says so
+            broken = ladder.Measured(comparisons=[], note=f"{type(error).__name__}: {error}")
+            rungs.append(ladder.record(stem, broken, 0.0))
+    return rungs
 
 
 def plant(cells: Cells) -> list[dict[str, Any]]:
@@ -91,7 +107,10 @@ def plant(cells: Cells) -> list[dict[str, Any]]:
     for number, fault in enumerate(FAULTS):
         caught = cells.get(f"fault-{number:02}", lambda fault=fault: caught_by(fault, first_only=False))
         first = caught[0] if caught else None
-        found.append({"name": fault.name, "expected": fault.expected, "first": first, "caught_by": caught})
+        source = "known" if fault in FACTS else "ours"
+        found.append(
+            {"name": fault.name, "source": source, "expected": fault.expected, "first": first, "caught_by": caught}
+        )
     return found
 
 
@@ -102,7 +121,12 @@ def machine() -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         processor = next(
-            (line.partition(": ")[2] for line in cpuinfo.read_text().splitlines() if "model name" in line), processor
+            (
+                line.partition(": ")[2]
+                for line in cpuinfo.read_text(encoding="utf-8").splitlines()
+                if "model name" in line
+            ),
+            processor,
         )
     return {
         "processor": processor,
@@ -117,7 +141,6 @@ def main(
     out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="Where the report goes.")] = Path("reports/parity"),
 ) -> int:
     """Climb the parity ladder, plant every fault, and write parity.json, parity.md and index.html."""
-    started = time.perf_counter()
     columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("remaining"), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         cells = Cells(out / "cells", size, bar)
@@ -127,7 +150,7 @@ def main(
     result = {
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "size": size,
-        "seconds": time.perf_counter() - started,
+        "seconds": cells.seconds(),
         "machine": machine(),
         "rungs": rungs,
         "faults": faults,

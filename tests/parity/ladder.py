@@ -16,7 +16,6 @@ RUNGS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("test_[0-9
 class Size:
     """How much a climb measures. Tolerances do not depend on it, but for the margin of rung 13."""
 
-    name: str
     recipes: tuple[str, ...]  # rungs 8, 10 and 14
     order_epochs: int  # rung 3
     samples: int  # rung 7: how many draws of each initialiser
@@ -35,7 +34,6 @@ class Size:
 # Ten seeds an arm resolve 0.2 percentage points at a standard deviation of 0.10 with a power above 0.99; the quick
 # climb's fewer, shorter runs scatter more, and its margin is the one that they resolve.
 FULL = Size(
-    name="full",
     recipes=tuple(RECIPES),
     order_epochs=15,
     samples=100_000,
@@ -51,7 +49,6 @@ FULL = Size(
     rounds=5,
 )
 QUICK = Size(
-    name="quick",
     recipes=tuple(RECIPES),
     order_epochs=3,
     samples=20_000,
@@ -66,8 +63,8 @@ QUICK = Size(
     cross_epochs=1,
     rounds=1,
 )
+# What the faults are planted into: one network and few images, so that a climb takes seconds.
 TINY = Size(
-    name="tiny",  # what the faults are planted into: one network, so that a climb takes seconds
     recipes=("mnist_nn_xavier",),
     order_epochs=2,
     samples=10_000,

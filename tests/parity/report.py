@@ -68,7 +68,7 @@ def view(result: dict[str, Any]) -> dict[str, Any]:
         "steps": [_step(number, there.get(number)) for number in range(1, total + 1)],
         "comparisons": sum(rung["count"] for rung in rungs),
         "faults": faults,
-        "missed": [fault for fault in faults if not fault["caught_by"]],
+        "missed": [fault for fault in faults if fault["first"] is None or fault["first"] != fault["expected"]],
         "size": result["size"],
         "made": _date(result["made"]),
         "seconds": duration(result["seconds"]),

@@ -24,7 +24,7 @@ PRODUCT_TOLERANCE = 1e-6
 
 
 def pinned(name: str) -> str:
-    match = re.search(rf"^{name.replace('-', '[-_]')}==(\S+)$", CONSTRAINTS.read_text(), re.M)
+    match = re.search(rf"^{name.replace('-', '[-_]')}==(\S+)$", CONSTRAINTS.read_text(encoding="utf-8"), re.M)
     assert match, f"constraints.txt does not pin {name}"
     return match[1]
 

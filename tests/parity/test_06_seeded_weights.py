@@ -10,6 +10,9 @@ QUESTION = "Does a seed give the initial weights that torch draws from it?"
 
 # torch's vectorised log and cos round as they like: a million normal draws differ by up to 6e-7 of sigma, which is 1.
 NORMAL_TOLERANCE = 1e-6
+# torch without fused multiply-adds (no AVX2) rounds a uniform draw twice: by up to one unit in the last place of its
+# bounds, which are below 0.25.
+UNFUSED_TOLERANCE = 1.5e-8
 
 
 def measure(size: Size) -> Measured:  # noqa: ARG001
@@ -19,10 +22,18 @@ def measure(size: Size) -> Measured:  # noqa: ARG001
         if settings.init == "normal":
             comparisons.append(compare.max_abs(ours, theirs, tolerance=NORMAL_TOLERANCE, name=f"{recipe}, normal"))
         else:
-            comparisons.append(compare.exact(ours, theirs, name=f"{recipe}, {settings.init}"))
+            comparisons.append(same(ours, theirs, f"{recipe}, {settings.init}"))
     ours, theirs = (side.initial("mnist_nn_xavier", init_passes=2, seed=1) for side in (jax_side, torch_side))
-    comparisons.append(compare.exact(ours, theirs, name="mnist_nn_xavier, init cell run twice, another seed"))
-    return Measured(comparisons=comparisons)
+    comparisons.append(same(ours, theirs, "mnist_nn_xavier, init cell run twice, another seed"))
+    note = "" if torch_side.FUSED else "this torch has no fused multiply-adds: uniform draws are compared to an ulp"
+    return Measured(comparisons=comparisons, note=note)
+
+
+def same(ours: jax_side.Tensors, theirs: jax_side.Tensors, name: str) -> compare.Comparison:
+    """Bitwise, where torch rounds a uniform draw once."""
+    if torch_side.FUSED:
+        return compare.exact(ours, theirs, name=name)
+    return compare.max_abs(ours, theirs, tolerance=UNFUSED_TOLERANCE, name=name)
 
 
 def test_rung() -> None:

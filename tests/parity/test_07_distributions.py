@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from jax_impl import compare
 from jax_impl.initializers import KERNELS
@@ -43,6 +44,8 @@ def measure(size: Size) -> Measured:
             comparisons.append(
                 compare.max_abs(outermost, np.array([low, high]), tolerance=near, name=f"{init}: bounds")
             )
+        else:
+            comparisons.append(extreme(ours / std, f"{init}: largest of n, in sigma"))
         family[f"{init}: two samples"] = compare.ks_two_sample(ours, theirs)
         edges = np.linspace(*np.quantile(theirs, [0.0005, 0.9995]), 41)
         densities = {
@@ -57,6 +60,12 @@ def measure(size: Size) -> Measured:
     family["sparse: two samples of those not 0"] = compare.ks_two_sample(*(x[x != 0] for x in nonzero))
     comparisons += [replace(result, name=name) for name, result in compare.holm(family, alpha=ALPHA).items()]
     return Measured(comparisons=comparisons + exact_ones(), data={"histograms": histograms})
+
+
+def extreme(sample: np.ndarray, name: str) -> compare.Comparison:
+    """The largest magnitude of n normal draws between the quantiles that all but 1 in 10,000 such samples lie in."""
+    low, high = stats.norm.ppf((1 + np.array([5e-5, 1 - 5e-5]) ** (1 / sample.size)) / 2)
+    return compare.max_abs(np.abs(sample).max(), (low + high) / 2, tolerance=(high - low) / 2, name=name)
 
 
 def exact_ones() -> list[compare.Comparison]:

@@ -21,7 +21,7 @@ LINE = re.compile(r"^(?P<name>[^:]+): .*: measured (?P<measured>\S+), tolerance 
 
 def blocks(language: str) -> list[str]:
     """The guide's fenced blocks of one language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 PROGRAMS, LADDER = blocks("python")
@@ -81,7 +81,7 @@ def test_the_example_passes_every_rung_and_prints_what_the_guide_shows():
 def test_the_counted_block_has_fewer_than_60_lines():
     count = sum(bool(line.strip()) for line in LADDER.splitlines())
     assert count < 60
-    assert f"The ladder is {count} lines, blank ones not counted" in GUIDE.read_text()
+    assert f"The ladder is {count} lines, blank ones not counted" in GUIDE.read_text(encoding="utf-8")
 
 
 def test_the_numbers_of_the_guide_are_the_librarys():
@@ -93,7 +93,7 @@ def test_the_numbers_of_the_guide_are_the_librarys():
 
 
 def test_every_comparison_that_the_guide_names_exists():
-    names = set(re.findall(r"`(?:compare\.)?([a-z_0-9]+)`", GUIDE.read_text())) & set(compare.__all__)
+    names = set(re.findall(r"`(?:compare\.)?([a-z_0-9]+)`", GUIDE.read_text(encoding="utf-8"))) & set(compare.__all__)
     assert names >= {"exact", "max_abs", "max_relative", "allclose", "relative_l2", "not_worse_than", "trajectory"}
     assert names >= {"moments", "ks_two_sample", "holm", "tost"}
 

@@ -25,7 +25,7 @@ FORBIDDEN = {
 def imports(path: Path) -> set[str]:
     """Every module that the file imports, at its top or inside a function, as a dotted name."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -63,6 +63,12 @@ def test_a_broken_rule_is_seen(tmp_path: Path, line: str) -> None:
 @pytest.mark.parametrize("package", ORDER)
 def test_only_the_door_prints_or_exits(package: str) -> None:
     for path in (ROOT / package).glob("*.py"):
-        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
-        attributes = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        names = {
+            node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)
+        }
+        attributes = {
+            node.attr
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute)
+        }
         assert path.stem == "__main__" or not ({"print", "exit", "quit"} & names | {"exit", "_exit"} & attributes)

@@ -88,8 +88,8 @@ class Text(HTMLParser):
 
 def written(result: dict[str, Any], folder: Path) -> tuple[str, Text, str]:
     report.write(result, folder)
-    html = (folder / "index.html").read_text()
-    return html, Text(html), (folder / "parity.md").read_text()
+    html = (folder / "index.html").read_text(encoding="utf-8")
+    return html, Text(html), (folder / "parity.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_a_fault_that_nothing_caught_stands_red(tmp_path: Path, result: dict[str
     html, text, table = written(result, tmp_path)
     row = html[html.index('<tr class="fail"><th scope="row">sneaky') :]
     assert "caught by no rung, expected at 6" in row[: row.index("</tr>")]
-    assert "Not caught: 1 planted fault sneaky." in str(text)
+    assert "Not caught first where expected: 2 planted faults sneaky; early." in str(text)
     assert "| sneaky |  | 6 | **none** | – |" in table
     assert html.count('<span class="hidden">first</span>') == 2
     assert html.count('<span class="hidden">caught</span>') == 2
@@ -261,7 +261,7 @@ def test_json_is_strict_and_reads_back_to_the_same_page(tmp_path: Path, drawn: d
     drawn["rungs"][12]["data"]["difference"] = np.float32(0.5)
     drawn["rungs"][11]["data"]["float32"] = np.array([0.0, np.nan, -np.inf])
     html, _, table = written(drawn, tmp_path)
-    again = json.loads((tmp_path / "parity.json").read_text(), parse_constant=refuse)
+    again = json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"), parse_constant=refuse)
     assert again["rungs"][7]["comparisons"][2]["measured"] == "inf"
     assert again["rungs"][11]["data"]["float32"] == [0.0, "nan", "-inf"]
     assert again["rungs"][12]["data"]["difference"] == 0.5

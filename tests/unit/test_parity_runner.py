@@ -32,13 +32,14 @@ def test_a_climb_is_written_and_not_repeated(
 ) -> None:
     assert runner.main(size="quick", out=tmp_path) == 0
     assert "2 of 2 rungs pass\n1 of 1 planted faults are caught first" in capsys.readouterr().out
-    first = json.loads((tmp_path / "parity.json").read_text())
+    first = json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))
     assert [rung["number"] for rung in first["rungs"]] == [4, 5]
     assert first["faults"][0]["caught_by"] == [5]
     assert {"index.html", "parity.md", "parity.json", "cells"} == {path.name for path in tmp_path.iterdir()}
+    (tmp_path / "cells" / ".DS_Store").touch()  # nothing of ours
     break_rung(monkeypatch, test_04_structure, by=AssertionError)
     assert runner.main(size="quick", out=tmp_path) == 0
-    assert json.loads((tmp_path / "parity.json").read_text())["rungs"] == first["rungs"]
+    assert json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))["rungs"] == first["rungs"]
 
 
 def test_an_interrupted_climb_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,12 +55,15 @@ def test_an_interrupted_climb_goes_on_where_it_stopped(tmp_path: Path, monkeypat
     assert finished.stat().st_mtime_ns == made
 
 
-def test_changed_code_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_code_is_measured_anew_and_a_broken_rung_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runner.main(size="quick", out=tmp_path)
     monkeypatch.setattr(runner, "SOURCES", ("jax_impl/*.py",))  # other sources have another fingerprint
     break_rung(monkeypatch, test_04_structure, by=RuntimeError)
-    with pytest.raises(RuntimeError, match="not to be measured again"):
-        runner.main(size="quick", out=tmp_path)
+    assert runner.main(size="quick", out=tmp_path) == 1
+    broken = json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))["rungs"][0]
+    assert (broken["passed"], broken["note"]) == (False, "RuntimeError: not to be measured again")
 
 
 def test_a_failed_rung_is_exit_1_and_named(

@@ -258,7 +258,7 @@ def test_arguments_are_left_alone():
 def test_the_library_imports_neither_framework_nor_a_file_above_it():
     imported = set()
     for path in Path(compare.__file__).parent.glob("compare*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):

@@ -74,6 +74,20 @@ def test_canonical_gz_files_in_the_folder_are_used(tmp_path: Path, mnist_dir: Pa
     assert data.ensure(tmp_path, sources=[]) == "the .gz files in the folder"
 
 
+def test_a_damaged_gz_file_is_named_and_the_others_are_used(tmp_path: Path, mnist_dir: Path) -> None:
+    data.ensure(tmp_path, sources=[("good", good_source(mnist_dir))])
+    folder = data.raw_folder(tmp_path)
+    labels, images = folder / "t10k-labels-idx1-ubyte", folder / "t10k-images-idx3-ubyte"
+    (folder / f"{labels.name}.gz").write_bytes(gzip.compress(labels.read_bytes(), 1))
+    (folder / f"{images.name}.gz").write_bytes(b"junk")  # not wanted, so not looked at
+    labels.unlink()
+    assert data.ensure(tmp_path, sources=[]) == "the .gz files in the folder"
+    images.unlink()
+    lines: list[str] = []
+    assert data.ensure(tmp_path, sources=[("good", good_source(mnist_dir))], log=lines.append) == "good"
+    assert f"passed over {images}.gz: a damaged .gz file" in lines[0]
+
+
 def test_a_source_with_wrong_content_is_not_believed(tmp_path: Path, mnist_dir: Path) -> None:
     def liar(work: Path) -> dict[str, bytes]:
         return good_source(mnist_dir)(work) | {"train-labels-idx1-ubyte": b"\0\0\x08\x01\0\0\0\0"}

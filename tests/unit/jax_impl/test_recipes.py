@@ -24,9 +24,10 @@ def test_but_changes_only_what_is_given() -> None:
     [
         ("epochs", -1, "epochs must be an integer >= 0, got -1"),
         ("batch_size", 0, "batch size must be an integer >= 1, got 0"),
-        ("learning_rate", float("nan"), "learning rate must be a finite number > 0, got nan"),
-        ("learning_rate", float("inf"), "learning rate must be a finite number > 0, got inf"),
-        ("learning_rate", 0.0, "learning rate must be a finite number > 0, got 0.0"),
+        ("learning_rate", float("nan"), "learning rate must be a number from 1e-30 to 1e\\+30, got nan"),
+        ("learning_rate", float("inf"), "learning rate must be a number from 1e-30 to 1e\\+30, got inf"),
+        ("learning_rate", 1e39, r"learning rate must be a number"),
+        ("learning_rate", 0.0, "learning rate must be a number from 1e-30 to 1e\\+30, got 0.0"),
         ("seed", -1, "seed must be an integer from 0 to 4294967295, got -1"),
         ("seed", 2**32, "seed must be an integer"),
         ("dtype", "float16", "dtype must be float32 or float64"),

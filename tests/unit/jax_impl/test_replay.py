@@ -11,6 +11,7 @@ import torch_ref.recipes
 import torch_ref.train
 from jax_impl import interop, recipes, replay
 from jax_impl.errors import ArgumentError
+from tests.parity.torch_side import FUSED
 
 # What the notebook's cell 10 printed of linear3.weight: its first, second, third and last three rows, the first and
 # last three columns of each.
@@ -50,7 +51,7 @@ def test_initial_weights_are_torch_s(init: str) -> None:
         expected = theirs[name].numpy()
         # Normal draws go through log and cos, and the orthogonal ones through LAPACK, which round as they like.
         sigma = expected.std() if init in {"normal", "trunc_normal", "xavier_normal", "kaiming_normal", "sparse"} else 0
-        atol = 2e-6 if init == "orthogonal" and "weight" in name else 1e-6 * sigma
+        atol = 2e-6 if init == "orthogonal" and "weight" in name else 1e-6 * sigma + (0 if FUSED else 6e-8)
         np.testing.assert_allclose(tensor, expected, rtol=0, atol=atol, err_msg=name)
         assert tensor.dtype == np.float32
 

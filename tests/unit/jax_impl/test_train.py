@@ -115,6 +115,20 @@ def test_a_cost_that_turns_nan_stops_the_run(small: data.Mnist) -> None:
         list(train.fit(recipe, small, draws.native(recipe, 1000)))
 
 
+def test_the_last_step_s_overflow_is_seen_too(small: data.Mnist) -> None:
+    """A single step: its loss is that of the initial parameters, and finite."""
+    recipe = RECIPE.but(learning_rate=1e30, batch_size=1000, epochs=1)
+    drawn = draws.native(recipe, 1000)
+    broken = jax.tree.map(lambda leaf: np.full_like(leaf, np.finfo(np.float32).max), drawn.params)
+    with pytest.raises(DivergedError, match="the cost became nan in epoch 1"):
+        list(train.fit(recipe, small, drawn._replace(params=broken)))
+
+
+def test_two_passes_of_the_init_cell_are_torch_s_alone() -> None:
+    with pytest.raises(ArgumentError, match="init passes must be 1 with --stream jax, got 2"):
+        draws.native(RECIPE.but(init_passes=2), 1000)
+
+
 def test_all_zeros_moves_nothing_but_the_output_bias(small: data.Mnist) -> None:
     """The notebook says that every gradient is 0; that of the output bias is not."""
     params = model.init_params(recipes.named("mnist_nn_zeros"), key=jax.random.key(0))
