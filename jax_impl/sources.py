@@ -59,7 +59,8 @@ def from_mirror(work: Path, *, mirror: str | None = None, progress: bool = False
         # The manager retries for more than three minutes where there is no network: ask for one small file first.
         requests.head(urls["t10k-labels-idx1-ubyte"], timeout=10, allow_redirects=True).raise_for_status()
         manager = tfds.download.DownloadManager(download_dir=work, url_infos=url_infos, dataset_name="mnist")
-        paths = manager.download(urls)
+        # One by one: of several at once the others would write on into the folder that a failed one makes us leave.
+        paths = {name: manager.download(url) for name, url in urls.items()}
     except requests.RequestException as error:
         raise DataError(_reason(error)) from error
     except (

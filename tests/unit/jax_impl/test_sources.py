@@ -77,6 +77,7 @@ def test_a_bad_download_is_refused_and_a_second_try_succeeds(
         with pytest.raises(data.DataError, match=reason) as error:
             fetch(tmp_path, mirror)
         assert "\n" not in str(error.value)
+        assert mirror.asked[-1].endswith(name)  # and nothing that still writes while the folder is cleared away
         assert [path.name for path in data.raw_folder(tmp_path).iterdir()] == [".lock"]
         mirror.spoil.clear()
         assert fetch(tmp_path, mirror) == "the mirror"
