@@ -1,60 +1,30 @@
 """What the ladder measured, drawn. Only positions on paper, medians and bands over seeds are computed here."""
 
-import base64
-import io
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-JAX, TORCH, INK, MUTED, GOOD, BAD = "#2166ac", "#c8540a", "#23272e", "#5f656d", "#2c7a4b", "#b3261e"
-DTYPES = {"float32": "#8a4fa3", "float64": "#0f766e"}
-STYLE = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": "#b9bdc4",
-    "axes.grid": True,
-    "axes.labelcolor": MUTED,
-    "axes.labelsize": 8.5,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 8.5,
-    "font.size": 8.5,
-    "grid.color": "#e6e8eb",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text, in the page's own fonts
-    "svg.hashsalt": "parity",  # the same ids every time
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "xtick.major.size": 0,
-    "ytick.color": MUTED,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
-}
-FONTS = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
-PIXEL = 1 / 100  # inches: figures are shown at 1.39 CSS pixels a point, so that 8.5 points read as 12 pixels
-Draw = Callable[[Figure, bool], None]  # (figure, whether it is for a narrow screen)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One figure in two widths, as base64 SVG, and the words around it."""
-
-    key: str
-    title: str
-    caption: str
-    alt: str
-    wide: str
-    narrow: str
-    half: bool  # whether two stand side by side on a wide screen
+from tests.parity.canvas import (
+    BAD,
+    DTYPES,
+    GOOD,
+    INK,
+    JAX,
+    MUTED,
+    TORCH,
+    Picture,
+    arm_style,
+    floats,
+    picture,
+    power,
+    short,
+)
 
 
 def pictures(rungs: Sequence[dict[str, Any]]) -> list[Picture]:
@@ -72,7 +42,7 @@ def pictures(rungs: Sequence[dict[str, Any]]) -> list[Picture]:
 
 def divergence(data: dict[str, Any]) -> Picture | None:
     """Rung 12: the difference of the two losses, step by step."""
-    curves = {dtype: _floats(data[dtype]) for dtype in DTYPES if data.get(dtype)}
+    curves = {dtype: floats(data[dtype]) for dtype in DTYPES if data.get(dtype)}
     if not curves:
         return None
     every = np.concatenate(list(curves.values()))
@@ -99,7 +69,7 @@ def divergence(data: dict[str, Any]) -> Picture | None:
         axes.set(xlabel="training step", ylabel="|loss JAX − loss PyTorch|")
         decades = [10.0**k for k in range(int(np.log10(floor)) + 1, int(np.log10(top)) + 1) if k % 3 == 0]
         axes.yaxis.set_major_locator(FixedLocator([floor, *decades]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "exactly 0" if y <= floor * 1.01 else _power(y)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "exactly 0" if y <= floor * 1.01 else power(y)))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 9, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
@@ -108,7 +78,7 @@ def divergence(data: dict[str, Any]) -> Picture | None:
         )
 
     worst = ", ".join(f"{dtype} up to {short(float(curve.max()))}" for dtype, curve in curves.items())
-    return _picture(
+    return picture(
         draw,
         (1070, 430),
         (350, 400),
@@ -124,7 +94,7 @@ def _limit(axes: Axes, limit: dict[str, Any], last: int, narrow: bool) -> None:
     """Draw a tolerance over the steps that it judges, and say it beside a short one, above a long one."""
     start, end, height, color = limit["from"], limit["to"], float(limit["tolerance"]), DTYPES[limit["dtype"]]
     axes.plot([start, end], [height, height], "|-", color=color, lw=2.2, ms=7, mew=1.6, solid_capstyle="butt")
-    label = f"{limit['dtype']}: {_power(height)}" if narrow else f"{limit['dtype']}: at most {_power(height)}"
+    label = f"{limit['dtype']}: {power(height)}" if narrow else f"{limit['dtype']}: at most {power(height)}"
     long = end - start > 0.05 * last
     box = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.5}
     words = {"color": color, "weight": "bold", "bbox": box, "textcoords": "offset points"}
@@ -133,15 +103,15 @@ def _limit(axes: Axes, limit: dict[str, Any], last: int, narrow: bool) -> None:
 
 def losses(data: dict[str, Any]) -> Picture | None:
     """Rung 13: the cost of every epoch, both frameworks on top of each other."""
-    costs = {arm: _floats(data[arm]["cost"]) for arm in ("torch", "jax") if (data.get(arm) or {}).get("cost")}
+    costs = {arm: floats(data[arm]["cost"]) for arm in ("torch", "jax") if (data.get(arm) or {}).get("cost")}
     if not costs:
         return None
-    notebook = _floats(data.get("notebook") or []).reshape(-1, 2)
+    notebook = floats(data.get("notebook") or []).reshape(-1, 2)
 
     def draw(figure: Figure, _: bool) -> None:
         axes = figure.subplots()
         for arm, cost in costs.items():
-            color, title, line = _arm(arm)
+            color, title, line = arm_style(arm)
             epochs = np.arange(1, cost.shape[1] + 1)
             axes.fill_between(epochs, cost.min(0), cost.max(0), color=color, alpha=0.16, lw=0)
             axes.plot(epochs, np.median(cost, 0), line, color=color, lw=1.6, label=f"{title}, {len(cost)} seeds")
@@ -155,8 +125,8 @@ def losses(data: dict[str, Any]) -> Picture | None:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.legend(loc="best")
 
-    ends = ", ".join(f"{_arm(arm)[1]} {short(float(np.median(cost[:, -1])), 3)}" for arm, cost in costs.items())
-    return _picture(
+    ends = ", ".join(f"{arm_style(arm)[1]} {short(float(np.median(cost[:, -1])), 3)}" for arm, cost in costs.items())
+    return picture(
         draw,
         (510, 400),
         (350, 330),
@@ -170,18 +140,18 @@ def losses(data: dict[str, Any]) -> Picture | None:
 
 def accuracies(data: dict[str, Any]) -> Picture | None:
     """Rung 13: the mean accuracy of every run's last epochs, and the interval of the difference against the margin."""
-    arms = {arm: _floats(data[arm]["accuracy"]) for arm in ("torch", "jax") if (data.get(arm) or {}).get("accuracy")}
+    arms = {arm: floats(data[arm]["accuracy"]) for arm in ("torch", "jax") if (data.get(arm) or {}).get("accuracy")}
     if not arms:
         return None
     count = max(1, int(data.get("last_epochs") or 1))
     runs = {arm: 100 * accuracy[:, -count:].mean(1) for arm, accuracy in arms.items()}
-    interval = 100 * _floats(data["interval"]) if data.get("interval") else None
+    interval = 100 * floats(data["interval"]) if data.get("interval") else None
     margin = 100 * float(data["margin"]) if data.get("margin") else None
 
     def draw(figure: Figure, _: bool) -> None:
         points, gap = figure.subplots(1, 2, width_ratios=(5, 4)) if margin else (figure.subplots(), None)
         for place, (arm, values) in enumerate(runs.items()):
-            color, marker = _arm(arm)[0], "s" if arm == "torch" else "o"
+            color, marker = arm_style(arm)[0], "s" if arm == "torch" else "o"
             spread = place + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.array([place])
             points.plot(spread, values, marker, color=color, mec="white", mew=0.5, ms=6, alpha=0.9)
             points.hlines(values.mean(), place - 0.33, place + 0.33, color=color, lw=1.6)
@@ -192,16 +162,16 @@ def accuracies(data: dict[str, Any]) -> Picture | None:
             half = max(half, 1.15 * np.abs(interval[np.isfinite(interval)]).max(initial=0))
         middle = (every.max() + every.min()) / 2
         points.set(xlim=(-0.6, len(runs) - 0.4), ylim=(middle - half, middle + half), title="each run")
-        points.set_xticks(range(len(runs)), [_arm(arm)[1] for arm in runs])
+        points.set_xticks(range(len(runs)), [arm_style(arm)[1] for arm in runs])
         points.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.{1 if half > 0.15 else 2}f} %"))
         points.grid(visible=False, axis="x")
         if gap is not None:
             _gap(gap, half, margin, interval, 100 * float(data.get("difference") or 0))
 
-    words = ", ".join(f"{_arm(arm)[1]} {values.mean():.3f} %" for arm, values in runs.items())
+    words = ", ".join(f"{arm_style(arm)[1]} {values.mean():.3f} %" for arm, values in runs.items())
     if interval is not None and margin:
         words += f"; 90 % interval {interval[0]:+.3f} to {interval[1]:+.3f} points, margin ±{margin:g}"
-    return _picture(
+    return picture(
         draw,
         (510, 400),
         (350, 330),
@@ -243,7 +213,7 @@ def histograms(data: dict[str, Any]) -> Picture | None:
         columns = 2 if narrow else min(5, len(panels))
         grid = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).ravel()
         for axes, panel in zip(grid, panels, strict=False):
-            edges, torch, jax = (np.nan_to_num(_floats(panel[side])) for side in ("edges", "torch", "jax"))
+            edges, torch, jax = (np.nan_to_num(floats(panel[side])) for side in ("edges", "torch", "jax"))
             axes.stairs(torch, edges, fill=True, color=TORCH, alpha=0.38, lw=0, label="PyTorch")
             axes.stairs(jax, edges, baseline=None, color=JAX, lw=1.3, label="JAX")
             axes.set_title(panel["init"], color=INK, pad=3)
@@ -258,7 +228,7 @@ def histograms(data: dict[str, Any]) -> Picture | None:
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2, columnspacing=1.2, borderpad=0)
 
-    return _picture(
+    return picture(
         draw,
         (1070, 50 + 125 * -(-len(panels) // 5)),
         (350, 50 + 115 * -(-len(panels) // 2)),
@@ -271,7 +241,7 @@ def histograms(data: dict[str, Any]) -> Picture | None:
 
 def speed(data: dict[str, Any]) -> Picture | None:
     """Rung 15: seconds per round, fastest first."""
-    rounds = {str(title): _floats(seconds) for title, seconds in (data.get("seconds") or {}).items() if seconds}
+    rounds = {str(title): floats(seconds) for title, seconds in (data.get("seconds") or {}).items() if seconds}
     if not rounds:
         return None
     order = sorted(rounds, key=lambda title: median(rounds[title]))
@@ -294,7 +264,7 @@ def speed(data: dict[str, Any]) -> Picture | None:
         axes.grid(visible=False, axis="y")
 
     words = ", ".join(f"{title} {short(median(rounds[title]), 3)} s" for title in order)
-    return _picture(
+    return picture(
         draw,
         (1070, 60 + 58 * len(order)),
         (350, 60 + 58 * len(order)),
@@ -303,42 +273,3 @@ def speed(data: dict[str, Any]) -> Picture | None:
         caption="Bars are medians, dots the single rounds, which alternated on one machine: shorter is faster.",
         alt=f"Median seconds per round: {words}.",
     )
-
-
-def short(value: float, digits: int = 2) -> str:
-    """Return a number without the zeros that `g` puts into its exponent: 1e-7, not 1e-07."""
-    text = f"{value:.{digits}g}"
-    if 0 < abs(value) < 1e-3:
-        text = f"{value:.{digits - 1}e}"
-    mantissa, _, exponent = text.partition("e")
-    if not exponent:
-        return mantissa
-    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
-
-
-def _power(value: float) -> str:
-    """Return a power of ten as one: 1e-3, not 0.001."""
-    exponent = math.log10(value)
-    return f"1e{round(exponent)}" if abs(exponent - round(exponent)) < 1e-9 and value != 1 else short(value)
-
-
-def _arm(arm: str) -> tuple[str, str, str]:
-    return (JAX, "JAX", "-") if arm == "jax" else (TORCH, "PyTorch", "--")
-
-
-def _floats(values: Any) -> NDArray[np.float64]:
-    return np.asarray(values, np.float64)  # reads "nan" and "inf" too, as parity.json spells them
-
-
-def _picture(draw: Draw, wide: tuple[int, int], narrow: tuple[int, int], half: bool = False, **words: str) -> Picture:
-    return Picture(wide=_svg(draw, wide, False), narrow=_svg(draw, narrow, True), half=half, **words)
-
-
-def _svg(draw: Draw, size: tuple[int, int], narrow: bool) -> str:
-    with rc_context(STYLE):
-        figure = Figure(figsize=(size[0] * PIXEL, size[1] * PIXEL), layout="constrained")
-        draw(figure, narrow)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", dpi=220, transparent=True, metadata={"Date": None})
-    svg = file.getvalue().replace("'DejaVu Sans'", FONTS)
-    return base64.b64encode(svg.encode()).decode()

@@ -10,7 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jax_impl import files
-from tests.parity.figures import pictures, short
+from tests.parity.canvas import short
+from tests.parity.figures import pictures
 
 RUNGS = 15  # a ladder with fewer has not been climbed to the top, and says so
 SHOWN = 200  # comparisons listed per rung; all are in parity.json
