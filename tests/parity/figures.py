@@ -132,7 +132,7 @@ def losses(data: dict[str, Any]) -> Picture | None:
         (350, 330),
         key="losses",
         title="Loss of all seeds",
-        caption="Median and range over the seeds: the bands must overlap, with the notebook's own points inside.",
+        caption="Median and range over the seeds: the bands must overlap; the notebook's own points are one more seed.",
         alt=f"Training cost by epoch on a logarithmic scale. Median after the last epoch: {ends}.",
         half=True,
     )
