@@ -62,6 +62,8 @@ def run_train(command: cli.Train) -> None:
         epochs=command.epochs,
         seed=command.seed,
         init=command.init,
+        activation=command.activation,
+        optimizer=command.optimizer,
         init_passes=command.init_passes,
         batch_size=command.batch_size,
         learning_rate=command.learning_rate,
@@ -75,7 +77,7 @@ def run_train(command: cli.Train) -> None:
     jax.config.update("jax_enable_x64", recipe.dtype == "float64")
     mnist = load(command.data_dir)
     draw = replay.replayed if command.stream == "torch" else draws.native
-    drawn = draw(recipe, len(mnist.train_images))
+    drawn = draws.look_at(mnist.train_images, recipe, draw(recipe, len(mnist.train_images)))
     runs.check(out)
     records: list[train.EpochRecord] = []
     params = drawn.params
@@ -112,11 +114,11 @@ def run_evaluate(command: cli.Evaluate) -> None:
 
     from jax_impl import interop, train
 
-    recipe = recipes.named(command.recipe)
+    recipe = recipes.named(command.recipe).but(activation=command.activation)
     params = interop.load(command.params, recipe.layers)
     jax.config.update("jax_enable_x64", params["linear1"]["kernel"].dtype == "float64")
     mnist = load(command.data_dir)
-    share = train.accuracy(params, jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels))
+    share = train.accuracy(params, jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels), recipe.activation)
     print(f"Accuracy: {share:.4f}")
 
 

@@ -32,6 +32,9 @@ def _setting(metavar: str, text: str) -> object:
     return arg(metavar=metavar, help=text, help_behavior_hint="(default: the recipe's)")
 
 
+Activation = Annotated[str | None, _setting("NAME", f"Between the layers: {', '.join(recipes.NAMES['activation'])}.")]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a recipe in JAX, print the notebook's lines and write a run folder."""
@@ -42,9 +45,11 @@ class Train:
     init: Annotated[
         str | None, _setting("NAME", "Of the kernels, as torch.nn.init names it; an unknown one lists all.")
     ] = None
+    activation: Activation = None
+    optimizer: Annotated[str | None, _setting("NAME", "adam or sgd, without momentum.")] = None
     init_passes: Annotated[int | None, _setting("N", "Runs of the init cell; the notebook had two.")] = None
     batch_size: Annotated[int | None, _setting("N", "Images per step; the ragged last batch is dropped.")] = None
-    learning_rate: Annotated[float | None, _setting("X", "Of Adam.")] = None
+    learning_rate: Annotated[float | None, _setting("X", "Of the optimizer.")] = None
     stream: Annotated[
         Literal["torch", "jax"], arg(help="Whose random numbers: torch's, replayed without torch, or JAX's own.")
     ] = "torch"
@@ -63,6 +68,7 @@ class Evaluate:
 
     recipe: RecipeName
     params: Annotated[Path, arg(metavar="FILE", help="The params.safetensors of a run.")]
+    activation: Activation = None
     data_dir: DataDir = None
     debug: Debug = False
 

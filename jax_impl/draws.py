@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int, Int32, UInt8
 
+from jax_impl import lsuv
 from jax_impl.errors import ArgumentError
 from jax_impl.model import Params, init_params
+from jax_impl.pixels import scale
 from jax_impl.recipes import Recipe
+
+LOOKED_AT = 1000  # images, the first of the training set, so that no random number is drawn for them
 
 Orders = Iterator[Int32[np.ndarray, "steps batch"]]
 
@@ -41,6 +46,18 @@ def native(recipe: Recipe, n_images: int) -> Draws:
             epoch += 1
 
     return Draws(init_params(recipe, key=init_key), orders())
+
+
+def look_at(images: UInt8[np.ndarray, "n pixels"], recipe: Recipe, draws: Draws) -> Draws:
+    """Let an initialiser that looks at training images go on from its random start; any other leaves the draws alone.
+
+    Raises:
+        UserError: lsuv cannot scale a layer.
+    """
+    if recipe.init != "lsuv":
+        return draws
+    inputs = scale(jnp.asarray(images[:LOOKED_AT]), recipe.dtype)
+    return draws._replace(params=lsuv.rescale(draws.params, inputs, recipe.activation))
 
 
 def check_batch_size(recipe: Recipe, n_images: int) -> None:

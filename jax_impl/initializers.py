@@ -181,6 +181,7 @@ def _scaled_normal(std_of: Callable[[int, int], float]) -> Initializer:
 KERNELS: dict[str, Callable[[], Initializer]] = {
     "uniform": uniform,
     "normal": normal,
+    "small_normal": lambda: normal(std=0.01),  # of Hinton 2010 (section 8) and Krizhevsky et al. 2012 (section 5)
     "trunc_normal": trunc_normal,
     "constant": lambda: constant(0.1),
     "ones": ones,
@@ -202,6 +203,9 @@ KERNELS: dict[str, Callable[[], Initializer]] = {
     "he_normal": jax_initializers.he_normal,
 }
 
+# Initialisers that look at training images: the random start that each one goes on from (`draws.look_at`).
+DATA_DRIVEN = {"lsuv": "orthogonal"}
+
 BIASES: dict[str, BiasInitializer] = {
     "linear_default": linear_default_bias,
     "zeros": lambda _: zeros(),
@@ -212,10 +216,11 @@ def named(init: str, bias_init: str) -> tuple[Initializer, BiasInitializer]:
     """Return the initialisers of kernels and biases that a recipe names.
 
     Raises:
-        ArgumentError: A name is not in `KERNELS` or `BIASES`; the message lists those that are.
+        ArgumentError: A name is not in `KERNELS`, `DATA_DRIVEN` or `BIASES`; the message lists those that are.
     """
-    if init not in KERNELS:
-        raise unknown_name("init", init, KERNELS)
+    start = DATA_DRIVEN.get(init, init)
+    if start not in KERNELS:
+        raise unknown_name("init", init, (*KERNELS, *DATA_DRIVEN))
     if bias_init not in BIASES:
         raise unknown_name("bias init", bias_init, BIASES)
-    return KERNELS[init](), BIASES[bias_init]
+    return KERNELS[start](), BIASES[bias_init]

@@ -7,12 +7,12 @@ plain dict of arrays, {"linear1": {"kernel": (fan_in, fan_out), "bias": (fan_out
 from functools import lru_cache
 from itertools import pairwise
 
-import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from jax_impl import initializers
+from jax_impl.activations import ACTIVATIONS
 from jax_impl.recipes import Recipe
 
 Params = dict[str, dict[str, Array | np.ndarray]]
@@ -22,10 +22,11 @@ PRECISION = "highest"
 
 
 class MLP(nnx.Module):
-    """`linear1` … `linearN` with a ReLU between each two: the notebook's `torch.nn.Sequential`.
+    """`linear1` … `linearN` with an activation between each two: the notebook's `torch.nn.Sequential`.
 
     Args:
         layers: Units of each layer, from the pixels to the classes.
+        activation: Between the layers, a name of `ACTIVATIONS`; the notebook's is relu.
         kernel_init: Initialiser of every kernel.
         bias_init: Gives the initialiser of a bias from its layer's fan_in, which torch's default draw depends on.
         dtype: Of the parameters and, the inputs being of the same, of all that is computed.
@@ -36,12 +37,14 @@ class MLP(nnx.Module):
         self,
         layers: tuple[int, ...],
         *,
+        activation: str,
         kernel_init: initializers.Initializer,
         bias_init: initializers.BiasInitializer,
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ) -> None:
         self.depth = len(layers) - 1
+        self.activation = activation
         for number, (fan_in, fan_out) in enumerate(pairwise(layers), start=1):
             layer = nnx.Linear(
                 fan_in,
@@ -58,7 +61,7 @@ class MLP(nnx.Module):
         """Return the pre-activations of every layer; the last are the logits."""
         outputs: list[Array] = []
         for number in range(1, self.depth + 1):
-            inputs = jax.nn.relu(outputs[-1]) if outputs else images
+            inputs = ACTIVATIONS[self.activation](outputs[-1]) if outputs else images
             outputs.append(getattr(self, f"linear{number}")(inputs))
         return outputs
 
@@ -71,19 +74,30 @@ def init_params(recipe: Recipe, *, key: PRNGKeyArray) -> Params:
     """
     kernel_init, bias_init = initializers.named(recipe.init, recipe.bias_init)
     rngs = nnx.Rngs(params=key)
-    model = MLP(recipe.layers, kernel_init=kernel_init, bias_init=bias_init, dtype=recipe.dtype, rngs=rngs)
+    model = MLP(
+        recipe.layers,
+        activation=recipe.activation,
+        kernel_init=kernel_init,
+        bias_init=bias_init,
+        dtype=recipe.dtype,
+        rngs=rngs,
+    )
     return nnx.to_pure_dict(nnx.state(model, nnx.Param))
 
 
-def pre_activations(params: Params, images: Float[Array, "batch pixels"]) -> list[Float[Array, "batch _"]]:
-    """Run the network and return what every layer computes before its ReLU; images lie in [0, 1]."""
-    model = nnx.merge(_graph(layers_of(params)), nnx.State(params))
+def pre_activations(
+    params: Params, images: Float[Array, "batch pixels"], activation: str = "relu"
+) -> list[Float[Array, "batch _"]]:
+    """Run the network and return what every layer computes before its activation; images lie in [0, 1]."""
+    model = nnx.merge(_graph(layers_of(params), activation), nnx.State(params))
     return model(images)
 
 
-def apply(params: Params, images: Float[Array, "batch pixels"]) -> Float[Array, "batch classes"]:
+def apply(
+    params: Params, images: Float[Array, "batch pixels"], activation: str = "relu"
+) -> Float[Array, "batch classes"]:
     """Return the logits of images in [0, 1]."""
-    return pre_activations(params, images)[-1]
+    return pre_activations(params, images, activation)[-1]
 
 
 def layers_of(params: Params) -> tuple[int, ...]:
@@ -93,11 +107,18 @@ def layers_of(params: Params) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=32)
-def _graph(layers: tuple[int, ...]) -> nnx.GraphDef[MLP]:
+def _graph(layers: tuple[int, ...], activation: str) -> nnx.GraphDef[MLP]:
     """Return the static half of the network; its arrays are never made."""
 
     def build() -> MLP:
         zeros = initializers.zeros()
-        return MLP(layers, kernel_init=zeros, bias_init=lambda _: zeros, dtype="float32", rngs=nnx.Rngs(0))
+        return MLP(
+            layers,
+            activation=activation,
+            kernel_init=zeros,
+            bias_init=lambda _: zeros,
+            dtype="float32",
+            rngs=nnx.Rngs(0),
+        )
 
     return nnx.graphdef(nnx.eval_shape(build))

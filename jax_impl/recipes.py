@@ -5,6 +5,12 @@ from typing import Any
 
 from jax_impl.errors import ArgumentError, unknown_name
 
+NAMES = {
+    "activation": ("relu", "tanh", "sigmoid", "softsign", "linear", "leaky_relu", "gelu", "selu"),
+    "optimizer": ("adam", "sgd"),
+    "dtype": ("float32", "float64"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -16,10 +22,12 @@ class Recipe:
 
     name: str  # what the run is called in files and tables
     layers: tuple[int, ...] = (784, 256, 256, 10)  # units, from the pixels to the classes
-    init: str = "xavier_uniform"  # of the kernels, a name of `initializers.KERNELS`
+    init: str = "xavier_uniform"  # of the kernels, a name of `initializers.KERNELS` or `DATA_DRIVEN`
     bias_init: str = "linear_default"  # of the biases: the notebook leaves nn.Linear's own draw
     init_passes: int = 1  # how often the init cell runs; twice gives the tensor that the notebook prints
-    learning_rate: float = 1e-3  # of Adam
+    activation: str = "relu"  # between the layers
+    optimizer: str = "adam"  # or plain sgd
+    learning_rate: float = 1e-3  # of the optimizer
     batch_size: int = 100  # images per step; the ragged last batch is dropped
     epochs: int = 15  # passes over the 60,000 training images; 0 only initialises
     seed: int = 777  # of every random draw
@@ -33,7 +41,9 @@ class Recipe:
         _require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
         _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
         _require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
-        _require(self.dtype in {"float32", "float64"}, "dtype", "float32 or float64", self.dtype)
+        for field, allowed in NAMES.items():
+            if (name := getattr(self, field)) not in allowed:
+                raise unknown_name(field, name, allowed)
 
     def but(self, **changes: Any) -> "Recipe":
         """Return this recipe with the changes that are not None."""

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 
 from jax_impl.draws import Draws, Orders, batches, check_batch_size
 from jax_impl.errors import ArgumentError, unknown_name
-from jax_impl.initializers import KERNELS, kaiming_std, linear_default_bound, xavier_std
+from jax_impl.initializers import DATA_DRIVEN, KERNELS, kaiming_std, linear_default_bound, xavier_std
 from jax_impl.interop import from_torch
 from jax_impl.recipes import Recipe
 from jax_impl.torch_random import TorchGenerator
@@ -45,10 +45,10 @@ def check_init(recipe: Recipe) -> None:
     Raises:
         ArgumentError: They cannot; the message names those that can.
     """
-    if recipe.init not in WEIGHTS:
+    if DATA_DRIVEN.get(recipe.init, recipe.init) not in WEIGHTS:
         if recipe.init in KERNELS:
             raise ArgumentError(f"torch has no init {recipe.init!r} to replay: use --stream jax")
-        raise unknown_name("init", recipe.init, KERNELS)
+        raise unknown_name("init", recipe.init, (*KERNELS, *DATA_DRIVEN))
     if recipe.bias_init not in {"linear_default", "zeros"}:
         raise unknown_name("bias init", recipe.bias_init, ("linear_default", "zeros"))
 
@@ -73,7 +73,7 @@ def _initial(recipe: Recipe, generator: TorchGenerator) -> dict[str, np.ndarray]
     for _ in range(recipe.init_passes):
         for name, tensor in tensors.items():
             if name.endswith("weight") and recipe.init != "linear_default":
-                tensors[name] = WEIGHTS[recipe.init](generator, tensor.shape)
+                tensors[name] = WEIGHTS[DATA_DRIVEN.get(recipe.init, recipe.init)](generator, tensor.shape)
     if recipe.bias_init == "zeros":
         tensors |= {name: np.zeros_like(tensor) for name, tensor in tensors.items() if name.endswith("bias")}
     return tensors
@@ -115,6 +115,7 @@ def _sparse(generator: TorchGenerator, shape: Shape, sparsity: float = 0.9, std:
 WEIGHTS: dict[str, Callable[[TorchGenerator, Shape], Weight]] = {
     "uniform": lambda generator, shape: generator.uniform(shape),
     "normal": lambda generator, shape: generator.normal(shape),
+    "small_normal": lambda generator, shape: generator.normal(shape, 0.0, 0.01),
     "trunc_normal": _trunc_normal,
     "constant": lambda _, shape: np.full(shape, 0.1, np.float32),
     "ones": lambda _, shape: np.ones(shape, np.float32),

@@ -6,7 +6,7 @@ The order of the batches is data, an int32 array (steps, batch), so that another
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, DTypeLike, Float, Int32, UInt8
+from jaxtyping import Array, Float, Int32, UInt8
 
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws
 from jax_impl.errors import DivergedError
 from jax_impl.model import Params, apply, init_params
+from jax_impl.pixels import scale
 from jax_impl.recipes import Recipe
 
 
@@ -27,7 +28,7 @@ class State(NamedTuple):
     """All that a training step changes."""
 
     params: Params
-    opt_state: optax.OptState  # Adam's two moments and its step count
+    opt_state: optax.OptState  # Adam's two moments and its step count; nothing for SGD
     learning_rate: Array  # traced, so that another one compiles nothing anew
 
 
@@ -48,30 +49,29 @@ class EpochRecord:
         )
 
 
-def scale(images: UInt8[Array, "batch pixels"], dtype: DTypeLike) -> Float[Array, "batch pixels"]:
-    """Map pixels 0 … 255 to [0, 1], as `torchvision.transforms.ToTensor` does.
-
-    By table, since XLA may turn `x / 255` into `x * (1 / 255)`, which is off in the last bit for 126 of the 256.
-    """
-    table = np.arange(256, dtype=dtype) / np.asarray(255, dtype)
-    return jnp.asarray(table)[images]
-
-
-def mean_loss(params: Params, images: Float[Array, "batch pixels"], labels: Int32[Array, " batch"]) -> Float[Array, ""]:
+def mean_loss(
+    params: Params, images: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str = "relu"
+) -> Float[Array, ""]:
     """Return the mean cross-entropy of integer labels in nats (`torch.nn.CrossEntropyLoss`)."""
-    losses: Array = optax.softmax_cross_entropy_with_integer_labels(apply(params, images), labels)
+    losses: Array = optax.softmax_cross_entropy_with_integer_labels(apply(params, images, activation), labels)
     return losses.mean()
 
 
-def start(params: Params, learning_rate: float) -> State:
+def rule(optimizer: str, learning_rate: float | Array) -> optax.GradientTransformation:
+    """Return adam or sgd. Optax's defaults are torch's: betas 0.9 and 0.999 and epsilon 1e-8; no momentum in SGD."""
+    return {"adam": optax.adam, "sgd": optax.sgd}[optimizer](learning_rate)
+
+
+def start(params: Params, learning_rate: float, optimizer: str = "adam") -> State:
     """Return the state before the first step."""
     dtype = jax.tree.leaves(params)[0].dtype
-    return State(params, optax.adam(learning_rate).init(params), jnp.asarray(learning_rate, dtype))
+    opt_state = rule(optimizer, learning_rate).init(params)
+    return State(params, opt_state, jnp.asarray(learning_rate, dtype))
 
 
-def update(state: State, gradients: Params) -> State:
-    """Take one step of Adam; Optax's defaults are `torch.optim.Adam`'s: betas 0.9 and 0.999, epsilon 1e-8."""
-    updates, opt_state = optax.adam(state.learning_rate).update(gradients, state.opt_state)
+def update(state: State, gradients: Params, optimizer: str = "adam") -> State:
+    """Take one step of `torch.optim.Adam` or `torch.optim.SGD`."""
+    updates, opt_state = rule(optimizer, state.learning_rate).update(gradients, state.opt_state)
     return State(optax.apply_updates(state.params, updates), opt_state, state.learning_rate)
 
 
@@ -80,6 +80,9 @@ def run_epoch(
     images: UInt8[Array, "n pixels"],
     labels: Int32[Array, " n"],
     order: Int32[Array, "steps batch"],
+    *,
+    activation: str = "relu",
+    optimizer: str = "adam",
 ) -> tuple[State, Float[Array, " steps"]]:
     """Train on the batches listed in `order`, as one `lax.scan`.
 
@@ -90,22 +93,26 @@ def run_epoch(
 
     def step(state: State, batch: Int32[Array, " batch"]) -> tuple[State, Float[Array, ""]]:
         inputs = scale(images[batch], dtype)  # (batch, pixels)
-        loss, gradients = jax.value_and_grad(mean_loss)(state.params, inputs, labels[batch])
-        return update(state, gradients), loss
+        loss, gradients = jax.value_and_grad(mean_loss)(state.params, inputs, labels[batch], activation)
+        return update(state, gradients, optimizer), loss
 
     return jax.lax.scan(step, state, order)
 
 
-@jax.jit
-def count_correct(params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"]) -> Int32[Array, ""]:
+@partial(jax.jit, static_argnames="activation")
+def count_correct(
+    params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"], activation: str = "relu"
+) -> Int32[Array, ""]:
     """Return how many images get their largest logit at their label."""
-    logits = apply(params, scale(images, jax.tree.leaves(params)[0].dtype))
+    logits = apply(params, scale(images, jax.tree.leaves(params)[0].dtype), activation)
     return jnp.sum(jnp.argmax(logits, axis=1) == labels, dtype=jnp.int32)
 
 
-def accuracy(params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"]) -> float:
+def accuracy(
+    params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"], activation: str = "relu"
+) -> float:
     """Return the share of correctly classified images: the correct ones summed, divided once."""
-    return int(count_correct(params, images, labels)) / len(labels)
+    return int(count_correct(params, images, labels, activation)) / len(labels)
 
 
 def fit(recipe: Recipe, mnist: Mnist, draws: Draws) -> Iterator[tuple[EpochRecord, Params]]:
@@ -116,9 +123,12 @@ def fit(recipe: Recipe, mnist: Mnist, draws: Draws) -> Iterator[tuple[EpochRecor
     """
     images, labels = jnp.asarray(mnist.train_images), jnp.asarray(mnist.train_labels)
     test_images, test_labels = jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels)
-    state = start(jax.tree.map(jnp.array, draws.params), recipe.learning_rate)  # a copy: the state is donated
+    params = jax.tree.map(jnp.array, draws.params)  # a copy: the state is donated
+    state = start(params, recipe.learning_rate, recipe.optimizer)
     for epoch, order in enumerate(islice(draws.orders, recipe.epochs), start=1):
-        train_epoch = compiled_epoch(recipe.layers, recipe.dtype, images.shape, order.shape)
+        train_epoch = compiled_epoch(
+            recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer
+        )
         started = time.perf_counter()
         state, losses = train_epoch(state, images, labels, jnp.asarray(order))
         losses = np.asarray(losses)  # waits for the device
@@ -131,7 +141,7 @@ def fit(recipe: Recipe, mnist: Mnist, draws: Draws) -> Iterator[tuple[EpochRecor
             EpochRecord(
                 epoch=epoch,
                 cost=float(losses.mean(dtype=np.float64)),
-                test_accuracy=accuracy(state.params, test_images, test_labels),
+                test_accuracy=accuracy(state.params, test_images, test_labels, recipe.activation),
                 seconds=seconds,
             ),
             params,
@@ -140,13 +150,18 @@ def fit(recipe: Recipe, mnist: Mnist, draws: Draws) -> Iterator[tuple[EpochRecor
 
 @lru_cache(maxsize=16)
 def compiled_epoch(
-    layers: tuple[int, ...], dtype: str, images_shape: tuple[int, int], order_shape: tuple[int, int]
+    layers: tuple[int, ...],
+    dtype: str,
+    images_shape: tuple[int, int],
+    order_shape: tuple[int, int],
+    activation: str = "relu",
+    optimizer: str = "adam",
 ) -> jax.stages.Compiled:
     """Compile `run_epoch` for these shapes, apart from its first run, so that the seconds of an epoch are its own."""
     recipe = Recipe(name="shapes", layers=layers, dtype=dtype)
-    state = jax.eval_shape(lambda: start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate))
+    state = jax.eval_shape(lambda: start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate, optimizer))
     return (
-        jax.jit(run_epoch, donate_argnames="state")
+        jax.jit(partial(run_epoch, activation=activation, optimizer=optimizer), donate_argnums=0)
         .lower(
             state,
             jax.ShapeDtypeStruct(images_shape, jnp.uint8),

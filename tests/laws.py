@@ -20,6 +20,7 @@ def truncated(std: float) -> stats.rv_continuous:
 LAWS: dict[str, Callable[[int, int], stats.rv_continuous]] = {
     "uniform": lambda i, o: stats.uniform(0, 1),
     "normal": lambda i, o: stats.norm(0, 1),
+    "small_normal": lambda i, o: stats.norm(0, 0.01),
     "trunc_normal": lambda i, o: stats.truncnorm(-2, 2),
     "xavier_uniform": lambda i, o: uniform(math.sqrt(6 / (i + o))),
     "xavier_normal": lambda i, o: stats.norm(0, math.sqrt(2 / (i + o))),

@@ -66,6 +66,8 @@ def run_train(command: cli.Train) -> None:
         epochs=command.epochs,
         seed=command.seed,
         init=command.init,
+        activation=command.activation,
+        optimizer=command.optimizer,
         init_passes=command.init_passes,
         batch_size=command.batch_size,
         learning_rate=command.learning_rate,
@@ -116,7 +118,7 @@ def run_evaluate(command: cli.Evaluate) -> None:
 
     from torch_ref import data, model, runs, train
 
-    recipe = recipes.named(command.recipe)
+    recipe = recipes.named(command.recipe).but(activation=command.activation)
     tensors = runs.load(command.params, recipe.layers)
     network = model.build(recipe).to(tensors["linear1.weight"].dtype)
     network.load_state_dict(tensors)

@@ -5,6 +5,12 @@ from typing import Any
 
 from torch_ref.errors import ArgumentError, unknown_name
 
+NAMES = {
+    "activation": ("relu", "tanh", "sigmoid", "softsign", "linear", "leaky_relu", "gelu", "selu"),
+    "optimizer": ("adam", "sgd"),
+    "dtype": ("float32", "float64"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -19,6 +25,8 @@ class Recipe:
     init: str = "xavier_uniform"  # cell 10: of the weights, a function of torch.nn.init less its underscore
     bias_init: str = "linear_default"  # the notebook leaves nn.Linear's own draw
     init_passes: int = 1  # how often the init cell runs; twice gives the tensor that the notebook prints
+    activation: str = "relu"  # cell 8: between the layers
+    optimizer: str = "adam"  # cell 12; or plain sgd
     learning_rate: float = 0.001  # cell 5
     batch_size: int = 100  # cell 5
     epochs: int = 15  # cell 5; 0 only initialises
@@ -32,7 +40,9 @@ class Recipe:
         _require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
         _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
         _require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
-        _require(self.dtype in {"float32", "float64"}, "dtype", "float32 or float64", self.dtype)
+        for field, allowed in NAMES.items():
+            if (name := getattr(self, field)) not in allowed:
+                raise unknown_name(field, name, allowed)
 
     def but(self, **changes: Any) -> "Recipe":
         """Return this recipe with the changes that are not None."""

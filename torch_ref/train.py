@@ -19,6 +19,7 @@ from torch_ref import model as models
 from torch_ref.errors import ArgumentError, DivergedError
 from torch_ref.recipes import Recipe
 
+LOOKED_AT = 1000  # images, the first of the training set, by an initialiser that looks at them
 LOADERS = ("dataloader", "tensor")
 
 
@@ -97,6 +98,12 @@ def scaled(mnist: MNIST, dtype: str) -> torch.Tensor:
     return pixels.to(getattr(torch, dtype)).div(255)
 
 
+def make_optimizer(recipe: Recipe, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """Return the notebook's Adam, or SGD without momentum."""
+    rule = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.SGD
+    return rule(model.parameters(), lr=recipe.learning_rate)
+
+
 def train_epoch(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -149,10 +156,12 @@ def fit(
     seed_everything(recipe.seed)
     data_loader = make_loader(recipe, mnist_train, loader)
     model = models.build(recipe).to(device)
+    if recipe.init == "lsuv":
+        models.lsuv_(model, scaled(mnist_train, recipe.dtype)[:LOOKED_AT].to(device))
     yield None, model
 
     # define cost/loss & optimizer
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
+    optimizer = make_optimizer(recipe, model)
 
     for epoch in range(recipe.epochs):
         started = time.perf_counter()

@@ -15,6 +15,7 @@ import optax
 import pytest
 
 from jax_impl import data, draws, initializers, interop, model, replay, train
+from jax_impl.activations import ACTIVATIONS, Activation
 from jax_impl.torch_random import TorchGenerator
 
 Patch = pytest.MonkeyPatch
@@ -139,7 +140,7 @@ def extra_layer(patch: Patch) -> None:
 def network(change: Callable[[int, jax.Array, jax.Array, jax.Array], jax.Array]) -> Callable[[Patch], None]:
     """Plant another layer: a function of its number, inputs, kernel and bias."""
 
-    def pre_activations(params: model.Params, images: jax.Array) -> list[jax.Array]:
+    def pre_activations(params: model.Params, images: jax.Array, _activation: str = "relu") -> list[jax.Array]:
         outputs: list[jax.Array] = []
         for place in range(1, len(params) + 1):
             layer = params[f"linear{place}"]
@@ -165,6 +166,11 @@ def in_float16(number: int, inputs: jax.Array, kernel: jax.Array, bias: jax.Arra
     return (inputs.astype(jnp.float16) @ kernel.astype(jnp.float16)).astype(inputs.dtype) + bias
 
 
+def relu_as(function: Callable[[jax.Array], jax.Array]) -> Callable[[Patch], None]:
+    """Plant another activation under the name of the ReLU."""
+    return lambda patch: patch.setitem(ACTIVATIONS, "relu", Activation(function, 1.0))
+
+
 def nan_gradient(x: jax.Array) -> jax.Array:
     """A ReLU whose derivative is 0 · inf where it is off: the square root's under `where`."""
     return jnp.where(x > 0, x + 0 * jnp.sqrt(x), 0)
@@ -175,7 +181,7 @@ def nan_gradient(x: jax.Array) -> jax.Array:
 
 def loss_of(change: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable[[Patch], None]:
     """Plant another loss: a function of logits and labels."""
-    return replace(train, "mean_loss", lambda params, images, labels: change(model.apply(params, images), labels))
+    return replace(train, "mean_loss", lambda params, images, labels, *_: change(model.apply(params, images), labels))
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -212,16 +218,20 @@ def miscounted(count: Callable[[jax.Array], jax.Array]) -> Callable[[Patch], Non
 def changed_gradients(change: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable[[Patch], None]:
     right = train.update
     return replace(
-        train, "update", lambda state, gradients: right(state, jax.tree.map(change, gradients, state.params))
+        train, "update", lambda state, gradients, *_: right(state, jax.tree.map(change, gradients, state.params))
     )
 
 
 def reversed_batches(patch: Patch) -> None:
     right = train.run_epoch
-    patch.setattr(train, "run_epoch", lambda state, images, labels, order: right(state, images, labels, order[::-1]))
+    patch.setattr(
+        train,
+        "run_epoch",
+        lambda state, images, labels, order, **how: right(state, images, labels, order[::-1], **how),
+    )
 
 
-def mean_of_batches(params: model.Params, images: jax.Array, labels: jax.Array) -> float:
+def mean_of_batches(params: model.Params, images: jax.Array, labels: jax.Array, _activation: str = "relu") -> float:
     """The mean of the accuracies of batches of 3,000 images, the last of which has 1,000."""
     cuts = range(0, len(labels), 3000)
     return float(
@@ -234,13 +244,13 @@ def mean_of_batches(params: model.Params, images: jax.Array, labels: jax.Array) 
     )
 
 
-def drop_16_images(params: model.Params, images: jax.Array, labels: jax.Array) -> float:
+def drop_16_images(params: model.Params, images: jax.Array, labels: jax.Array, _activation: str = "relu") -> float:
     n = len(labels) - 16
     return int(train.count_correct(params, images[:n], labels[:n])) / n
 
 
 def unscaled_test(patch: Patch) -> None:
-    def count_correct(params: model.Params, images: jax.Array, labels: jax.Array) -> jax.Array:
+    def count_correct(params: model.Params, images: jax.Array, labels: jax.Array, _activation: str) -> jax.Array:
         logits = model.apply(params, images.astype(jax.tree.leaves(params)[0].dtype))
         return jnp.sum(jnp.argmax(logits, axis=1) == labels)
 
