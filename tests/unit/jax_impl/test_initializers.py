@@ -46,7 +46,7 @@ def agrees(sample: np.ndarray, law: stats.rv_continuous) -> bool:
 
 def test_every_name_has_a_test() -> None:
     assert set(initializers.KERNELS) == set(LAWS) | set(EXACT) | OTHERS
-    assert set(INITS) <= set(initializers.KERNELS)
+    assert set(INITS) <= {*initializers.KERNELS, *initializers.DATA_DRIVEN}
 
 
 @pytest.mark.parametrize("name", LAWS)

@@ -30,7 +30,9 @@ def test_but_changes_only_what_is_given() -> None:
         ("learning_rate", 0.0, "learning rate must be a number from 1e-30 to 1e\\+30, got 0.0"),
         ("seed", -1, "seed must be an integer from 0 to 4294967295, got -1"),
         ("seed", 2**32, "seed must be an integer"),
-        ("dtype", "float16", "dtype must be float32 or float64"),
+        ("dtype", "float16", "unknown dtype 'float16': did you mean 'float64'"),
+        ("activation", "rleu", "unknown activation 'rleu': did you mean 'relu'"),
+        ("optimizer", "lion", "unknown optimizer 'lion': allowed are adam, sgd"),
         ("layers", (784,), "layers must be two or more sizes"),
     ],
 )
