@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jax_impl import study, train
+from jax_impl.data import Mnist
+from jax_impl.draws import native
+from jax_impl.errors import ArgumentError, UserError
+
+TINY = study.Grid(inits=("xavier_normal", "zeros"), depths=(1, 2), width=8, seeds=2, epochs=2)
+
+
+def test_the_grid_is_every_combination_the_deep_ones_last() -> None:
+    cells = study.Grid(
+        inits=("zeros", "lsuv"), depths=(2, 4), activations=("relu", "tanh"), optimizers=("adam", "sgd"), first_seed=7
+    ).cells()
+    assert len(cells) == len({cell.key for cell in cells}) == 16
+    assert [cell.depth for cell in cells] == [2] * 8 + [4] * 8
+    assert cells[0].recipe.layers == (784, 128, 128, 10)
+    assert cells[0].seeds == (7, 8, 9)
+    assert {cell.recipe.learning_rate for cell in cells if cell.recipe.optimizer == "sgd"} == {0.01}
+    assert str(cells[-1]) == "lsuv, 4 hidden layers, tanh, sgd"
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"depths": (0,)}, "depths must be an integer >= 1"),
+        ({"seeds": 0}, "seeds must be an integer >= 1"),
+        ({"inits": ()}, "inits must name at least one"),
+        ({"inits": ("xavier",)}, "unknown init 'xavier': did you mean 'xavier_normal'"),
+        ({"activations": ("rleu",)}, "unknown activation 'rleu': did you mean 'relu'"),
+        ({"optimizers": ("lion",)}, "unknown optimizer 'lion'"),
+        ({"learning_rate": -1.0}, "learning rate must be"),
+        ({"recipes": ("mnist",)}, "unknown recipe"),
+    ],
+)
+def test_a_bad_axis_is_refused_before_anything_starts(axes: dict[str, object], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        study.Grid(**axes).cells()  # type: ignore[arg-type]
+
+
+def test_a_cell_holds_what_its_seeds_give(small: Mnist) -> None:
+    cell = TINY.cells()[0]
+    record = study.run(cell, small)
+    for place, seed in enumerate(cell.seeds):
+        recipe = cell.recipe.but(seed=seed)
+        alone = [epoch for epoch, _ in train.fit(recipe, small, native(recipe, 1000))]
+        np.testing.assert_allclose(record["cost"][place], [epoch.cost for epoch in alone], rtol=1e-5)
+        np.testing.assert_allclose(record["test_accuracy"][place], [epoch.test_accuracy for epoch in alone], atol=0.005)
+    assert record["diverged_in"] == [None, None]
+    assert np.shape(record["propagation"]["measured"]["variance"]) == (2, 2)
+    assert np.shape(record["propagation"]["measured"]["histogram"]["counts"]) == (2, 2, 60)
+    assert np.shape(record["propagation"]["predicted"]["variance"]) == (2, 2)
+    json.dumps(record, allow_nan=False)
+
+
+def test_a_cell_that_diverges_is_a_record(small: Mnist) -> None:
+    cell = study.Grid(inits=("normal",), depths=(2,), width=64, seeds=2, epochs=2, learning_rate=1e20).cells()[0]
+    record = study.run(cell, small)
+    assert record["diverged_in"] == [1, 1]
+    assert record["cost"] == [[None, None], [None, None]]
+    json.dumps(record, allow_nan=False)
+
+
+def test_a_study_goes_on_where_it_stopped(small: Mnist, tmp_path: Path) -> None:
+    cells = TINY.cells()
+    steps = study.go_on(cells, small, tmp_path)
+    first = [next(steps) for _ in range(2)]
+    assert [known for _, _, known in first] == [False, False]
+    kept = (tmp_path / study.RECORDS).read_text().splitlines()
+    assert len(kept) == 2
+    again = list(study.go_on(cells, small, tmp_path))
+    assert [known for _, _, known in again] == [True, True, False, False]
+    assert [record for _, record, _ in again[:2]] == [record for _, record, _ in first]
+    assert (tmp_path / study.RECORDS).read_text().splitlines()[:2] == kept
+    assert set(study.load(tmp_path)) == {cell.key for cell in cells}
+
+
+def test_another_setting_is_another_cell() -> None:
+    keys = {grid.cells()[0].key for grid in (TINY, study.Grid(**{**TINY.__dict__, "epochs": 3}))}
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "{}", '"key"'])
+def test_a_damaged_record_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / study.RECORDS).write_text('{"key": "a"}\n' + line + "\n")
+    with pytest.raises(UserError, match=r"cells.jsonl, line 2, is no record of a cell"):
+        study.load(tmp_path)
+
+
+def test_no_folder_holds_no_records(tmp_path: Path) -> None:
+    assert study.load(tmp_path / "new") == {}
