@@ -3,8 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +13,9 @@ from jaxtyping import Array, Bool, Float
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws, look_at, native
 from jax_impl.errors import ArgumentError
-from jax_impl.model import Params
+from jax_impl.model import Params, stacked
 from jax_impl.recipes import Recipe
-from jax_impl.train import State, count_correct, run_epoch, start
+from jax_impl.train import compiled_epoch, count_correct, start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +42,6 @@ def drawn(recipe: Recipe, seeds: Sequence[int], mnist: Mnist) -> list[Draws]:
     return [look_at(mnist.train_images, one, native(one, len(mnist.train_images))) for one in recipes]
 
 
-def stacked(trees: Sequence[Any]) -> Any:
-    """Return one tree whose leaves have a first axis of runs."""
-    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
-
-
 def fit_many(recipe: Recipe, runs: Sequence[Draws], mnist: Mnist) -> Iterator[tuple[EpochOfRuns, Params]]:
     """Train all runs epoch by epoch; each yields its record and the parameters of all runs after it.
 
@@ -58,11 +52,14 @@ def fit_many(recipe: Recipe, runs: Sequence[Draws], mnist: Mnist) -> Iterator[tu
     state = stacked([start(one.params, recipe.learning_rate, recipe.optimizer) for one in runs])
     for epoch in range(1, recipe.epochs + 1):
         order = jnp.asarray(np.stack([next(one.orders) for one in runs]))  # (runs, steps, batch)
-        train_epoch = compiled(recipe.activation, recipe.optimizer, _shapes(state), images.shape, order.shape)
+        train_epoch = compiled_epoch(
+            recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer
+        )
         started = time.perf_counter()
         state, found = train_epoch(state, images, labels, order)
         losses = np.asarray(found)  # waits for the device
         seconds = time.perf_counter() - started
+        params = jax.tree.map(np.array, state.params)
         correct = _count_all(state.params, test_images, test_labels, recipe.activation)
         yield (
             EpochOfRuns(
@@ -70,42 +67,11 @@ def fit_many(recipe: Recipe, runs: Sequence[Draws], mnist: Mnist) -> Iterator[tu
                 costs=losses.mean(axis=1, dtype=np.float64),
                 losses=losses,
                 test_accuracies=np.asarray(correct) / len(test_labels),
-                finite=np.isfinite(losses).all(axis=1) & np.asarray(_all_finite(state.params)),
+                finite=np.isfinite(losses).all(axis=1) & _all_finite(params),
                 seconds=seconds,
             ),
-            jax.tree.map(np.array, state.params),
+            params,
         )
-
-
-Shapes = tuple[tuple[tuple[int, ...], str], ...]
-
-
-def _shapes(state: State) -> tuple[Any, Shapes]:
-    leaves, tree = jax.tree.flatten(state)
-    return tree, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
-
-
-@lru_cache(maxsize=16)
-def compiled(
-    activation: str,
-    optimizer: str,
-    state: tuple[Any, Shapes],
-    images_shape: tuple[int, int],
-    order_shape: tuple[int, int, int],
-) -> jax.stages.Compiled:
-    """Compile the epoch of all runs, apart from its first run, so that its seconds are its own."""
-    tree, shapes = state
-    epoch = jax.vmap(partial(run_epoch, activation=activation, optimizer=optimizer), in_axes=(0, None, None, 0))
-    return (
-        jax.jit(epoch, donate_argnums=0)
-        .lower(
-            jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*shape) for shape in shapes]),
-            jax.ShapeDtypeStruct(images_shape, jnp.uint8),
-            jax.ShapeDtypeStruct(images_shape[:1], jnp.int32),
-            jax.ShapeDtypeStruct(order_shape, jnp.int32),
-        )
-        .compile()
-    )
 
 
 @partial(jax.jit, static_argnames="activation")
@@ -115,7 +81,7 @@ def _count_all(params: Params, images: Array, labels: Array, activation: str) ->
     return correct
 
 
-@jax.jit
-def _all_finite(params: Params) -> Array:
-    finite = [jnp.isfinite(leaf).all(axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(params)]
-    return jnp.stack(finite).all(axis=0)
+def _all_finite(params: Params) -> Bool[np.ndarray, " runs"]:
+    """Return for each run whether all of its parameters are numbers."""
+    leaves = [np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in jax.tree.leaves(params)]
+    return np.asarray(np.all(leaves, axis=0))

@@ -1,10 +1,10 @@
 """What mean-field theory says of a signal and a gradient on their way through a wide network.
 
 With independent weights of mean 0 and many units, each pre-activation of an image is normal with a variance q that one
-layer hands to the next: q' = fan_in · E[w²] · E[φ(√q z)²] + E[b²], z standard normal (Poole et al. 2016, equation 3).
-Gradients come back by the mean of the squared derivative: g = fan_out · E[w²] · E[φ'(√q z)²] · g' (Schoenholz et al.
-2017, equation 8). Glorot & Bengio 2010 (equations 5 and 6) and He et al. 2015 (equations 7 and 13) are these two at the
-linear point of tanh and for the ReLU.
+layer hands to the next: q' = fan_in · E[w²] · E[φ(√q z)²] + E[b²], z standard normal (Poole et al. 2016). Gradients
+come back by the mean of the squared derivative: g = fan_out · E[w²] · E[φ'(√q z)²] · g' (Schoenholz et al. 2017).
+Equations 5 and 6 of Glorot & Bengio 2010, and section 2.2 of He et al. 2015, are these two at the linear point of tanh
+and for the ReLU.
 """
 
 import math

@@ -4,9 +4,13 @@ NNX defines the network and nothing else: it is split once, and what travels thr
 plain dict of arrays, {"linear1": {"kernel": (fan_in, fan_out), "bias": (fan_out,)}, …}.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
@@ -104,6 +108,11 @@ def layers_of(params: Params) -> tuple[int, ...]:
     """Return the layer sizes that the shapes of `params` tell."""
     kernels = [params[f"linear{number}"]["kernel"] for number in range(1, len(params) + 1)]
     return (kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels))
+
+
+def stacked(trees: Sequence[Any]) -> Any:
+    """Return one tree whose leaves have a first axis more: one entry a tree, such as the parameters of one seed."""
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
 
 
 @lru_cache(maxsize=32)

@@ -11,17 +11,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, Int32, UInt8
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Int32, UInt8
 from scipy.special import entr
 
 from jax_impl.activations import ACTIVATIONS
 from jax_impl.meanfield import Prediction, predict
-from jax_impl.model import Params, layers_of, pre_activations
+from jax_impl.model import PRECISION, Params, layers_of, pre_activations, stacked
 from jax_impl.pixels import scale
 
 BINS = 60
 FLAT = 0.05  # a unit is saturated at an image where its derivative is below this share of the steepest
-
 
 ByLayer = Float[np.ndarray, "seeds layers"]
 
@@ -43,7 +42,7 @@ class Signal(NamedTuple):
         saturated: Share of (unit, image) pairs that hardly pass a gradient back; for a ReLU, those that are off.
         dead: Share of units that are saturated at every image.
         kernel_gradient_norm: Of the batch's mean loss.
-        rank: Of the (image, unit) matrix of activations, as `numpy.linalg.matrix_rank` counts.
+        rank: Of the (image, unit) matrix of activations, as `numpy.linalg.matrix_rank` counts; 0 if it is not finite.
         effective_rank: exp of the entropy of its normalised singular values (Roy & Vetterli 2007).
         jacobian: Singular values of ∂activations/∂inputs of each layer.
     """
@@ -79,8 +78,8 @@ class _Layer(NamedTuple):
     kernel: Float[Array, "fan_in fan_out"]
     z: Float[Array, "batch fan_out"]
     activations: Float[Array, "batch fan_out"]
-    slopes: Float[Array, "batch fan_out"]  # derivative of the activation over its steepest, signed
-    jacobians: Float[Array, "images fan_in fan_out"]
+    slopes: Float[Array, "batch fan_out"]  # derivative of the activation
+    flat: Bool[Array, "batch fan_out"]  # whether it is too small to pass a gradient
     gradient: Float[Array, "batch fan_out"]
 
 
@@ -105,16 +104,13 @@ def propagate(
     """
     found = _propagate_all(params, images, labels, activation, jacobian_images)
     columns, predicted, activations, jacobians = jax.tree.map(np.asarray, found)
-    # By NumPy: on two cores XLA's own calls of LAPACK, made by several of its threads at once, wait for each other
-    # for ever.
-    spectra = [np.linalg.svd(matrix, compute_uv=False) for matrix in activations]  # (seeds, n) each
+    spectra = [_singular_values(matrices) for matrices in activations]  # (seeds, n) each
+    sizes = [max(matrices.shape[1:]) for matrices in activations]
     measured = Signal(
         **columns,
-        rank=np.stack(
-            [_rank(values, matrix.shape[1:]) for values, matrix in zip(spectra, activations, strict=True)], axis=1
-        ),
+        rank=np.stack([_rank(values, size) for values, size in zip(spectra, sizes, strict=True)], axis=1),
         effective_rank=np.stack([_effective_rank(values) for values in spectra], axis=1),
-        jacobian=tuple(np.linalg.svd(matrix, compute_uv=False) for matrix in jacobians),
+        jacobian=tuple(_singular_values(matrices) for matrices in jacobians),
     )
     return Propagation(measured, predicted)
 
@@ -127,36 +123,28 @@ def _propagate_all(
     activation: str,
     jacobian_images: int,
 ) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
+    """Return columns of measurements, the prediction, and by layer the activations and the Jacobians."""
     inputs = scale(images, jax.tree.leaves(params)[0].dtype)
-    one = partial(_propagate, inputs=inputs, labels=labels, activation=activation, jacobian_images=jacobian_images)
+
+    def one(params: Params) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
+        layers = _layers(params, inputs, labels, activation)
+        found = _by_shape(_measure, layers)
+        kernel_squares, bias_squares = (
+            [jnp.mean(jnp.asarray(params[f"linear{number}"][name]) ** 2) for number in range(1, len(layers) + 1)]
+            for name in ("kernel", "bias")
+        )
+        return (
+            {name: stacked([one[name] for one in found]) for name in found[0]},
+            predict(activation, layers_of(params), kernel_squares, bias_squares, inputs, layers[-1].gradient),
+            [layer.activations for layer in layers],
+            [layer.kernel[None] * layer.slopes[:jacobian_images, None, :] for layer in layers],
+        )
+
     return jax.vmap(one)(params)
 
 
-def _propagate(
-    params: Params,
-    *,
-    inputs: Float[Array, "batch pixels"],
-    labels: Int32[Array, " batch"],
-    activation: str,
-    jacobian_images: int,
-) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
-    layers = _layers(params, inputs, labels, activation, jacobian_images)
-    found = _by_shape(_measure, layers)
-    columns = {name: _stacked([one[name] for one in found]) for name in found[0]}
-    kernel_squares, bias_squares = (
-        [jnp.mean(jnp.asarray(params[f"linear{number}"][name]) ** 2) for number in range(1, len(layers) + 1)]
-        for name in ("kernel", "bias")
-    )
-    predicted = predict(activation, layers_of(params), kernel_squares, bias_squares, inputs, layers[-1].gradient)
-    return columns, predicted, [layer.activations for layer in layers], [layer.jacobians for layer in layers]
-
-
 def _layers(
-    params: Params,
-    inputs: Float[Array, "batch pixels"],
-    labels: Int32[Array, " batch"],
-    activation: str,
-    jacobian_images: int,
+    params: Params, inputs: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str
 ) -> list[_Layer]:
     """Run the network, then back-propagate each image's own cross-entropy by the chain rule."""
     zs = pre_activations(params, inputs, activation)
@@ -165,29 +153,26 @@ def _layers(
     gradient = jax.nn.softmax(zs[-1]) - jax.nn.one_hot(labels, zs[-1].shape[1], dtype=inputs.dtype)
     layers: list[_Layer] = []
     for place in reversed(range(len(zs))):
-        function = identity if place == len(zs) - 1 else phi
+        last = place == len(zs) - 1
+        function = identity if last else phi
         slopes = function.derivative(zs[place])
-        if place < len(zs) - 1:
-            product = jnp.matmul(gradient, kernels[place + 1].T, precision="highest")
-            gradient = product * slopes
-        layers.insert(
-            0,
-            _Layer(
-                inputs=phi(zs[place - 1]) if place else inputs,
-                kernel=kernels[place],
-                z=zs[place],
-                activations=function(zs[place]),
-                slopes=slopes / function.steepest,
-                jacobians=kernels[place][None] * slopes[:jacobian_images, None, :],  # (images, fan_in, fan_out)
-                gradient=gradient,
-            ),
+        if not last:
+            gradient = jnp.matmul(gradient, kernels[place + 1].T, precision=PRECISION) * slopes
+        layer = _Layer(
+            inputs=phi(zs[place - 1]) if place else inputs,
+            kernel=kernels[place],
+            z=zs[place],
+            activations=function(zs[place]),
+            slopes=slopes,
+            flat=jnp.abs(slopes) < FLAT * function.steepest,
+            gradient=gradient,
         )
+        layers.insert(0, layer)
     return layers
 
 
 def _measure(layer: _Layer) -> dict[str, Any]:
-    flat = jnp.abs(layer.slopes) < FLAT
-    kernel_gradient = jnp.matmul(layer.inputs.T, layer.gradient, precision="highest") / len(layer.z)
+    kernel_gradient = jnp.matmul(layer.inputs.T, layer.gradient, precision=PRECISION) / len(layer.z)
     return {
         "pre_mean": layer.z.mean(),
         "pre_variance": layer.z.var(),
@@ -195,8 +180,8 @@ def _measure(layer: _Layer) -> dict[str, Any]:
         "variance": layer.activations.var(),
         "gradient_mean": layer.gradient.mean(),
         "gradient_variance": layer.gradient.var(),
-        "saturated": flat.mean(dtype=layer.z.dtype),
-        "dead": flat.all(axis=0).mean(dtype=layer.z.dtype),
+        "saturated": layer.flat.mean(dtype=layer.z.dtype),
+        "dead": layer.flat.all(axis=0).mean(dtype=layer.z.dtype),
         "kernel_gradient_norm": jnp.linalg.norm(kernel_gradient),
         "pre_histogram": _histogram(layer.z),
         "histogram": _histogram(layer.activations),
@@ -204,24 +189,34 @@ def _measure(layer: _Layer) -> dict[str, Any]:
     }
 
 
-def _rank(spectra: Float[np.ndarray, "seeds n"], shape: tuple[int, ...]) -> Int[np.ndarray, " seeds"]:
-    """Count the singular values that are not rounding, as `numpy.linalg.matrix_rank` does."""
-    threshold = spectra.max(axis=1, keepdims=True) * max(shape) * np.finfo(spectra.dtype).eps
+def _singular_values(matrices: Float[np.ndarray, "*many rows columns"]) -> Float[np.ndarray, "*many n"]:
+    """Return them in falling order; NaN for a matrix whose own are not finite, as where a signal outgrew its dtype.
+
+    By NumPy: on two cores XLA's own calls of LAPACK, made by several of its threads at once, wait for each other for
+    ever.
+    """
+    finite = np.isfinite(matrices).all(axis=(-2, -1), keepdims=True)
+    with np.errstate(over="ignore"):  # the largest of a finite matrix may still be too large
+        values = np.linalg.svd(np.where(finite, matrices, 0), compute_uv=False)
+    finite = finite[..., 0] & np.isfinite(values).all(axis=-1, keepdims=True)
+    return np.where(finite, values, np.asarray(np.nan, values.dtype))
+
+
+def _rank(spectra: Float[np.ndarray, "seeds n"], size: int) -> Int[np.ndarray, " seeds"]:
+    """Count the singular values that are not rounding, as `numpy.linalg.matrix_rank` does; NaN is none."""
+    threshold = spectra.max(axis=1, keepdims=True) * (size * np.finfo(spectra.dtype).eps)
     return np.asarray(np.sum(spectra > threshold, axis=1))
 
 
 def _effective_rank(spectra: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, " seeds"]:
-    shares = spectra / np.maximum(spectra.sum(axis=1, keepdims=True), np.finfo(spectra.dtype).tiny)
+    relative = spectra / np.maximum(spectra.max(axis=1, keepdims=True), np.finfo(spectra.dtype).tiny)
+    shares = relative / np.maximum(relative.sum(axis=1, keepdims=True), 1)  # of nothing but zeros: 0, and exp(0) is 1
     return np.asarray(np.exp(entr(shares).sum(axis=1)))
 
 
 def _histogram(values: Float[Array, "batch units"]) -> Histogram:
     counts, edges = jnp.histogram(values.ravel(), bins=BINS)
     return Histogram(counts.astype(values.dtype), edges)
-
-
-def _stacked(column: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *column)
 
 
 def _by_shape(measure: Callable[[_Layer], dict[str, Any]], layers: list[_Layer]) -> list[dict[str, Any]]:
@@ -231,7 +226,7 @@ def _by_shape(measure: Callable[[_Layer], dict[str, Any]], layers: list[_Layer])
         groups.setdefault(layer.kernel.shape, []).append(place)
     found: list[dict[str, Any]] = [{}] * len(layers)
     for places in groups.values():
-        results = jax.lax.map(measure, _stacked([layers[place] for place in places]))
+        results = jax.lax.map(measure, stacked([layers[place] for place in places]))
         for row, place in enumerate(places):
             found[place] = jax.tree.map(lambda leaf, row=row: leaf[row], results)
     return found

@@ -21,6 +21,7 @@ import numpy as np
 from jax_impl import ensemble, files, initializers, recipes
 from jax_impl.data import Mnist
 from jax_impl.errors import ArgumentError, UserError, unknown_name
+from jax_impl.model import stacked
 from jax_impl.propagation import Propagation, propagate
 from jax_impl.recipes import NAMES, Recipe
 
@@ -56,7 +57,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The axes of a study; the defaults are those of `make study`.
+    """The axes of a study; the defaults ask which of eight initialisers carries a ReLU network of which depth.
 
     Raises:
         ArgumentError: An axis is empty, or a value lies outside what is allowed.
@@ -119,7 +120,7 @@ def run(cell: Cell, mnist: Mnist) -> Record:
     started = time.perf_counter()
     runs = ensemble.drawn(cell.recipe, cell.seeds, mnist)
     images, labels = jnp.asarray(mnist.test_images[:PROBED]), jnp.asarray(mnist.test_labels[:PROBED])
-    before = propagate(ensemble.stacked([one.params for one in runs]), images, labels, cell.recipe.activation)
+    before = propagate(stacked([one.params for one in runs]), images, labels, cell.recipe.activation)
     epochs = [epoch for epoch, _ in ensemble.fit_many(cell.recipe, runs, mnist)]
     finite = np.stack([epoch.finite for epoch in epochs], axis=1)  # (seeds, epochs)
     return {

@@ -153,15 +153,23 @@ def compiled_epoch(
     layers: tuple[int, ...],
     dtype: str,
     images_shape: tuple[int, int],
-    order_shape: tuple[int, int],
+    order_shape: tuple[int, ...],
     activation: str = "relu",
     optimizer: str = "adam",
 ) -> jax.stages.Compiled:
-    """Compile `run_epoch` for these shapes, apart from its first run, so that the seconds of an epoch are its own."""
+    """Compile `run_epoch` for these shapes, apart from its first run, so that the seconds of an epoch are its own.
+
+    An order of (runs, steps, batch) makes it the vmapped epoch of so many runs, whose states have that axis first.
+    """
     recipe = Recipe(name="shapes", layers=layers, dtype=dtype)
     state = jax.eval_shape(lambda: start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate, optimizer))
+    epoch = partial(run_epoch, activation=activation, optimizer=optimizer)
+    if len(order_shape) == 3:
+        epoch = jax.vmap(epoch, in_axes=(0, None, None, 0))
+        runs = order_shape[0]
+        state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype), state)
     return (
-        jax.jit(partial(run_epoch, activation=activation, optimizer=optimizer), donate_argnums=0)
+        jax.jit(epoch, donate_argnums=0)
         .lower(
             state,
             jax.ShapeDtypeStruct(images_shape, jnp.uint8),

@@ -92,9 +92,9 @@ def make_loader(recipe: Recipe, mnist_train: MNIST, loader: str = "dataloader") 
     return DataLoader(dataset=mnist_train, batch_size=recipe.batch_size, shuffle=True, drop_last=True)
 
 
-def scaled(mnist: MNIST, dtype: str) -> torch.Tensor:
-    """Return all images as (n, 784) in [0, 1], as `ToTensor` gives them one by one."""
-    pixels: torch.Tensor = mnist.data.view(-1, 28 * 28)
+def scaled(mnist: MNIST, dtype: str, first: int | None = None) -> torch.Tensor:
+    """Return all images, or the first so many, as (n, 784) in [0, 1], as `ToTensor` gives them one by one."""
+    pixels: torch.Tensor = mnist.data[:first].view(-1, 28 * 28)
     return pixels.to(getattr(torch, dtype)).div(255)
 
 
@@ -157,7 +157,7 @@ def fit(
     data_loader = make_loader(recipe, mnist_train, loader)
     model = models.build(recipe).to(device)
     if recipe.init == "lsuv":
-        models.lsuv_(model, scaled(mnist_train, recipe.dtype)[:LOOKED_AT].to(device))
+        models.lsuv_(model, scaled(mnist_train, recipe.dtype, LOOKED_AT).to(device))
     yield None, model
 
     # define cost/loss & optimizer

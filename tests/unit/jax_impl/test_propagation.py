@@ -86,6 +86,15 @@ def test_seeds_together_are_seeds_alone(mnist: Mnist) -> None:
     np.testing.assert_allclose(together.measured.variance[2], alone.measured.variance[0], rtol=1e-5)
 
 
+def test_a_signal_that_outgrows_its_dtype_is_measured_as_that(mnist: Mnist) -> None:
+    recipe = SMALL.but(layers=(784, *[64] * 30, 10), init="ones", activation="linear")
+    found = propagation.propagate(networks(recipe, range(2)), *batch(mnist, 20), "linear").measured
+    assert np.isfinite(found.effective_rank[:, 0]).all()
+    assert np.isnan(found.effective_rank[:, -1]).all()
+    assert (found.rank[:, -1] == 0).all()
+    assert not np.isfinite(found.variance[:, -1]).any()
+
+
 def test_zeros_stop_every_gradient_but_the_output_bias_s(mnist: Mnist) -> None:
     recipe = SMALL.but(init="zeros", bias_init="zeros")
     found = propagation.propagate(networks(recipe, range(1)), *batch(mnist), "tanh").measured
