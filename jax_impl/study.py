@@ -14,22 +14,21 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_impl import ensemble, files, initializers, recipes
+from jax_impl import ensemble, initializers, recipes, records
 from jax_impl.data import Mnist
-from jax_impl.errors import ArgumentError, UserError, unknown_name
+from jax_impl.errors import ArgumentError, unknown_name
 from jax_impl.model import stacked
-from jax_impl.propagation import Propagation, propagate
+from jax_impl.propagation import Histogram, Propagation, propagate
 from jax_impl.recipes import NAMES, Recipe
+from jax_impl.records import Record, plain
 
 RECORDS = "cells.jsonl"
 PROBED = 500  # test images, the first, on which the propagation is measured
+POINTS = 20  # of the loss curve, an epoch
 LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}  # the notebook's, and the one at which depth tells initialisers apart
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,7 @@ class Grid:
     width: int = 128  # units of a hidden layer
     seeds: int = 3
     first_seed: int = 0
-    epochs: int = 2
+    epochs: int = 3  # 0: only what signal and gradient do before training
     bias_init: str = "zeros"  # as in the papers, so that the kernels alone decide
     learning_rate: float | None = None  # None: by optimizer, `LEARNING_RATES`
 
@@ -81,7 +80,7 @@ class Grid:
         for axis in ("recipes", "inits", "depths", "activations", "optimizers"):
             if not getattr(self, axis):
                 raise ArgumentError(f"{axis} must name at least one, got none")
-        for name, least in (("depths", 1), ("width", 1), ("seeds", 1), ("epochs", 1)):
+        for name, least in (("depths", 1), ("width", 1), ("seeds", 1), ("epochs", 0)):
             values = getattr(self, name)
             if min(values if isinstance(values, tuple) else (values,)) < least:
                 raise ArgumentError(f"{name} must be an integer >= {least}, got {values}")
@@ -116,21 +115,29 @@ class Grid:
 
 
 def run(cell: Cell, mnist: Mnist) -> Record:
-    """Train the cell's seeds together and return what they gave, as plain data."""
+    """Train the cell's seeds together and return what they gave, as plain data by seed and epoch.
+
+    The `loss` curve has up to `POINTS` points an epoch, each the mean of as many steps.
+    """
     started = time.perf_counter()
     runs = ensemble.drawn(cell.recipe, cell.seeds, mnist)
     images, labels = jnp.asarray(mnist.test_images[:PROBED]), jnp.asarray(mnist.test_labels[:PROBED])
     before = propagate(stacked([one.params for one in runs]), images, labels, cell.recipe.activation)
     epochs = [epoch for epoch, _ in ensemble.fit_many(cell.recipe, runs, mnist)]
-    finite = np.stack([epoch.finite for epoch in epochs], axis=1)  # (seeds, epochs)
+
+    def by_epoch(columns: Sequence[Any]) -> np.ndarray:
+        return np.stack([np.empty(0)] * len(cell.seeds)) if not columns else np.stack(columns, axis=1)
+
+    finite = by_epoch([epoch.finite for epoch in epochs]).astype(bool)  # (seeds, epochs)
     return {
         "key": cell.key,
         "recipe": asdict(cell.recipe) | {"layers": list(cell.recipe.layers)},
         "seeds": list(cell.seeds),
-        "cost": _plain(np.stack([epoch.costs for epoch in epochs], axis=1)),
-        "test_accuracy": _plain(np.stack([epoch.test_accuracies for epoch in epochs], axis=1)),
+        "cost": plain(by_epoch([epoch.costs for epoch in epochs])),
+        "loss": plain(by_epoch([means(epoch.losses) for epoch in epochs]).reshape(len(runs), -1)),
+        "test_accuracy": plain(by_epoch([epoch.test_accuracies for epoch in epochs])),
         "diverged_in": [None if row.all() else int(np.argmin(row)) + 1 for row in finite],
-        "propagation": _summary(before),
+        "propagation": summary(before),
         "training_seconds": sum(epoch.seconds for epoch in epochs),
         "seconds": time.perf_counter() - started,
     }
@@ -142,54 +149,30 @@ def go_on(cells: Sequence[Cell], mnist: Mnist, out: Path) -> Iterator[tuple[Cell
     Raises:
         UserError: The records cannot be read or written.
     """
-    kept = load(out)
+    kept = records.load(out / RECORDS)
     for cell in cells:
         known = cell.key in kept
         if not known:
             kept[cell.key] = run(cell, mnist)
-            lines = "".join(json.dumps(record) + "\n" for record in kept.values())
-            files.write(out / RECORDS, lines.encode())
+            records.add(out / RECORDS, kept[cell.key])
         yield cell, kept[cell.key], known
 
 
-def load(out: Path) -> dict[str, Record]:
-    """Return the records of a study's folder by their cells' keys; none where there is none yet.
+def means(losses: np.ndarray, points: int = POINTS) -> np.ndarray:
+    """Return (runs, steps) as (runs, points): the means of blocks of steps, whose lengths differ by at most 1."""
+    blocks = np.array_split(losses, min(points, losses.shape[1]), axis=1)
+    return np.stack([block.mean(axis=1, dtype=np.float64) for block in blocks], axis=1)
 
-    Raises:
-        UserError: A line is no record.
+
+def summary(found: Propagation) -> dict[str, Any]:
+    """Return what a report draws of a propagation, by seed and layer.
+
+    Of the Jacobians the mean singular value is left, of the histograms those of the first seed.
     """
-    path = out / RECORDS
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}; name another --out") from error
-    kept = {}
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            kept[record["key"]] = record
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}, line {number}, is no record of a cell: delete the line or the file") from error
-    return kept
-
-
-def _summary(found: Propagation) -> dict[str, Any]:
-    """Return what the report draws of a propagation: by seed and layer; of the Jacobians the mean singular value."""
-    plain = {name: _plain(values) for name, values in found.measured._asdict().items() if name != "jacobian"}
-    jacobian = np.stack([values.mean(axis=(1, 2)) for values in found.measured.jacobian], axis=1)
-    return {
-        "measured": plain | {"jacobian": _plain(jacobian)},
-        "predicted": {name: _plain(values) for name, values in found.predicted._asdict().items()},
+    measured = {
+        name: plain(Histogram(*(np.asarray(part)[0] for part in values)) if isinstance(values, Histogram) else values)
+        for name, values in found.measured._asdict().items()
+        if name != "jacobian"
     }
-
-
-def _plain(values: Any) -> Any:
-    """Return arrays as nested lists of 6 digits, a number that is none as None, which JSON can spell."""
-    if hasattr(values, "_asdict"):
-        return {name: _plain(one) for name, one in values._asdict().items()}
-    array = np.asarray(jax.device_get(values), np.float64)
-    if array.ndim:
-        return [_plain(row) for row in array]
-    return float(f"{array:.6g}") if np.isfinite(array) else None
+    jacobian = np.stack([values.mean(axis=(1, 2)) for values in found.measured.jacobian], axis=1)
+    return {"measured": measured | {"jacobian": plain(jacobian)}, "predicted": plain(found.predicted)}

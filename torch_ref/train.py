@@ -19,7 +19,7 @@ from torch_ref import model as models
 from torch_ref.errors import ArgumentError, DivergedError
 from torch_ref.recipes import Recipe
 
-LOOKED_AT = 1000  # images, the first of the training set, by an initialiser that looks at them
+LOOKED_AT = 10_000  # images, the first of the training set, by an initialiser that looks at them
 LOADERS = ("dataloader", "tensor")
 
 

@@ -1,0 +1,167 @@
+"""What the records of a study say: a row of numbers a cell, and which initialiser to take."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from jax_impl.records import Record
+
+CHANCE = math.log(10)  # nats: the loss of guessing ten classes alike
+TARGET = 0.97  # test accuracy to which epochs are counted
+ALIKE = 0.05  # two means of a Welch test with a larger p-value are not told apart
+
+
+class Spread(NamedTuple):
+    """Of one number over seeds; a seed that diverged has none and is not in it."""
+
+    mean: float  # NaN where no seed is left
+    deviation: float  # standard deviation, n - 1; NaN for fewer than two
+
+    def __str__(self) -> str:
+        """Return mean ± deviation."""
+        return f"{self.mean:.4g}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.2g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One cell in numbers; accuracies from 0 to 1."""
+
+    recipe: str
+    init: str
+    depth: int  # hidden layers
+    activation: str
+    optimizer: str
+    seeds: int
+    diverged: int  # seeds whose loss or parameters stopped being numbers
+    cost: Spread  # of the last epoch, in nats
+    accuracy: Spread  # on the test images, after it
+    accuracies: tuple[float, ...]  # of the seeds that did not diverge
+    to_target: tuple[int | None, ...]  # by seed: the first epoch with a test accuracy of `TARGET`
+    verdict: str  # trains, crawls, dead or not trained
+    seconds: float
+
+    @property
+    def group(self) -> tuple[str, int, str, str]:
+        """Which rows it is to be compared with."""
+        return self.recipe, self.depth, self.activation, self.optimizer
+
+    def epochs_to_target(self) -> str:
+        """Return when the seeds reached `TARGET`, and how many did not."""
+        reached = [epoch for epoch in self.to_target if epoch is not None]
+        if not reached:
+            return "not reached"
+        mean = f"{fmean(reached):.3g}"
+        return mean if len(reached) == self.seeds else f"{mean} ({len(reached)} of {self.seeds} seeds)"
+
+
+class Advice(NamedTuple):
+    """Which initialiser to take for a network, and why."""
+
+    group: tuple[str, int, str, str]  # recipe, depth, activation, optimizer
+    best: Row
+    alike: list[Row]  # that train and are not told apart from it
+    rest: list[Row]  # best first
+
+
+def row(record: Record) -> Row:
+    """Return a cell's row."""
+    recipe = record["recipe"]
+    kept = [place for place, epoch in enumerate(record["diverged_in"]) if epoch is None]
+    trained = recipe["epochs"] > 0
+    accuracies = tuple(record["test_accuracy"][place][-1] for place in kept if trained)
+    return Row(
+        recipe=recipe["name"],
+        init=recipe["init"],
+        depth=len(recipe["layers"]) - 2,
+        activation=recipe["activation"],
+        optimizer=recipe["optimizer"],
+        seeds=len(record["seeds"]),
+        diverged=len(record["seeds"]) - len(kept),
+        cost=spread([record["cost"][place][-1] for place in kept if trained]),
+        accuracy=spread(accuracies),
+        accuracies=accuracies,
+        to_target=tuple(
+            _first_epoch(accuracies, diverged)
+            for accuracies, diverged in zip(record["test_accuracy"], record["diverged_in"], strict=True)
+        ),
+        verdict=verdict([losses[-1] for losses in record["loss"]]) if trained else "not trained",
+        seconds=record["seconds"],
+    )
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean and standard deviation."""
+    return Spread(fmean(values) if values else math.nan, stdev(values) if len(values) > 1 else math.nan)
+
+
+def verdict(losses: Sequence[float | None]) -> str:
+    """Say what the losses of a cell's seeds at the end of training mean; None is a loss that diverged.
+
+    A cell trains if every seed's loss is below half of chance's ln 10, is dead if none is below 95 % of it, and crawls
+    between the two.
+    """
+    numbers = [math.inf if loss is None else loss for loss in losses]
+    if max(numbers) < CHANCE / 2:
+        return "trains"
+    return "dead" if min(numbers) >= 0.95 * CHANCE else "crawls"
+
+
+def advise(rows: Sequence[Row]) -> list[Advice]:
+    """Return for each group of rows which initialiser did best: fewest diverged seeds, then test accuracy."""
+    advice = []
+    for group, members in groupby(sorted(rows, key=lambda row: row.group), key=lambda row: row.group):
+        best, *others = sorted(members, key=_rank)
+        alike = [row for row in others if row.verdict == best.verdict == "trains" and _alike(best, row)]
+        advice.append(Advice(group, best, alike, [row for row in others if row not in alike]))
+    return advice
+
+
+def words(advice: Advice) -> str:
+    """Say the advice and its evidence in a sentence or two."""
+    best = advice.best
+    if best.verdict != "trains":
+        return f"None of {1 + len(advice.rest)} trains; {best.init} gets furthest, to {_accuracy(best)}."
+    text = f"{best.init}: {_accuracy(best)} over {best.seeds} seed{'' if best.seeds == 1 else 's'}"
+    if advice.alike:
+        text += "; not told apart from it: " + ", ".join(f"{row.init} {_accuracy(row)}" for row in advice.alike)
+    slow = [f"{row.init} {_accuracy(row)}" for row in advice.rest if row.verdict == "trains"]
+    lost = [row.init for row in advice.rest if row.verdict != "trains"]
+    if slow:
+        text += "; behind: " + ", ".join(slow)
+    if lost:
+        text += "; not training: " + ", ".join(lost)
+    return text + "."
+
+
+def _accuracy(row: Row) -> str:
+    if not row.accuracies:
+        return "every seed diverged"
+    mean, deviation = row.accuracy
+    return f"{mean:.1%}" if math.isnan(deviation) else f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
+
+
+def _rank(row: Row) -> tuple[int, float, str]:
+    return row.diverged, -row.accuracy.mean if row.accuracies else 0.0, row.init
+
+
+def _alike(best: Row, other: Row) -> bool:
+    if min(len(best.accuracies), len(other.accuracies)) < 2:
+        return False
+    if np.ptp(best.accuracies) == np.ptp(other.accuracies) == 0:
+        return best.accuracies[0] == other.accuracies[0]
+    return bool(stats.ttest_ind(best.accuracies, other.accuracies, equal_var=False).pvalue > ALIKE)
+
+
+def _first_epoch(accuracies: Sequence[float | None], diverged_in: int | None) -> int | None:
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        if epoch == diverged_in:
+            return None
+        if accuracy is not None and accuracy >= TARGET:
+            return epoch
+    return None

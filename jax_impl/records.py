@@ -1,0 +1,68 @@
+"""Records that are kept line by line as JSON (JSONL), so that long work goes on where it was stopped.
+
+A record is a dict with a `key` that changes with anything that changes its content. A line that was cut short, as by a
+full disk, is not a record; the next one takes its place.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jax_impl.errors import UserError
+
+Record = dict[str, Any]
+
+
+def load(path: Path) -> dict[str, Record]:
+    """Return the records of a file by their keys; none where there is no file.
+
+    Raises:
+        UserError: The file cannot be read, or a whole line is no record.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; name another --out") from error
+    kept = {}
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            kept[record["key"]] = record
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}, line {number}, is no record: delete the line or the file") from error
+    return kept
+
+
+def add(path: Path, record: Record) -> None:
+    """Append a record, flushed to the disk; a torn line at the end gives way to it.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error
+
+
+def plain(values: Any) -> Any:
+    """Return arrays as nested lists of 6 digits, a number that is none as None, which JSON can spell."""
+    if hasattr(values, "_asdict"):
+        return {name: plain(one) for name, one in values._asdict().items()}
+    array = np.asarray(jax.device_get(values), np.float64)
+    if array.ndim:
+        return [plain(row) for row in array]
+    return float(f"{array:.6g}") if np.isfinite(array) else None
