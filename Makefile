@@ -14,7 +14,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch data test parity bench lint clean
+.PHONY: help train-jax train-torch study data test parity bench lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ train-jax: $(VENV)/.jax $(DATA) ## train in JAX (installs no torch)
 
 train-torch: $(VENV)/.torch $(DATA) ## train in PyTorch, the notebook itself
 	$(BIN)/python -m torch_ref train $(OPTIONS)
+
+study: $(VENV)/.jax $(DATA) ## compare initialisers by depth and write reports/study/index.html
+	$(BIN)/python -m jax_impl study $(ARGS)
 
 data: $(VENV)/.jax ## fetch MNIST unless it is there, and verify it
 	@$(BIN)/python -m jax_impl data

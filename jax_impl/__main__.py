@@ -4,12 +4,14 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -17,6 +19,9 @@ from rich.progress import (
 
 from jax_impl import cli, data, recipes, sources
 from jax_impl.errors import DivergedError, UserError
+
+if TYPE_CHECKING:
+    from jax_impl import evidence, study
 
 
 def main() -> int:
@@ -48,6 +53,8 @@ def run() -> None:
             run_train(command)
         case cli.Evaluate() as command:
             run_evaluate(command)
+        case cli.Study() as command:
+            run_study(command)
         case cli.Data() as command:
             run_data(command)
 
@@ -122,6 +129,81 @@ def run_evaluate(command: cli.Evaluate) -> None:
     print(f"Accuracy: {share:.4f}")
 
 
+def run_study(command: cli.Study) -> None:
+    """Run what of a grid or of presets is not there yet, and write the report."""
+    from jax_impl import findings, presets, runs, study, study_figures, study_report
+
+    chosen = presets.named(command.presets())
+    cells = [] if chosen else study.Grid(**command.axes(), seeds=command.seeds, first_seed=command.first_seed).cells()
+    runs.check(command.out)
+    mnist = load(command.data_dir)
+    try:
+        if chosen:
+            run_presets(command, chosen, mnist)
+        else:
+            run_cells(command, cells, mnist)
+    except KeyboardInterrupt as error:
+        kept = f"what is finished is kept in {command.out}: the same command goes on from there"
+        raise KeyboardInterrupt(kept) from error
+    result = study_report.write(command.out)
+    if chosen:
+        failed = [check for preset in chosen for check in result.presets[preset.name] if not check.passed]
+        for check in failed:
+            complain(f"failed: {check.name}: measured {check.measured}, expected {check.band}")
+    else:
+        failed = []
+        for advice in result.advice:
+            print(f"{study_figures.title(advice.best)}: {findings.words(advice)}")
+    print(f"written to {command.out / 'index.html'}")
+    if failed:
+        raise UserError(f"{len(failed)} of the published results did not come out")
+
+
+def run_cells(command: cli.Study, cells: "list[study.Cell]", mnist: data.Mnist) -> None:
+    """Run a grid, its cost told beforehand; print a line a cell."""
+    from jax_impl import budget, findings, records, study, study_report
+
+    kept = records.load(command.out / study.RECORDS)
+    left = [cell for cell in cells if cell.key not in kept]
+    costs = {}
+    if left:
+        found = budget.plan(
+            left, budget.measure(), len(mnist.train_images), max_hours=command.max_hours, max_gib=command.max_gib
+        )
+        costs = {cell.key: cost.seconds for cell, cost in zip(left, found, strict=True)}
+        print(f"{len(left)} of {len(cells)} cells to run, about {sum(costs.values()) / 60:.1f} minutes", flush=True)
+    study_report.remember(command.out, cells=cells)
+    with steps_bar("cells", len(cells)) as bar:
+        task = bar.add_task("study", total=sum(costs.values()) or 1, done=0)
+        for done, (cell, record, known) in enumerate(study.go_on(cells, mnist, command.out), start=1):
+            row = findings.row(record)
+            print(
+                f"{cell}: {row.verdict}, {study_report.percent(row.accuracy)} "
+                f"({'kept' if known else f'{row.seconds:.1f} s'})",
+                flush=True,
+            )
+            bar.update(task, advance=costs.get(cell.key, 0.0), done=done)
+
+
+def run_presets(command: cli.Study, chosen: "list[evidence.Preset]", mnist: data.Mnist) -> None:
+    """Measure presets part by part; print a line a check."""
+    from jax_impl import evidence, study_report
+
+    seeds = range(command.first_seed, command.first_seed + command.seeds)
+    parts = sum(len(preset.parts) for preset in chosen)
+    with steps_bar("parts", parts) as bar:
+        task = bar.add_task("presets", total=parts, done=0)
+        for preset in chosen:
+            for label, _, _ in evidence.go_on(preset, seeds, mnist, command.out):
+                done = int(bar.tasks[0].completed) + 1
+                bar.update(task, advance=1, done=done, description=f"{preset.name}: {label}")
+            study_report.remember(command.out, measured={preset.name: seeds})
+            print(f"{preset.name}: {preset.claim}")
+            for check in preset.checks(evidence.data_of(preset, seeds, command.out) or {}):
+                verdict = "pass" if check.passed else "FAIL"
+                print(f"  {verdict}  {check.name}: {check.measured} (expected {check.band})", flush=True)
+
+
 def run_data(command: cli.Data) -> None:
     """Say where MNIST stands and which source gave it."""
     source = ensure(command.data_dir, command.mirror)
@@ -146,12 +228,19 @@ def complain(text: str) -> None:
 
 
 def epochs_bar() -> Progress:
+    """Return the progress bar of a training."""
+    return bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
+
+
+def steps_bar(what: str, count: int) -> Progress:
+    """Return the progress bar of a study: its length is time, its number what is done."""
+    return bar(TextColumn("{task.description}"), BarColumn(), TextColumn(f"{{task.fields[done]}}/{count} {what}"))
+
+
+def bar(*columns: ProgressColumn) -> Progress:
     """Return a progress bar that shows only where standard error is a terminal, and leaves nothing behind."""
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs"),
+        *columns,
         TimeElapsedColumn(),
         TextColumn("remaining"),
         TimeRemainingColumn(),

@@ -5,14 +5,16 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional, arg
 
 from jax_impl import recipes
 from jax_impl.errors import ArgumentError, unknown_name
+from jax_impl.recipes import DEFAULT
 
+PRESETS = ("not-all-zero", "only-the-weights-changed", "glorot-2010", "he-2015", "orthogonal", "lsuv")  # of presets.py
 PROG = "python -m jax_impl"
 
 RecipeName = Annotated[Positional[str], arg(metavar="RECIPE", help=f"One of {', '.join(recipes.RECIPES)}.")]
@@ -39,7 +41,7 @@ Activation = Annotated[str | None, _setting("NAME", f"Between the layers: {', '.
 class Train:
     """Train a recipe in JAX, print the notebook's lines and write a run folder."""
 
-    recipe: RecipeName = recipes.DEFAULT
+    recipe: RecipeName = DEFAULT
     epochs: Annotated[int | None, _setting("N", "Passes over the images; 0 writes the initial parameters.")] = None
     seed: Annotated[int | None, _setting("N", "Of every random draw.")] = None
     init: Annotated[
@@ -73,6 +75,83 @@ class Evaluate:
     debug: Debug = False
 
 
+def _axis(metavar: str, text: str, default: str) -> object:
+    """Describe an axis or a setting of the study's grid."""
+    return arg(metavar=metavar, help=text, help_behavior_hint=f"(default: {default})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Train a grid of initialisers, depths and more over seeds, or reproduce published results, and write a report.
+
+    Lists are separated by commas. What is finished is kept in the folder: the same command goes on where it stopped.
+    """
+
+    inits: Annotated[str | None, _axis("NAME,…", "Initialisers of the kernels.", "eight of them")] = None
+    depths: Annotated[str | None, _axis("N,…", "Hidden layers.", "2,10,30")] = None
+    activations: Annotated[str | None, _axis("NAME,…", "Between the layers.", "relu")] = None
+    optimizers: Annotated[str | None, _axis("NAME,…", "adam or sgd.", "sgd")] = None
+    recipes: Annotated[str | None, _axis("NAME,…", "Where all else comes from.", DEFAULT)] = None
+    width: Annotated[int | None, _axis("N", "Units of a hidden layer.", "128")] = None
+    epochs: Annotated[int | None, _axis("N", "0 only looks at signal and gradient.", "3")] = None
+    bias_init: Annotated[str | None, _axis("NAME", "Of the biases.", "zeros")] = None
+    learning_rate: Annotated[float | None, _axis("X", "Of the optimizer.", "0.001 for adam, 0.01 for sgd")] = None
+    seeds: Annotated[int, arg(metavar="N", help="Trainings of each cell.")] = 3
+    first_seed: Annotated[int, arg(metavar="N", help="The seeds are this one and those that follow.")] = 0
+    preset: Annotated[
+        str | None,
+        _axis("NAME,…", f"Published results, in place of a grid: {', '.join(PRESETS)}, or all.", "a grid"),
+    ] = None
+    max_hours: Annotated[float, arg(metavar="X", help="Refuse a grid that would take longer.")] = 12.0
+    max_gib: Annotated[
+        float | None, _axis("X", "Refuse a grid that would take more memory.", "four fifths of the device's")
+    ] = None
+    data_dir: DataDir = None
+    out: Annotated[Path, arg(metavar="DIR", help="Where records and report go.")] = Path("reports/study")
+    debug: Debug = False
+
+    def axes(self) -> dict[str, Any]:
+        """Return what was given of the grid, as `study.Grid` takes it.
+
+        Raises:
+            ArgumentError: A depth is no integer.
+        """
+        names = ("inits", "depths", "activations", "optimizers", "recipes")
+        given: dict[str, Any] = {name: _listed(text) for name in names if (text := getattr(self, name)) is not None}
+        try:
+            given |= {"depths": tuple(map(int, given["depths"]))} if "depths" in given else {}
+        except ValueError:
+            raise ArgumentError(f"depths must be integers with commas between them, got {self.depths}") from None
+        for name in ("width", "epochs", "bias_init", "learning_rate"):
+            if getattr(self, name) is not None:
+                given[name] = getattr(self, name)
+        return given
+
+    def presets(self) -> tuple[str, ...]:
+        """Return the names of the presets that were asked for.
+
+        Raises:
+            ArgumentError: Options of a grid were given too, or a seed is out of range.
+        """
+        if self.preset is None:
+            return ()
+        if given := self.axes():
+            raise ArgumentError(f"--preset has its own grid: leave out {', '.join(map(_option, given))}")
+        if self.seeds < 1 or not 0 <= self.first_seed < 2**32 - self.seeds:
+            raise ArgumentError(
+                f"seeds must be an integer >= 1 and first seed >= 0, got {self.seeds} and {self.first_seed}"
+            )
+        return _listed(self.preset)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """Fetch MNIST, unless it is there, and verify it."""
@@ -89,8 +168,8 @@ class Data:
     debug: Debug = False
 
 
-Command = Train | Evaluate | Data
-_COMMANDS: dict[str, Callable[..., Command]] = {"train": Train, "evaluate": Evaluate, "data": Data}
+Command = Train | Evaluate | Study | Data
+_COMMANDS: dict[str, Callable[..., Command]] = {"train": Train, "evaluate": Evaluate, "study": Study, "data": Data}
 
 
 def parse(arguments: Sequence[str]) -> Command:

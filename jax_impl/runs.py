@@ -1,22 +1,16 @@
 """The files of a run: config.json, metrics.jsonl, params.safetensors, curve.png."""
 
 import json
-import platform
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
-import jax
-
-from jax_impl import data, files, interop, report
+from jax_impl import data, files, interop, machine, report
 from jax_impl.errors import UserError
 from jax_impl.model import Params
 from jax_impl.recipes import Recipe
 from jax_impl.train import EpochRecord
-
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def check(out: Path) -> None:
@@ -39,12 +33,13 @@ def begin(out: Path, recipe: Recipe, *, stream: str) -> None:
 
     Called when there is something to put in their place, so that a run that comes to nothing costs nothing.
     """
+    where = machine.describe()
     config = {
         "package": "jax_impl",
         "recipe": asdict(recipe),
         "stream": stream,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "device": jax.devices()[0].device_kind,
+        "versions": {"python": where["python"]} | where["versions"],
+        "device": where["device"],
         "data_sha256": data.SHA256,
     }
     files.write(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())

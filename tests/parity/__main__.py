@@ -6,14 +6,11 @@ stopped, and a change of the code starts anew.
 
 import hashlib
 import json
-import os
-import platform
 import shutil
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +18,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from jax_impl import files
+from jax_impl import files, machine
 from jax_impl.data import Mnist
 from tests.parity import jax_side, ladder, report, test_13_accuracy, torch_side
 from tests.parity.faults import FACTS, FAULTS, caught_by
@@ -35,6 +32,7 @@ SOURCES = (
     "tests/bench/*.py",
     "constraints.txt",
 )
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "torchvision", "numpy")
 SIZES = {"full": ladder.FULL, "quick": ladder.QUICK}
 
 
@@ -42,7 +40,7 @@ class Cells:
     """Finished pieces of work, each a JSON file of its value and seconds; a piece that is there is not done again."""
 
     def __init__(self, folder: Path, size: str, bar: Progress) -> None:
-        fingerprint = hashlib.sha256(json.dumps(machine()).encode())
+        fingerprint = hashlib.sha256(json.dumps(machine.describe(PACKAGES)).encode())
         for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
             fingerprint.update(path.read_bytes())
         self.folder = folder / f"{size}-{fingerprint.hexdigest()[:16]}"
@@ -114,28 +112,6 @@ def plant(cells: Cells) -> list[dict[str, Any]]:
     return found
 
 
-def machine() -> dict[str, Any]:
-    """Describe where the climb took place."""
-    names = ("jax", "jaxlib", "flax", "optax", "torch", "torchvision", "numpy")
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        processor = next(
-            (
-                line.partition(": ")[2]
-                for line in cpuinfo.read_text(encoding="utf-8").splitlines()
-                if "model name" in line
-            ),
-            processor,
-        )
-    return {
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in names},
-    }
-
-
 def main(
     size: Annotated[Literal["full", "quick"], tyro.conf.arg(help="How much is measured.")] = "full",
     out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="Where the report goes.")] = Path("reports/parity"),
@@ -151,7 +127,7 @@ def main(
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "size": size,
         "seconds": cells.seconds(),
-        "machine": machine(),
+        "machine": machine.describe(PACKAGES),
         "rungs": rungs,
         "faults": faults,
     }

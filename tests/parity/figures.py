@@ -10,21 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tests.parity.canvas import (
-    BAD,
-    DTYPES,
-    GOOD,
-    INK,
-    JAX,
-    MUTED,
-    TORCH,
-    Picture,
-    arm_style,
-    floats,
-    picture,
-    power,
-    short,
-)
+from jax_impl.canvas import BAD, GOOD, INK, MUTED, Picture, floats, picture, short
+from tests.parity.canvas import DTYPES, JAX, TORCH, arm_style, power
 
 
 def pictures(rungs: Sequence[dict[str, Any]]) -> list[Picture]:

@@ -7,10 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from jax_impl import files
-from tests.parity.canvas import short
+from jax_impl.canvas import short, templates
 from tests.parity.figures import pictures
 
 RUNGS = 15  # a ladder with fewer has not been climbed to the top, and says so
@@ -47,9 +45,7 @@ def strict(value: Any) -> Any:
 
 def page(shown: dict[str, Any], result: dict[str, Any]) -> str:
     """Return the HTML page, which refers to nothing outside itself."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    # Autoescape is on for every name: names and details come from code under test.
-    jinja = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    jinja = templates(Path(__file__).parent)  # which escape every name: they come from code under test
     return jinja.get_template("report.html.j2").render(shown, pictures=pictures(result["rungs"]))
 
 

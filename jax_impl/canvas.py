@@ -1,0 +1,111 @@
+"""What the figures of the reports have in common: colours, style, two widths, and how numbers are written."""
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, MUTED, GOOD, BAD = "#23272e", "#5f656d", "#2c7a4b", "#b3261e"
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#b9bdc4",
+    "axes.grid": True,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 8.5,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8.5,
+    "font.size": 8.5,
+    "grid.color": "#e6e8eb",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text, in the page's own fonts
+    "svg.hashsalt": "report",  # the same ids every time
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.color": MUTED,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+}
+FONTS = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+PIXEL = 1 / 100  # inches: figures are shown at 1.39 CSS pixels a point, so that 8.5 points read as 12 pixels
+Draw = Callable[[Figure, bool], None]  # (figure, whether it is for a narrow screen)
+Size = tuple[int, int]  # pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One figure in two widths, and the words around it."""
+
+    key: str
+    title: str
+    caption: str
+    alt: str
+    draw: Draw = field(repr=False)
+    sizes: tuple[Size, Size]  # for a wide screen and for a narrow one
+    half: bool = False  # whether two stand side by side on a wide screen
+
+    @property
+    def wide(self) -> str:
+        """Return the figure for a wide screen as base64 SVG."""
+        return self._svg(narrow=False)
+
+    @property
+    def narrow(self) -> str:
+        """Return the figure for a narrow screen as base64 SVG."""
+        return self._svg(narrow=True)
+
+    def png(self) -> bytes:
+        """Return the wide figure as PNG on white, at twice its size."""
+        return self._render(narrow=False, format="png", dpi=200)
+
+    def _svg(self, *, narrow: bool) -> str:
+        svg = self._render(narrow=narrow, format="svg", dpi=220, transparent=True, metadata={"Date": None})
+        return base64.b64encode(svg.replace(b"'DejaVu Sans'", FONTS.encode())).decode()
+
+    def _render(self, *, narrow: bool, **options: Any) -> bytes:
+        width, height = self.sizes[narrow]
+        with rc_context(STYLE):
+            figure = Figure(figsize=(width * PIXEL, height * PIXEL), layout="constrained")
+            self.draw(figure, narrow)
+            file = io.BytesIO()
+            figure.savefig(file, **options)
+        return file.getvalue()
+
+
+def picture(draw: Draw, wide: Size, narrow: Size, half: bool = False, **words: str) -> Picture:
+    """Return a picture of both widths."""
+    return Picture(draw=draw, sizes=(wide, narrow), half=half, **words)
+
+
+def short(value: float, digits: int = 2) -> str:
+    """Return a number without the zeros that `g` puts into its exponent: 1e-7, not 1e-07."""
+    text = f"{value:.{digits}g}"
+    if 0 < abs(value) < 1e-3:
+        text = f"{value:.{digits - 1}e}"
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return mantissa
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+
+
+def floats(values: Any) -> NDArray[np.float64]:
+    """Return numbers as an array; None is NaN, and "nan" and "inf" are what they say."""
+    return np.asarray(values, np.float64)
+
+
+@lru_cache(maxsize=4)
+def templates(*folders: Path) -> Environment:
+    """Return the pages' templates; autoescape is on for every name, and what a page does not get is an error."""
+    loader = FileSystemLoader([*folders, Path(__file__).parent])
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -1,0 +1,209 @@
+"""A study's folder as pages: `index.html`, `study.md` and a PNG a figure. Every number was measured elsewhere."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jax_impl import evidence, files, machine, presets, records, study
+from jax_impl.canvas import templates
+from jax_impl.errors import UserError
+from jax_impl.evidence import Check, Preset, Seeds
+from jax_impl.findings import ALIKE, TARGET, Advice, Row, Spread, advise, row, words
+from jax_impl.preset_figures import draw_preset
+from jax_impl.records import Record
+from jax_impl.study_figures import pictures, title
+
+CONTENTS = "study.json"
+HEAD = (
+    "initialiser", "hidden layers", "activation", "optimizer", "verdict", "test accuracy", "cost",
+    f"epochs to {TARGET:.0%}", "diverged", "seconds",
+)  # fmt: skip
+
+
+class Result(NamedTuple):
+    """What a study's folder holds."""
+
+    cells: list[Record]  # of the last grid
+    rows: list[Row]
+    advice: list[Advice]
+    presets: dict[str, list[Check]]  # of every preset that was measured
+    seeds: dict[str, list[int]]  # of the presets
+
+
+def remember(out: Path, *, cells: Iterable[study.Cell] = (), measured: Mapping[str, Seeds] | None = None) -> None:
+    """Note in `study.json` which records the report is of; what was noted before of the other kind stays.
+
+    Raises:
+        UserError: The file cannot be read or written.
+    """
+    contents = _contents(out)
+    keys = [cell.key for cell in cells]
+    contents["cells"] = keys or contents["cells"]
+    contents["presets"] |= {name: list(seeds) for name, seeds in (measured or {}).items()}
+    contents |= {"made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "machine": machine.describe()}
+    files.write(out / CONTENTS, (json.dumps(contents, indent=1) + "\n").encode())
+
+
+def read(out: Path) -> Result:
+    """Return what `out` holds.
+
+    Raises:
+        UserError: A file cannot be read.
+    """
+    contents, kept = _contents(out), records.load(out / study.RECORDS)
+    cells = [kept[key] for key in contents["cells"] if key in kept]
+    rows = [row(record) for record in cells]
+    checks = {
+        preset.name: preset.checks(data)
+        for preset, _, data in _measured(out, contents["presets"])
+    }  # fmt: skip
+    return Result(cells, rows, advise(rows), checks, contents["presets"])
+
+
+def write(out: Path) -> Result:
+    """Write the report of what `out` holds, and return it.
+
+    Raises:
+        UserError: The folder cannot be read or written.
+    """
+    result, contents = read(out), _contents(out)
+    drawn = pictures(result.cells)
+    shown = [_preset(*one) for one in _measured(out, contents["presets"])]
+    page = {
+        "made": contents["made"],
+        "machine": contents["machine"],
+        "cells": len(result.cells),
+        "seeds": sorted({len(record["seeds"]) for record in result.cells}),
+        "epochs": sorted({record["recipe"]["epochs"] for record in result.cells}),
+        "seconds": sum(record["seconds"] for record in result.cells),
+        "advice": [{"title": title(one.best), "words": words(one)} for one in result.advice],
+        "alike": ALIKE,
+        "maps": heat_maps(result.rows),
+        "head": HEAD,
+        "rows": [{"cells": cells(one), "verdict": one.verdict} for one in result.rows],
+        "pictures": drawn,
+        "presets": shown,
+    }
+    for picture in (*drawn, *(one["picture"] for one in shown)):
+        files.write(out / "figures" / f"{picture.key}.png", picture.png())
+    files.write(out / "study.md", markdown(page).encode())
+    files.write(out / "index.html", templates().get_template("study.html.j2").render(page).encode())
+    return result
+
+
+def cells(one: Row) -> tuple[str, ...]:
+    """Return a row of the table as text, in the order of `HEAD`."""
+    return (
+        one.init,
+        str(one.depth),
+        one.activation,
+        one.optimizer,
+        one.verdict,
+        percent(one.accuracy),
+        "–" if math.isnan(one.cost.mean) else str(one.cost),
+        one.epochs_to_target() if one.verdict != "not trained" else "–",
+        f"{one.diverged} of {one.seeds}",
+        f"{one.seconds:.1f}",
+    )
+
+
+def percent(share: Spread) -> str:
+    """Return a share in per cent with its deviation."""
+    if math.isnan(share.mean):
+        return "–"
+    deviation = "" if math.isnan(share.deviation) else f" ± {100 * share.deviation:.1f}"
+    return f"{100 * share.mean:.1f}{deviation} %"
+
+
+def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return for each recipe, activation and optimizer the verdicts by initialiser and depth."""
+
+    def kind(one: Row) -> tuple[str, str, str]:
+        return one.recipe, one.activation, one.optimizer
+
+    maps = []
+    for group, found in groupby(sorted(rows, key=kind), key=kind):
+        members = list(found)
+        depths = sorted({one.depth for one in members})
+        by_place = {(one.init, one.depth): one for one in members}
+        lines = [
+            {"init": init, "places": [_place(by_place.get((init, depth))) for depth in depths]}
+            for init in dict.fromkeys(one.init for one in members)
+        ]
+        maps.append({"title": ", ".join(group), "depths": depths, "lines": lines})
+    return maps
+
+
+def markdown(page: Mapping[str, Any]) -> str:
+    """Return the page's sentences and tables for a terminal or a pull request."""
+    lines = ["# Initialisation study", ""]
+    if page["rows"]:
+        lines += ["## Which initialiser", "", *(f"- **{one['title']}**: {one['words']}" for one in page["advice"]), ""]
+        lines += [*_table(page["head"], [one["cells"] for one in page["rows"]]), ""]
+    for preset in page["presets"]:
+        lines += [f"## {preset['title']} (`{preset['name']}`)", "", f"{preset['claim']} {preset['source']}.", ""]
+        checks = [
+            (one["name"], one["measured"], one["band"], one["word"], one["published"]) for one in preset["checks"]
+        ]
+        lines += [*_table(("check", "measured", "band", "verdict", "published"), checks), ""]
+    return "\n".join(lines)
+
+
+def _place(one: Row | None) -> dict[str, str]:
+    if one is None:
+        return {"verdict": "", "text": ""}
+    return {"verdict": one.verdict.replace(" ", "-"), "text": percent(one.accuracy)}
+
+
+def _preset(preset: Preset, seeds: Seeds, data: evidence.Data) -> dict[str, Any]:
+    checks = [
+        {
+            "name": check.name,
+            "measured": check.measured,
+            "band": check.band,
+            "published": check.published,
+            "passed": check.passed,
+            "word": "pass" if check.passed else "**FAIL**",
+        }
+        for check in preset.checks(data)
+    ]
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        "source": preset.source,
+        "claim": preset.claim,
+        "seeds": ", ".join(map(str, seeds)),
+        "checks": checks,
+        "passed": all(one["passed"] for one in checks),
+        "picture": draw_preset(preset, data),
+    }
+
+
+def _measured(out: Path, noted: Mapping[str, Seeds]) -> list[tuple[Preset, Seeds, evidence.Data]]:
+    found = []
+    for name, preset in presets.PRESETS.items():
+        data = evidence.data_of(preset, noted[name], out) if name in noted else None
+        if data is not None:
+            found.append((preset, noted[name], data))
+    return found
+
+
+def _contents(out: Path) -> dict[str, Any]:
+    path = out / CONTENTS
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"cells": [], "presets": {}}
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}; delete it, the records stay") from error
+    if not isinstance(contents, dict) or not {"cells", "presets"} <= set(contents):
+        raise UserError(f"{path} does not say what the report is of: delete it, the records stay")
+    return contents
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
