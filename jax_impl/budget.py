@@ -74,7 +74,9 @@ def cost(cell: Cell, speed: Speed, n_images: int, new_shape: bool) -> Cost:
     )
 
 
-def plan(cells: Sequence[Cell], speed: Speed, n_images: int, *, max_hours: float, max_gib: float | None) -> list[Cost]:
+def plan(
+    cells: Sequence[Cell], speed: Speed, n_images: int, *, max_hours: float | int, max_gib: float | int | None
+) -> list[Cost]:
     """Return each cell's cost.
 
     Args:

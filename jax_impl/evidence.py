@@ -39,10 +39,10 @@ class Check(NamedTuple):
     def band(self) -> str:
         """Return the band in words."""
         if self.low == self.high:
-            return f"exactly {self.low:g}"
+            return f"exactly {self.low:.4g}"
         if math.isinf(self.low):
-            return f"at most {self.high:g}"
-        return f"at least {self.low:g}" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
+            return f"at most {self.high:.4g}"
+        return f"at least {self.low:.4g}" if math.isinf(self.high) else f"{self.low:.4g} to {self.high:.4g}"
 
     @property
     def measured(self) -> str:
@@ -54,10 +54,16 @@ class Check(NamedTuple):
 
 
 def check(
-    name: str, values: Iterable[float | None], low: float = -math.inf, high: float = math.inf, *, published: str
+    name: str,
+    values: Iterable[float | int | None],
+    low: float | int = -math.inf,
+    high: float | int = math.inf,
+    *,
+    published: str,
 ) -> Check:
     """Return the check of some numbers; None, JSON's word for what is no number, is NaN."""
-    return Check(name, tuple(math.nan if value is None else float(value) for value in values), low, high, published)
+    numbers = tuple(math.nan if value is None else float(value) for value in values)
+    return Check(name, numbers, float(low), float(high), published)
 
 
 class Part(NamedTuple):

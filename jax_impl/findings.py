@@ -13,6 +13,7 @@ from scipy import stats
 from jax_impl.records import Record
 
 CHANCE = math.log(10)  # nats: the loss of guessing ten classes alike
+GUESSING = 0.2  # test accuracy; the largest class alone gives 0.1135
 TARGET = 0.97  # test accuracy to which epochs are counted
 ALIKE = 0.05  # two means of a Welch test with a larger p-value are not told apart
 
@@ -90,7 +91,7 @@ def row(record: Record) -> Row:
             _first_epoch(accuracies, diverged)
             for accuracies, diverged in zip(record["test_accuracy"], record["diverged_in"], strict=True)
         ),
-        verdict=verdict([losses[-1] for losses in record["loss"]]) if trained else "not trained",
+        verdict=verdict([losses[-1] for losses in record["loss"]], accuracies) if trained else "not trained",
         seconds=record["seconds"],
     )
 
@@ -100,16 +101,16 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(fmean(values) if values else math.nan, stdev(values) if len(values) > 1 else math.nan)
 
 
-def verdict(losses: Sequence[float | None]) -> str:
-    """Say what the losses of a cell's seeds at the end of training mean; None is a loss that diverged.
+def verdict(losses: Sequence[float | None], accuracies: Sequence[float]) -> str:
+    """Say how a cell stands at the end of training.
 
-    A cell trains if every seed's loss is below half of chance's ln 10, is dead if none is below 95 % of it, and crawls
-    between the two.
+    Args:
+        losses: Of every seed, None where it diverged: a cell trains if all are below half of chance's ln 10.
+        accuracies: Of the seeds that did not diverge: a cell is dead if none reaches `GUESSING`, and crawls between.
     """
-    numbers = [math.inf if loss is None else loss for loss in losses]
-    if max(numbers) < CHANCE / 2:
+    if all(loss is not None and loss < CHANCE / 2 for loss in losses):
         return "trains"
-    return "dead" if min(numbers) >= 0.95 * CHANCE else "crawls"
+    return "crawls" if any(accuracy >= GUESSING for accuracy in accuracies) else "dead"
 
 
 def advise(rows: Sequence[Row]) -> list[Advice]:
@@ -143,7 +144,7 @@ def _accuracy(row: Row) -> str:
     if not row.accuracies:
         return "every seed diverged"
     mean, deviation = row.accuracy
-    return f"{mean:.1%}" if math.isnan(deviation) else f"{100 * mean:.1f} ± {100 * deviation:.1f} %"
+    return f"{mean:.2%}" if math.isnan(deviation) else f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
 
 
 def _rank(row: Row) -> tuple[int, float, str]:

@@ -129,7 +129,7 @@ def _batch(mnist: Mnist) -> tuple[Images, Labels]:
 def _gradient_norms(params: Params, images: Images, labels: Labels, activation: str) -> dict[str, Array]:
     """Return for kernels and biases the norm of the mean loss's gradient, by seed and layer."""
     gradient = jax.vmap(partial(jax.grad(mean_loss), activation=activation), in_axes=(0, None, None))
-    layers = gradient(params, images, labels).values()
+    layers = gradient(params, scale(images, jax.tree.leaves(params)[0].dtype), labels).values()
     return {
         name: jnp.stack([jnp.sqrt(jnp.sum(layer[name] ** 2, axis=range(1, layer[name].ndim))) for layer in layers], 1)
         for name in ("kernel", "bias")

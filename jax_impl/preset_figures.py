@@ -21,7 +21,8 @@ from jax_impl.presets_papers import (
     SAXE_DEPTHS,
     SAXE_INITS,
 )
-from jax_impl.study_figures import COLORS, legend, log_axis, log_mean
+from jax_impl.study import POINTS
+from jax_impl.study_figures import COLORS, legend, log_axis, log_mean, plain_log_ticks
 
 # Printed under the notebook's training cell, epochs 1 to 12.
 NOTEBOOK_COSTS = (
@@ -69,7 +70,7 @@ def _not_all_zero(figure: Figure, data: Data, narrow: bool) -> None:
         for seed in data[init]["test_accuracy"]:
             accuracy.plot(range(1, len(seed) + 1), [100 * share for share in seed], "o-", color=color, ms=3.5, lw=1.2)
     gradients.set_xticks(range(6), names, rotation=30 if narrow else 0)
-    log_axis(gradients)
+    plain_log_ticks(gradients)
     gradients.set(ylim=(floor, None), ylabel="gradient's norm before training")
     _line(accuracy, 100 * LARGEST_CLASS, "the largest class, 11.35 %")
     _epochs(accuracy)
@@ -134,7 +135,7 @@ def _he(figure: Figure, data: Data, narrow: bool) -> None:
         for layers, dash in ((30, "-"), (10, (0, (4, 2)))):
             part = data[f"{layers} layers {init}"]
             losses = floats(part["loss"]).mean(axis=0)
-            epochs = part["recipe"]["epochs"] * (np.arange(len(losses)) + 0.5) / len(losses)
+            epochs = (np.arange(len(losses)) + 0.5) / POINTS
             training.plot(epochs, losses, color=color, ls=dash, lw=1.4)
     layers_axis = np.arange(1, 31)
     signal.plot(layers_axis, -(layers_axis - 1) / 2, **PUBLISHED, label="published: a factor of 1/√2 a layer")

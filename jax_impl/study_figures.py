@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from jax_impl.canvas import INK, MUTED, Picture, floats, picture, short
 from jax_impl.findings import CHANCE, Row, row
+from jax_impl.recipes import DEFAULT
 from jax_impl.records import Record
 
 # Told apart also by people who see few colours (after Okabe & Ito 2008), and by dashes where there are more.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f6a00", "#4d4d4d")
 DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.6)))
-FLOOR = 1e-30  # where variances that are 0 or smaller are drawn, on a logarithmic axis
+FLOOR, CEILING = 1e-24, 1e12  # between which variances are drawn, on a logarithmic axis
 
 Style = dict[str, Any]
 
@@ -39,8 +40,8 @@ def pictures(cells: Sequence[Record]) -> list[Picture]:
 
 def title(cell: Row) -> str:
     """Say what a group of cells has in common."""
-    layers = f"{cell.depth} hidden layer{'' if cell.depth == 1 else 's'}"
-    return f"{layers}, {cell.activation}, {cell.optimizer}, {cell.recipe}"
+    recipe = "" if cell.recipe == DEFAULT else f", {cell.recipe}"
+    return f"{cell.depth} hidden layer{'' if cell.depth == 1 else 's'}, {cell.activation}, {cell.optimizer}{recipe}"
 
 
 def styles_of(names: Sequence[str]) -> dict[str, Style]:
@@ -113,7 +114,7 @@ def ladder(group: Sequence[Record], styles: dict[str, Style], place: str, words:
         key=f"ladder-{place}",
         title=_titled("The signal on its way up, the gradient on its way down", words),
         caption="Dots are measured before training (geometric mean over the seeds), lines are mean-field theory. Where "
-        "both stay level the network can learn; what is 0 lies on the floor of the axis.",
+        "both stay level the network can learn. What is smaller than the axis is drawn on its floor, with 0.",
         alt="Variance of activations in the last hidden layer: "
         + ", ".join(
             f"{record['recipe']['init']} {short(log_mean(record['propagation']['measured']['variance'])[-2])}"
@@ -149,15 +150,17 @@ def histograms(group: Sequence[Record], place: str, words: str) -> Picture:
 def _ridges(axes: Axes, record: Record) -> None:
     measured = record["propagation"]["measured"]
     counts, edges = (floats(measured["pre_histogram"][name]) for name in ("counts", "edges"))  # (layers, bins)
+    means, variances = (floats(measured[name])[0] for name in ("pre_mean", "pre_variance"))
     hidden = len(counts) - 1
     layers = sorted({int(place) for place in np.linspace(0, hidden - 1, min(5, hidden)).round()})
-    reach = 4 * np.sqrt(max(floats(measured["pre_variance"])[0, 0], FLOOR))
+    reach = 4 * np.sqrt(variances[0]) or 1.0
     for level, layer in enumerate(layers):
-        height = counts[layer] / max(np.nanmax(counts[layer], initial=0), 1)
-        if np.isfinite(edges[layer]).all() and np.isfinite(height).all():
-            shade = COLORS[0]
-            axes.stairs(level + 0.9 * height, edges[layer], baseline=level, fill=True, color=shade, alpha=0.35, lw=0)
-            axes.stairs(level + 0.9 * height, edges[layer], baseline=level, color=shade, lw=0.8)
+        if variances[layer] == 0:
+            axes.plot([means[layer]] * 2, [level, level + 0.9], color=COLORS[0], lw=1)
+        elif np.isfinite(edges[layer]).all():
+            height = level + 0.9 * counts[layer] / counts[layer].max()
+            axes.stairs(height, edges[layer], baseline=level, fill=True, color=COLORS[0], alpha=0.35, lw=0)
+            axes.stairs(height, edges[layer], baseline=level, color=COLORS[0], lw=0.8)
     axes.set_title(record["recipe"]["init"], color=INK, pad=3)
     axes.set(xlim=(-reach, reach), ylim=(-0.05, len(layers)))
     axes.set_yticks(range(len(layers)), [f"{layer + 1}" for layer in layers])
@@ -177,17 +180,32 @@ def alive(record: Record, name: str) -> NDArray[np.float64]:
 
 
 def log_mean(rows: object) -> NDArray[np.float64]:
-    """Return the geometric mean over the seeds; numbers below `FLOOR` count as that, infinite ones are NaN."""
-    values = np.maximum(floats(rows), FLOOR)
-    return np.asarray(np.exp(np.log(values).mean(axis=0)))
+    """Return the geometric mean over the seeds: 0 where a seed has 0, NaN where one has no finite number."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.exp(np.log(floats(rows)).mean(axis=0)))
 
 
 def log_axis(axes: Axes) -> None:
-    """Make the y axis logarithmic with few, plain ticks."""
+    """Make the y axis logarithmic with few, plain ticks, of what lies between `FLOOR` and `CEILING`.
+
+    What is 0 or below the axis is moved to its foot, two decades under the smallest number.
+    """
+    lines = [line for line in axes.get_lines() if floats(line.get_ydata()).size]
+    numbers = np.concatenate([floats(line.get_ydata()) for line in lines])
+    low = max(np.min(numbers[numbers > 0], initial=1.0), FLOOR)
+    foot = low / 100 if (numbers < low).any() else low / 2
+    for line in lines:
+        line.set_ydata(np.maximum(floats(line.get_ydata()), foot))
+    plain_log_ticks(axes)
+    axes.set_ylim(foot * 0.5, 3 * min(np.nanmax(numbers), CEILING))
+
+
+def plain_log_ticks(axes: Axes) -> None:
+    """Give a logarithmic y axis few ticks, in plain numbers."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(numticks=7))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "0" if y <= FLOOR else short(y)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: short(y)))
 
 
 def legend(figure: Figure, axes: Axes, narrow: bool) -> None:
@@ -205,7 +223,7 @@ def _band(
     finite = np.isfinite(values).any(axis=0)
     x, values = x[finite], values[:, finite]
     axes.fill_between(x, np.nanmin(values, 0), np.nanmax(values, 0), color=style["color"], alpha=0.18, lw=0)
-    axes.plot(x, np.nanmean(values, 0), marker, color=style["color"], ls=style["ls"], lw=1.6, ms=3.5, label=label)
+    axes.plot(x, np.nanmean(values, 0), marker=marker, lw=1.6, ms=3.5, label=label, **style)
 
 
 def _titled(what: str, words: str) -> str:

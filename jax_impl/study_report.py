@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jax_impl import evidence, files, machine, presets, records, study
-from jax_impl.canvas import templates
+from jax_impl.canvas import date, duration, templates
 from jax_impl.errors import UserError
 from jax_impl.evidence import Check, Preset, Seeds
 from jax_impl.findings import ALIKE, TARGET, Advice, Row, Spread, advise, row, words
@@ -74,12 +74,12 @@ def write(out: Path) -> Result:
     drawn = pictures(result.cells)
     shown = [_preset(*one) for one in _measured(out, contents["presets"])]
     page = {
-        "made": contents["made"],
+        "made": date(contents["made"]),
         "machine": contents["machine"],
         "cells": len(result.cells),
         "seeds": sorted({len(record["seeds"]) for record in result.cells}),
         "epochs": sorted({record["recipe"]["epochs"] for record in result.cells}),
-        "seconds": sum(record["seconds"] for record in result.cells),
+        "seconds": duration(sum(record["seconds"] for record in result.cells)),
         "advice": [{"title": title(one.best), "words": words(one)} for one in result.advice],
         "alike": ALIKE,
         "maps": heat_maps(result.rows),
@@ -115,8 +115,8 @@ def percent(share: Spread) -> str:
     """Return a share in per cent with its deviation."""
     if math.isnan(share.mean):
         return "–"
-    deviation = "" if math.isnan(share.deviation) else f" ± {100 * share.deviation:.1f}"
-    return f"{100 * share.mean:.1f}{deviation} %"
+    deviation = "" if math.isnan(share.deviation) else f" ± {100 * share.deviation:.2f}"
+    return f"{100 * share.mean:.2f}{deviation} %"
 
 
 def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:

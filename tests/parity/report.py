@@ -3,12 +3,11 @@
 import json
 import math
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from jax_impl import files
-from jax_impl.canvas import short, templates
+from jax_impl.canvas import date, duration, short, templates
 from tests.parity.figures import pictures
 
 RUNGS = 15  # a ladder with fewer has not been climbed to the top, and says so
@@ -67,7 +66,7 @@ def view(result: dict[str, Any]) -> dict[str, Any]:
         "faults": faults,
         "missed": [fault for fault in faults if fault["first"] is None or fault["first"] != fault["expected"]],
         "size": result["size"],
-        "made": _date(result["made"]),
+        "made": date(result["made"]),
         "seconds": duration(result["seconds"]),
         "processor": machine.get("processor") or "unknown processor",
         "cores": machine.get("cores"),
@@ -134,16 +133,6 @@ def headroom(measured: float, tolerance: float) -> str:
         return "none"
     step = 1.0 if ratio >= 10 else 0.1 if ratio >= 1 else 0.01  # cut, not rounded: 0.996 fails and is not 1
     return f"{number(math.floor(ratio / step) * step if 0.01 <= ratio < 1e6 else ratio)}×"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _step(number: int, rung: dict[str, Any] | None) -> dict[str, Any]:
@@ -220,11 +209,3 @@ def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> list[str
 def _cell(text: object) -> str:
     """Return text that no table and no renderer takes for its own."""
     return " ".join(str(text).replace("<", "&lt;").replace("|", "\\|").split())
-
-
-def _date(made: str) -> str:
-    try:
-        moment = datetime.fromisoformat(made)
-    except ValueError:
-        return made
-    return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".rstrip()

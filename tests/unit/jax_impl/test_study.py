@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jax_impl import study, train
+from jax_impl import records, study, train
 from jax_impl.data import Mnist
 from jax_impl.draws import native
-from jax_impl.errors import ArgumentError, UserError
+from jax_impl.errors import ArgumentError
 
 TINY = study.Grid(inits=("xavier_normal", "zeros"), depths=(1, 2), width=8, seeds=2, epochs=2)
 
@@ -28,6 +28,7 @@ def test_the_grid_is_every_combination_the_deep_ones_last() -> None:
     ("axes", "message"),
     [
         ({"depths": (0,)}, "depths must be an integer >= 1"),
+        ({"epochs": -1}, "epochs must be an integer >= 0"),
         ({"seeds": 0}, "seeds must be an integer >= 1"),
         ({"inits": ()}, "inits must name at least one"),
         ({"inits": ("xavier",)}, "unknown init 'xavier': did you mean 'xavier_normal'"),
@@ -52,7 +53,8 @@ def test_a_cell_holds_what_its_seeds_give(small: Mnist) -> None:
         np.testing.assert_allclose(record["test_accuracy"][place], [epoch.test_accuracy for epoch in alone], atol=0.005)
     assert record["diverged_in"] == [None, None]
     assert np.shape(record["propagation"]["measured"]["variance"]) == (2, 2)
-    assert np.shape(record["propagation"]["measured"]["histogram"]["counts"]) == (2, 2, 60)
+    assert np.shape(record["propagation"]["measured"]["histogram"]["counts"]) == (2, 60)
+    np.testing.assert_allclose(np.mean(record["loss"], axis=1), np.mean(record["cost"], axis=1), rtol=1e-5)
     assert np.shape(record["propagation"]["predicted"]["variance"]) == (2, 2)
     json.dumps(record, allow_nan=False)
 
@@ -76,7 +78,7 @@ def test_a_study_goes_on_where_it_stopped(small: Mnist, tmp_path: Path) -> None:
     assert [known for _, _, known in again] == [True, True, False, False]
     assert [record for _, record, _ in again[:2]] == [record for _, record, _ in first]
     assert (tmp_path / study.RECORDS).read_text().splitlines()[:2] == kept
-    assert set(study.load(tmp_path)) == {cell.key for cell in cells}
+    assert set(records.load(tmp_path / study.RECORDS)) == {cell.key for cell in cells}
 
 
 def test_another_setting_is_another_cell() -> None:
@@ -84,12 +86,14 @@ def test_another_setting_is_another_cell() -> None:
     assert len(keys) == 2
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "{}", '"key"'])
-def test_a_damaged_record_is_named(tmp_path: Path, line: str) -> None:
-    (tmp_path / study.RECORDS).write_text('{"key": "a"}\n' + line + "\n")
-    with pytest.raises(UserError, match=r"cells.jsonl, line 2, is no record of a cell"):
-        study.load(tmp_path)
+def test_without_epochs_only_signal_and_gradient_are_measured(small: Mnist) -> None:
+    record = study.run(study.Grid(**{**TINY.__dict__, "epochs": 0}).cells()[0], small)
+    assert record["cost"] == record["loss"] == record["test_accuracy"] == [[], []]
+    assert record["diverged_in"] == [None, None]
+    assert np.shape(record["propagation"]["measured"]["variance"]) == (2, 2)
 
 
-def test_no_folder_holds_no_records(tmp_path: Path) -> None:
-    assert study.load(tmp_path / "new") == {}
+def test_the_loss_curve_is_the_mean_of_blocks() -> None:
+    losses = np.arange(14.0).reshape(2, 7)
+    assert study.means(losses, 3).tolist() == [[1.0, 3.5, 5.5], [8.0, 10.5, 12.5]]
+    assert study.means(losses, 20).tolist() == losses.tolist()

@@ -1,0 +1,106 @@
+import math
+from typing import Any
+
+import pytest
+
+from jax_impl import findings
+
+
+def record(init: str, *accuracies: float, depth: int = 2, **changes: Any) -> dict[str, Any]:
+    """A cell of one epoch whose seeds have these test accuracies, and a loss of 0.5 at its end."""
+    seeds = len(accuracies)
+    plain = {
+        "recipe": {
+            "name": "mnist_nn_xavier", "init": init, "layers": [784, *[8] * depth, 10], "activation": "relu",
+            "optimizer": "sgd", "epochs": 1,
+        },
+        "seeds": list(range(seeds)),
+        "cost": [[0.7]] * seeds,
+        "loss": [[2.3, 0.5]] * seeds,
+        "test_accuracy": [[accuracy] for accuracy in accuracies],
+        "diverged_in": [None] * seeds,
+        "seconds": 1.5,
+    }  # fmt: skip
+    return plain | changes
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracies", "verdict"),
+    [
+        ([0.3, 1.15], [0.9, 0.6], "trains"),
+        ([0.3, 1.16], [0.9, 0.6], "crawls"),  # half of ln 10 is 1.151
+        ([4.5, 4.6], [0.87, 0.86], "crawls"),
+        ([2.3, 2.3], [0.1135, 0.199], "dead"),
+        ([2.3, 2.3], [0.1135, 0.2], "crawls"),
+        ([None, 0.3], [0.9], "crawls"),
+        ([None, None], [], "dead"),
+    ],
+)
+def test_the_verdict(losses: list[float | None], accuracies: list[float], verdict: str) -> None:
+    assert findings.verdict(losses, accuracies) == verdict
+
+
+def test_a_row_counts_the_seed_that_diverged_and_leaves_it_out_of_the_mean() -> None:
+    row = findings.row(
+        record("normal", 0.9, 0.098, 0.8, cost=[[0.4], [None], [0.6]], loss=[[0.4], [None], [0.6]])
+        | {"diverged_in": [None, 1, None]}
+    )
+    assert (row.seeds, row.diverged, row.verdict, row.depth) == (3, 1, "crawls", 2)
+    assert row.accuracies == (0.9, 0.8)
+    assert row.accuracy == pytest.approx((0.85, math.sqrt(0.005)))
+    assert row.cost == pytest.approx((0.5, math.sqrt(0.02)))
+
+
+def test_epochs_to_the_target_say_who_did_not_get_there() -> None:
+    accuracies = [[0.96, 0.97, 0.98], [0.96, 0.96, 0.97], [0.97, 0.5, 0.5], [0.1, 0.99, 0.99]]
+    row = findings.row(record("a", *[0.0] * 4, test_accuracy=accuracies, diverged_in=[None, None, None, 2]))
+    assert row.to_target == (2, 3, 1, None)
+    assert row.epochs_to_target() == "2 (3 of 4 seeds)"
+    assert findings.row(record("a", 0.97, 0.98)).epochs_to_target() == "1"
+    assert findings.row(record("a", 0.96)).epochs_to_target() == "not reached"
+
+
+def test_a_cell_without_epochs_is_not_judged() -> None:
+    empty = record("a", 0.0, 0.0, cost=[[], []], loss=[[], []], test_accuracy=[[], []])
+    empty["recipe"]["epochs"] = 0
+    row = findings.row(empty)
+    assert row.verdict == "not trained"
+    assert math.isnan(row.accuracy.mean)
+
+
+def test_advice_names_the_best_those_alike_and_those_behind() -> None:
+    rows = [
+        findings.row(one)
+        for one in (
+            record("worse", 0.900, 0.901, 0.902),
+            record("best", 0.930, 0.931, 0.932),
+            record("alike", 0.929, 0.930, 0.932),
+            record("dead", 0.1135, 0.1135, 0.1135, loss=[[2.3]] * 3),
+            record("elsewhere", 0.99, 0.99, 0.99, depth=3),
+        )
+    ]
+    here, there = findings.advise(rows)
+    assert (here.best.init, [row.init for row in here.alike]) == ("best", ["alike"])
+    assert [row.init for row in here.rest] == ["worse", "dead"]
+    assert there.best.init == "elsewhere"
+    assert findings.words(here) == (
+        "best: 93.10 ± 0.10 % over 3 seeds; not told apart from it: alike 93.03 ± 0.15 %; "
+        "behind: worse 90.10 ± 0.10 %; not training: dead."
+    )
+
+
+def test_a_diverged_seed_costs_the_first_place() -> None:
+    rows = [
+        findings.row(record("steady", 0.80, 0.80)),
+        findings.row(record("wild", 0.99, 0.1, loss=[[0.1], [None]], diverged_in=[None, 1])),
+    ]
+    assert findings.advise(rows)[0].best.init == "steady"
+
+
+def test_where_nothing_trains_it_is_said() -> None:
+    rows = [
+        findings.row(record("zeros", 0.1135, 0.1135, loss=[[2.3]] * 2)),
+        findings.row(record("normal", 0.098, 0.098, loss=[[None]] * 2, diverged_in=[1, 1])),
+    ]
+    (advice,) = findings.advise(rows)
+    assert findings.words(advice) == "None of 2 trains; zeros gets furthest, to 11.35 ± 0.00 %."
