@@ -182,7 +182,7 @@ def _lsuv(figure: Figure, data: Data, narrow: bool) -> None:
         training.plot([], [], color=MUTED, ls=dash, label=activation)
     for init, color in zip(LSUV_INITS, COLORS, strict=False):
         variance.plot([], [], color=color, label=init)
-    _line(variance, 1, "published: 1")
+    _line(variance, 1.0, "published: 1")
     log_axis(variance)
     variance.set(xlabel="layer (the last is the output)", ylabel="variance of pre-activations")
     _line(training, CHANCE, "chance, ln 10")

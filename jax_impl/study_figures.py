@@ -63,7 +63,7 @@ def curves(group: Sequence[Record], styles: dict[str, Style], place: str, words:
             losses, accuracies = floats(record["loss"]), 100 * alive(record, "test_accuracy")
             points = losses.shape[1]
             _band(loss, (np.arange(points) + 0.5) / points * epochs, losses, styles[init], init)
-            _band(accuracy, np.arange(1, epochs + 1), accuracies, styles[init], init, marker="o")
+            _band(accuracy, 1.0 + np.arange(epochs), accuracies, styles[init], init, marker="o")
         loss.axhline(CHANCE, color=MUTED, lw=0.8, ls=":")
         loss.annotate("chance, ln 10", (0, CHANCE), (2, 2), textcoords="offset points", color=MUTED, fontsize=7.5)
         loss.set(ylim=(0, 1.35 * CHANCE), xlabel="epoch", ylabel="training loss (nats)")
