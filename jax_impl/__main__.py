@@ -146,17 +146,17 @@ def run_study(command: cli.Study) -> None:
         kept = f"what is finished is kept in {command.out}: the same command goes on from there"
         raise KeyboardInterrupt(kept) from error
     result = study_report.write(command.out)
-    if chosen:
-        failed = [check for preset in chosen for check in result.presets[preset.name] if not check.passed]
-        for check in failed:
-            complain(f"failed: {check.name}: measured {check.measured}, expected {check.band}")
-    else:
-        failed = []
-        for advice in result.advice:
-            print(f"{study_figures.title(advice.best)}: {findings.words(advice)}")
+    for advice in [] if chosen else result.advice:
+        print(f"{study_figures.title(advice.best)}: {findings.words(advice)}")
     print(f"written to {command.out / 'index.html'}")
+    checks = [check for preset in chosen for check in result.presets[preset.name]]
+    failed = [check for check in checks if not check.passed]
+    for check in failed:
+        complain(f"failed: {check.name}: measured {check.measured}, expected {check.band}")
     if failed:
-        raise UserError(f"{len(failed)} of the published results did not come out")
+        raise UserError(
+            f"{len(failed)} of {len(checks)} published results did not come out; see {command.out / 'study.md'}"
+        )
 
 
 def run_cells(command: cli.Study, cells: "list[study.Cell]", mnist: data.Mnist) -> None:

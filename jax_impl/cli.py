@@ -141,7 +141,9 @@ class Study:
             raise ArgumentError(
                 f"seeds must be an integer >= 1 and first seed >= 0, got {self.seeds} and {self.first_seed}"
             )
-        return _listed(self.preset)
+        if not (names := _listed(self.preset)):
+            raise ArgumentError("--preset must name at least one, or all, got none")
+        return names
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ class Cell:
     def __str__(self) -> str:
         """Return what a person calls it."""
         recipe = self.recipe
-        return f"{recipe.init}, {self.depth} hidden layers, {recipe.activation}, {recipe.optimizer}"
+        layers = f"{self.depth} hidden layer{'' if self.depth == 1 else 's'}"
+        return f"{recipe.init}, {layers}, {recipe.activation}, {recipe.optimizer}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ class Grid:
             bias_init=self.bias_init,
             activation=activation,
             optimizer=optimizer,
-            learning_rate=self.learning_rate or LEARNING_RATES[optimizer],
+            learning_rate=LEARNING_RATES[optimizer] if self.learning_rate is None else self.learning_rate,
             epochs=self.epochs,
             seed=self.first_seed,
         )

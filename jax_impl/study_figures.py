@@ -196,8 +196,9 @@ def log_axis(axes: Axes) -> None:
     foot = low / 100 if (numbers < low).any() else low / 2
     for line in lines:
         line.set_ydata(np.maximum(floats(line.get_ydata()), foot))
+    axes.relim()
     plain_log_ticks(axes)
-    axes.set_ylim(foot * 0.5, 3 * min(np.nanmax(numbers), CEILING))
+    axes.set_ylim(foot / 2, 3 * max(min(np.nanmax(numbers), CEILING), 10 * foot))
 
 
 def plain_log_ticks(axes: Axes) -> None:
