@@ -167,9 +167,9 @@ def run_cells(command: cli.Study, cells: "list[study.Cell]", mnist: data.Mnist) 
     left = [cell for cell in cells if cell.key not in kept]
     costs = {}
     if left:
-        found = budget.plan(
-            left, budget.measure(), len(mnist.train_images), max_hours=command.max_hours, max_gib=command.max_gib
-        )
+        speed = budget.measure() if any(cell.recipe.epochs for cell in left) else budget.Speed(flop=0.0, layer=0.0)
+        images = len(mnist.train_images)
+        found = budget.plan(left, speed, images, max_hours=command.max_hours, max_gib=command.max_gib)
         costs = {cell.key: cost.seconds for cell, cost in zip(left, found, strict=True)}
         print(f"{len(left)} of {len(cells)} cells to run, about {sum(costs.values()) / 60:.1f} minutes", flush=True)
     study_report.remember(command.out, cells=cells)

@@ -114,9 +114,13 @@ def verdict(losses: Sequence[float | None], accuracies: Sequence[float]) -> str:
 
 
 def advise(rows: Sequence[Row]) -> list[Advice]:
-    """Return for each group of rows which initialiser did best: fewest diverged seeds, then test accuracy."""
+    """Return for each group of rows which initialiser did best: fewest diverged seeds, then test accuracy.
+
+    Cells that were not trained give none.
+    """
     advice = []
-    for group, members in groupby(sorted(rows, key=lambda row: row.group), key=lambda row: row.group):
+    trained = sorted((row for row in rows if row.verdict != "not trained"), key=lambda row: row.group)
+    for group, members in groupby(trained, key=lambda row: row.group):
         best, *others = sorted(members, key=_rank)
         alike = [row for row in others if row.verdict == best.verdict == "trains" and _alike(best, row)]
         advice.append(Advice(group, best, alike, [row for row in others if row not in alike]))

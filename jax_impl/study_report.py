@@ -141,8 +141,9 @@ def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def markdown(page: Mapping[str, Any]) -> str:
     """Return the page's sentences and tables for a terminal or a pull request."""
     lines = ["# Initialisation study", ""]
-    if page["rows"]:
+    if page["advice"]:
         lines += ["## Which initialiser", "", *(f"- **{one['title']}**: {one['words']}" for one in page["advice"]), ""]
+    if page["rows"]:
         lines += [*_table(page["head"], [one["cells"] for one in page["rows"]]), ""]
     for preset in page["presets"]:
         lines += [f"## {preset['title']} (`{preset['name']}`)", "", f"{preset['claim']} {preset['source']}.", ""]

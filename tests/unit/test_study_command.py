@@ -169,7 +169,7 @@ def test_grid_and_presets_share_a_report(
     assert call("--preset", "orthogonal", "--out", "here", monkeypatch=monkeypatch, capsys=capsys)[0] == 0
     page = (tmp_path / "here" / "index.html").read_text(encoding="utf-8")
     assert "Orthogonal matrices" in page
-    assert "1 hidden layer" in page
+    assert "Every cell" in page
 
 
 def test_help_names_every_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

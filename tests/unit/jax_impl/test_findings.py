@@ -66,6 +66,7 @@ def test_a_cell_without_epochs_is_not_judged() -> None:
     row = findings.row(empty)
     assert row.verdict == "not trained"
     assert math.isnan(row.accuracy.mean)
+    assert findings.advise([row]) == []
 
 
 def test_advice_names_the_best_those_alike_and_those_behind() -> None:
