@@ -67,8 +67,8 @@ class Picture:
         return self._svg(narrow=True)
 
     def png(self) -> bytes:
-        """Return the wide figure as PNG on white, at twice its size."""
-        return self._render(narrow=False, format="png", dpi=200)
+        """Return the wide figure as PNG on white, at one and a half times its size."""
+        return self._render(narrow=False, format="png", dpi=150)
 
     def _svg(self, *, narrow: bool) -> str:
         svg = self._render(narrow=narrow, format="svg", dpi=220, transparent=True, metadata={"Date": None})

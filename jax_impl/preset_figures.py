@@ -57,7 +57,7 @@ def _not_all_zero(figure: Figure, data: Data, narrow: bool) -> None:
     floor, names = 1e-8, [f"{name} {layer}" for name in ("kernel", "bias") for layer in (1, 2, 3)]
     for place, (init, color) in enumerate(zip(("zeros", "constant"), COLORS, strict=False)):
         norms = [
-            floats(data[init][f"{name}_gradient"])[:, 0, layer].mean()
+            floats(data[init][f"{name}_gradient"])[:, 1, layer].mean()
             for name in ("kernel", "bias")
             for layer in range(3)
         ]
@@ -71,7 +71,7 @@ def _not_all_zero(figure: Figure, data: Data, narrow: bool) -> None:
             accuracy.plot(range(1, len(seed) + 1), [100 * share for share in seed], "o-", color=color, ms=3.5, lw=1.2)
     gradients.set_xticks(range(6), names, rotation=30 if narrow else 0)
     plain_log_ticks(gradients)
-    gradients.set(ylim=(floor, None), ylabel="gradient's norm before training")
+    gradients.set(ylim=(floor, None), ylabel="gradient's norm after the first epoch")
     _line(accuracy, 100 * LARGEST_CLASS, "the largest class, 11.35 %")
     _epochs(accuracy)
     accuracy.set(ylim=(0, 40), ylabel="test accuracy")

@@ -15,7 +15,9 @@ def _not_all_zero(data: Data) -> list[Check]:
     # By seed and epoch, then layer
     kernels = [norms for seed in zeros["kernel_gradient"] for norms in seed]
     biases = [norms for seed in zeros["bias_gradient"] for norms in seed]
-    gradients = [norms for seed in constant["kernel_gradient"] for norms in seed]
+    # Not before training: all classes have the same weights, so that their errors, which sum to 0, cancel on the way
+    # back, and float32 leaves 2e-6 of rounding.
+    gradients = [norms for seed in constant["kernel_gradient"] for norms in seed[1:]]
     spreads = [spread for seed in constant["unit_spread"] for epoch in seed for spread in epoch]
     notebook = "the notebook: “Not all 0's”"
     return [
@@ -35,7 +37,10 @@ def _not_all_zero(data: Data) -> list[Check]:
             published="the share of the largest class",
         ),
         check(
-            "constant: norm of every kernel's gradient", chain(*gradients), 1e-9, published="the chain rule: none is 0"
+            "constant: norm of every kernel's gradient after every epoch",
+            chain(*gradients),
+            1e-5,
+            published="the chain rule: none is 0 once the classes differ",
         ),
         check(
             "constant: test accuracy after the last epoch",
