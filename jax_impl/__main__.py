@@ -131,21 +131,22 @@ def run_evaluate(command: cli.Evaluate) -> None:
 
 def run_study(command: cli.Study) -> None:
     """Run what of a grid or of presets is not there yet, and write the report."""
-    from jax_impl import findings, presets, runs, study, study_figures, study_report
+    from jax_impl import files, findings, presets, runs, study, study_figures, study_report
 
     chosen = presets.named(command.presets())
     cells = [] if chosen else study.Grid(**command.axes(), seeds=command.seeds, first_seed=command.first_seed).cells()
     runs.check(command.out)
     mnist = load(command.data_dir)
-    try:
-        if chosen:
-            run_presets(command, chosen, mnist)
-        else:
-            run_cells(command, cells, mnist)
-    except KeyboardInterrupt as error:
-        kept = f"what is finished is kept in {command.out}: the same command goes on from there"
-        raise KeyboardInterrupt(kept) from error
-    result = study_report.write(command.out)
+    with files.taken(command.out):
+        try:
+            if chosen:
+                run_presets(command, chosen, mnist)
+            else:
+                run_cells(command, cells, mnist)
+        except KeyboardInterrupt as error:
+            kept = f"what is finished is kept in {command.out}: the same command goes on from there"
+            raise KeyboardInterrupt(kept) from error
+        result = study_report.write(command.out)
     for advice in [] if chosen else result.advice:
         print(f"{study_figures.title(advice.best)}: {findings.words(advice)}")
     print(f"written to {command.out / 'index.html'}")
@@ -167,9 +168,8 @@ def run_cells(command: cli.Study, cells: "list[study.Cell]", mnist: data.Mnist) 
     left = [cell for cell in cells if cell.key not in kept]
     costs = {}
     if left:
-        speed = budget.measure() if any(cell.recipe.epochs for cell in left) else budget.Speed(flop=0.0, layer=0.0)
         images = len(mnist.train_images)
-        found = budget.plan(left, speed, images, max_hours=command.max_hours, max_gib=command.max_gib)
+        found = budget.plan(left, images, max_hours=command.max_hours, max_gib=command.max_gib)
         costs = {cell.key: cost.seconds for cell, cost in zip(left, found, strict=True)}
         print(f"{len(left)} of {len(cells)} cells to run, about {sum(costs.values()) / 60:.1f} minutes", flush=True)
     study_report.remember(command.out, cells=cells)

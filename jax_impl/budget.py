@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -18,6 +19,8 @@ from jax_impl.study import PROBED, Cell
 from jax_impl.train import compiled_epoch, start
 
 GIB = 2**30
+HOURS = 12.0  # that a grid may take unless more is allowed
+CGROUP = Path("/sys/fs/cgroup/memory.max")
 TIMED_STEPS = 20
 COMPILING = 0.3  # seconds a layer for each new shape, training and propagation together; two cores took 0.28
 WIDE = Recipe(name="wide", layers=(784, 512, 512, 10))
@@ -75,20 +78,28 @@ def cost(cell: Cell, speed: Speed, n_images: int, new_shape: bool) -> Cost:
 
 
 def plan(
-    cells: Sequence[Cell], speed: Speed, n_images: int, *, max_hours: float | int, max_gib: float | int | None
+    cells: Sequence[Cell],
+    n_images: int,
+    *,
+    max_hours: float | int | None = None,
+    max_gib: float | int | None = None,
+    speed: Speed | None = None,
 ) -> list[Cost]:
     """Return each cell's cost.
 
     Args:
         cells: In the order in which they will run.
-        speed: Of this machine.
         n_images: In the training set.
-        max_hours: Of all cells together.
+        max_hours: Of all cells together; None for `HOURS`.
         max_gib: Of memory, in GiB, for the largest cell; None for four fifths of the device's.
+        speed: Of this machine; None to measure it, if there is anything to train.
 
     Raises:
         ArgumentError: The cells would take more; the message gives the number.
     """
+    if speed is None:
+        speed = measure() if any(cell.recipe.epochs for cell in cells) else Speed(0.0, 0.0)
+    max_hours = HOURS if max_hours is None else max_hours
     seen: set[object] = set()
     costs = []
     for cell in cells:
@@ -96,14 +107,14 @@ def plan(
         costs.append(cost(cell, speed, n_images, shape not in seen))
         seen.add(shape)
     hours = sum(one.seconds for one in costs) / 3600
-    if hours > max_hours:
+    if not hours <= max_hours:
         raise ArgumentError(
             f"{len(cells)} cells would take about {hours:.3g} hours here, more than --max-hours {max_hours:g}: take "
             "fewer seeds, epochs or cells, or allow more"
         )
     allowed = device_bytes() * 0.8 / GIB if max_gib is None else max_gib
     needed, largest = max((one.bytes / GIB, str(cell)) for one, cell in zip(costs, cells, strict=True))
-    if needed > allowed:
+    if not needed <= allowed:
         raise ArgumentError(
             f"the cell {largest} would take about {needed:.3g} GiB of memory, more than the {allowed:.3g} GiB "
             f"{'that this device has to give' if max_gib is None else 'of --max-gib'}: take fewer seeds or a smaller "
@@ -113,9 +124,15 @@ def plan(
 
 
 def device_bytes() -> int:
-    """Return the memory of the device that JAX computes on; on a CPU, the machine's."""
+    """Return the memory of the device that JAX computes on; on a CPU, the machine's, or what a container allows."""
     stats = jax.devices()[0].memory_stats() or {}
-    return int(stats.get("bytes_limit", 0)) or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if stats.get("bytes_limit"):
+        return int(stats["bytes_limit"])
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(physical, int(CGROUP.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no cgroup, or one that says "max"
+        return physical
 
 
 def _step_seconds(recipe: Recipe) -> float:

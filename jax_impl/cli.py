@@ -91,7 +91,9 @@ class Study:
     depths: Annotated[str | None, _axis("N,…", "Hidden layers.", "2,10,30")] = None
     activations: Annotated[str | None, _axis("NAME,…", "Between the layers.", "relu")] = None
     optimizers: Annotated[str | None, _axis("NAME,…", "adam or sgd.", "sgd")] = None
-    recipes: Annotated[str | None, _axis("NAME,…", "Where all else comes from.", DEFAULT)] = None
+    recipes: Annotated[
+        str | None, _axis("NAME,…", "Start from these recipes: what is not given is each one's own.", "none")
+    ] = None
     width: Annotated[int | None, _axis("N", "Units of a hidden layer.", "128")] = None
     epochs: Annotated[int | None, _axis("N", "0 only looks at signal and gradient.", "3")] = None
     bias_init: Annotated[str | None, _axis("NAME", "Of the biases.", "zeros")] = None
@@ -102,7 +104,7 @@ class Study:
         str | None,
         _axis("NAME,…", f"Published results, in place of a grid: {', '.join(PRESETS)}, or all.", "a grid"),
     ] = None
-    max_hours: Annotated[float, arg(metavar="X", help="Refuse a grid that would take longer.")] = 12.0
+    max_hours: Annotated[float | None, _axis("X", "Refuse a grid that would take longer.", "12")] = None
     max_gib: Annotated[
         float | None, _axis("X", "Refuse a grid that would take more memory.", "four fifths of the device's")
     ] = None
@@ -135,11 +137,13 @@ class Study:
         """
         if self.preset is None:
             return ()
-        if given := self.axes():
-            raise ArgumentError(f"--preset has its own grid: leave out {', '.join(map(_option, given))}")
-        if self.seeds < 1 or not 0 <= self.first_seed < 2**32 - self.seeds:
+        given = [*self.axes(), *(name for name in ("max_hours", "max_gib") if getattr(self, name) is not None)]
+        if given:
+            raise ArgumentError(f"--preset has its own grid and size: leave out {', '.join(map(_option, given))}")
+        if self.seeds < 1 or not 0 <= self.first_seed <= 2**32 - self.seeds:
             raise ArgumentError(
-                f"seeds must be an integer >= 1 and first seed >= 0, got {self.seeds} and {self.first_seed}"
+                "seeds must be an integer >= 1, and first seed from 0 on with all below 4294967296, "
+                f"got {self.seeds} and {self.first_seed}"
             )
         if not (names := _listed(self.preset)):
             raise ArgumentError("--preset must name at least one, or all, got none")

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jax_impl import records
+from jax_impl import machine, records
 from jax_impl.data import Mnist
+from jax_impl.draws import LOOKED_AT
 from jax_impl.recipes import Recipe
 from jax_impl.records import Record
 
 RECORDS = "presets.jsonl"
+VERSION = 2  # raise it when what is measured, or how, changes: older records are then not taken for it
 
 Seeds = Sequence[int]
 Measure = Callable[[Recipe, Seeds, Mnist], dict[str, Any]]
@@ -86,9 +88,9 @@ class Preset:
 
 
 def key(preset: Preset, label: str, seeds: Seeds) -> str:
-    """Return what names a part's record: it changes with anything that is set to change its result."""
+    """Return what names a part's record: it changes with every setting that its result depends on."""
     part = preset.parts[label]
-    settings = [preset.name, label, asdict(part.recipe), part.measure.__qualname__, list(seeds)]
+    settings = [VERSION, LOOKED_AT, preset.name, label, asdict(part.recipe), part.measure.__qualname__, list(seeds)]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
 
@@ -112,6 +114,8 @@ def go_on(preset: Preset, seeds: Seeds, mnist: Mnist, out: Path) -> Iterator[tup
                 "seeds": list(seeds),
                 "data": data,
                 "seconds": time.perf_counter() - started,
+                "made": machine.now(),
+                "where": machine.line(),
             }
             records.add(out / RECORDS, kept[name])
         yield label, kept[name], known

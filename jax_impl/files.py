@@ -1,8 +1,12 @@
 """Files that appear whole or not at all."""
 
+import contextlib
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from jax_impl.errors import UserError
 
@@ -26,3 +30,23 @@ def write(path: Path, content: bytes) -> None:
             aside.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error
+
+
+@contextlib.contextmanager
+def taken(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder for as long as the context lasts.
+
+    Raises:
+        UserError: Another process has it, or the folder cannot be written.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"{folder} is in use by another process: wait for it, or name another --out") from error
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}; name another --out") from error
+    try:
+        yield
+    finally:
+        lock.release()

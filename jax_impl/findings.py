@@ -1,21 +1,25 @@
 """What the records of a study say: a row of numbers a cell, and which initialiser to take."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from jax_impl.records import Record
+from jax_impl.study import NAME
 
 CHANCE = math.log(10)  # nats: the loss of guessing ten classes alike
 GUESSING = 0.2  # test accuracy; the largest class alone gives 0.1135
 TARGET = 0.97  # test accuracy to which epochs are counted
 ALIKE = 0.05  # two means of a Welch test with a larger p-value are not told apart
+
+
+Group = tuple[int, str, str]  # depth, activation, optimizer
 
 
 class Spread(NamedTuple):
@@ -33,13 +37,13 @@ class Spread(NamedTuple):
 class Row:
     """One cell in numbers; accuracies from 0 to 1."""
 
-    recipe: str
+    label: str  # of what differs between the cells of a group: the initialiser, and the recipe where one was named
     init: str
     depth: int  # hidden layers
     activation: str
     optimizer: str
     seeds: int
-    diverged: int  # seeds whose loss or parameters stopped being numbers
+    diverged: int  # seeds whose loss or parameters stopped being numbers, or never were
     cost: Spread  # of the last epoch, in nats
     accuracy: Spread  # on the test images, after it
     accuracies: tuple[float, ...]  # of the seeds that did not diverge
@@ -48,9 +52,9 @@ class Row:
     seconds: float
 
     @property
-    def group(self) -> tuple[str, int, str, str]:
+    def group(self) -> Group:
         """Which rows it is to be compared with."""
-        return self.recipe, self.depth, self.activation, self.optimizer
+        return self.depth, self.activation, self.optimizer
 
     def epochs_to_target(self) -> str:
         """Return when the seeds reached `TARGET`, and how many did not."""
@@ -64,7 +68,7 @@ class Row:
 class Advice(NamedTuple):
     """Which initialiser to take for a network, and why."""
 
-    group: tuple[str, int, str, str]  # recipe, depth, activation, optimizer
+    group: Group
     best: Row
     alike: list[Row]  # that train and are not told apart from it
     rest: list[Row]  # best first
@@ -76,8 +80,13 @@ def row(record: Record) -> Row:
     kept = [place for place, epoch in enumerate(record["diverged_in"]) if epoch is None]
     trained = recipe["epochs"] > 0
     accuracies = tuple(record["test_accuracy"][place][-1] for place in kept if trained)
+    ends = [
+        losses[-1] if epoch is None else None
+        for losses, epoch in zip(record["loss"], record["diverged_in"], strict=True)
+        if trained
+    ]
     return Row(
-        recipe=recipe["name"],
+        label=label(recipe),
         init=recipe["init"],
         depth=len(recipe["layers"]) - 2,
         activation=recipe["activation"],
@@ -91,9 +100,14 @@ def row(record: Record) -> Row:
             _first_epoch(accuracies, diverged)
             for accuracies, diverged in zip(record["test_accuracy"], record["diverged_in"], strict=True)
         ),
-        verdict=verdict([losses[-1] for losses in record["loss"]], accuracies) if trained else "not trained",
+        verdict=verdict(ends, accuracies) if trained else "not trained",
         seconds=record["seconds"],
     )
+
+
+def label(recipe: Mapping[str, Any]) -> str:
+    """Return what a cell of this recipe is called among those of its group."""
+    return str(recipe["init"]) if recipe["name"] == NAME else f"{recipe['name']}, {recipe['init']}"
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -114,7 +128,7 @@ def verdict(losses: Sequence[float | None], accuracies: Sequence[float]) -> str:
 
 
 def advise(rows: Sequence[Row]) -> list[Advice]:
-    """Return for each group of rows which initialiser did best: fewest diverged seeds, then test accuracy.
+    """Return for each group of rows which did best: those that train, by diverged seeds, then by test accuracy.
 
     Cells that were not trained give none.
     """
@@ -131,33 +145,37 @@ def words(advice: Advice) -> str:
     """Say the advice and its evidence in a sentence or two."""
     best = advice.best
     if best.verdict != "trains":
-        return f"None of {1 + len(advice.rest)} trains; {best.init} gets furthest, to {_accuracy(best)}."
-    text = f"{best.init}: {_accuracy(best)} over {best.seeds} seed{'' if best.seeds == 1 else 's'}"
+        reached = [row for row in (best, *advice.rest) if row.accuracies]
+        none = f"None of {1 + len(advice.rest)} trains"
+        if not reached:
+            return f"{none}: every seed diverged."
+        furthest = max(reached, key=lambda row: row.accuracy.mean)
+        lost = f", and {furthest.diverged} of {furthest.seeds} seeds diverged" if furthest.diverged else ""
+        return f"{none}; {furthest.label} gets furthest, to {_accuracy(furthest)}{lost}."
+    text = f"{best.label}: {_accuracy(best)} over {best.seeds} seed{'' if best.seeds == 1 else 's'}"
     if advice.alike:
-        text += "; not told apart from it: " + ", ".join(f"{row.init} {_accuracy(row)}" for row in advice.alike)
-    slow = [f"{row.init} {_accuracy(row)}" for row in advice.rest if row.verdict == "trains"]
-    lost = [row.init for row in advice.rest if row.verdict != "trains"]
+        text += "; not told apart from it: " + ", ".join(f"{row.label} {_accuracy(row)}" for row in advice.alike)
+    slow = [f"{row.label} {_accuracy(row)}" for row in advice.rest if row.verdict == "trains"]
+    lost = ", ".join(row.label for row in advice.rest if row.verdict != "trains")
     if slow:
         text += "; behind: " + ", ".join(slow)
     if lost:
-        text += "; not training: " + ", ".join(lost)
+        text += f"; not training: {lost}"
     return text + "."
 
 
 def _accuracy(row: Row) -> str:
-    if not row.accuracies:
-        return "every seed diverged"
     mean, deviation = row.accuracy
     return f"{mean:.2%}" if math.isnan(deviation) else f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
 
 
-def _rank(row: Row) -> tuple[int, float, str]:
-    return row.diverged, -row.accuracy.mean if row.accuracies else 0.0, row.init
+def _rank(row: Row) -> tuple[bool, int, float, str]:
+    return row.verdict != "trains", row.diverged, -row.accuracy.mean if row.accuracies else 0.0, row.label
 
 
 def _alike(best: Row, other: Row) -> bool:
     if min(len(best.accuracies), len(other.accuracies)) < 2:
-        return False
+        return True  # one seed tells nothing apart
     if np.ptp(best.accuracies) == np.ptp(other.accuracies) == 0:
         return best.accuracies[0] == other.accuracies[0]
     return bool(stats.ttest_ind(best.accuracies, other.accuracies, equal_var=False).pvalue > ALIKE)

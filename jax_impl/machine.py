@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,18 @@ def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }
+
+
+def line() -> str:
+    """Return the machine in one line, as records carry it."""
+    where = describe(("jax",))
+    device = "" if where["device"] == "cpu" else f", {where['device']}"
+    return f"{where['processor']}, {where['cores']} cores{device}, jax {where['versions']['jax']}"
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def processor() -> str:

@@ -8,21 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
+from jax_impl.axes import COLORS, legend, log_axis, log_mean, plain_log_ticks
 from jax_impl.canvas import INK, MUTED, Picture, floats, picture
 from jax_impl.evidence import Data, Preset
 from jax_impl.findings import CHANCE
 from jax_impl.presets_notebook import LARGEST_CLASS
-from jax_impl.presets_papers import (
-    GLOROT_INITS,
-    HE_INITS,
-    LSUV_ACTIVATIONS,
-    LSUV_INITS,
-    QUARTER_CIRCLE,
-    SAXE_DEPTHS,
-    SAXE_INITS,
-)
+from jax_impl.presets_papers import GLOROT_INITS, HE_INITS, QUARTER_CIRCLE
+from jax_impl.presets_starts import LSUV_ACTIVATIONS, LSUV_INITS, SAXE_DEPTHS, SAXE_INITS
 from jax_impl.study import POINTS
-from jax_impl.study_figures import COLORS, legend, log_axis, log_mean, plain_log_ticks
 
 # Printed under the notebook's training cell, epochs 1 to 12.
 NOTEBOOK_COSTS = (

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from jax_impl.errors import unknown_name
 from jax_impl.evidence import Preset
 from jax_impl.presets_notebook import NOT_ALL_ZERO, ONLY_THE_WEIGHTS_CHANGED
-from jax_impl.presets_papers import GLOROT_2010, HE_2015, LSUV, ORTHOGONAL
+from jax_impl.presets_papers import GLOROT_2010, HE_2015
+from jax_impl.presets_starts import LSUV, ORTHOGONAL
 
 ALL = "all"
 

@@ -79,13 +79,18 @@ def _only_the_weights_changed(data: Data) -> list[Check]:
         for before, after in zip(normal["test_accuracy"], xavier["test_accuracy"], strict=True)
     ]
     return [
-        check("gain in test accuracy after 15 epochs, points", gains, 2.5, published="the notebook: “accuracy rose”"),
+        check(
+            "gain in test accuracy after 15 epochs, points",
+            gains,
+            2.5,
+            published="the notebook says that it rose; how far is our band",
+        ),
         check(
             "N(0, 1): cost of epoch 1",
             [seed[0] for seed in normal["cost"]],
             100,
             170,
-            published="the lab before the notebook: a cost above 100",
+            published="the lab before the notebook: above 100; the rest is our band",
         ),
         check(
             "Xavier: cost of epoch 1",

@@ -14,12 +14,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_impl import ensemble, initializers, recipes, records
+from jax_impl import ensemble, initializers, machine, recipes, records
 from jax_impl.data import Mnist
-from jax_impl.errors import ArgumentError, unknown_name
+from jax_impl.draws import LOOKED_AT, Draws, look_at, native
+from jax_impl.errors import ArgumentError, UserError, unknown_name
 from jax_impl.model import stacked
 from jax_impl.propagation import Histogram, Propagation, propagate
 from jax_impl.recipes import NAMES, Recipe
@@ -28,7 +30,13 @@ from jax_impl.records import Record, plain
 RECORDS = "cells.jsonl"
 PROBED = 500  # test images, the first, on which the propagation is measured
 POINTS = 20  # of the loss curve, an epoch
+HISTOGRAMS = ("pre_histogram", "histogram", "gradient_histogram")
 LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}  # the notebook's, and the one at which depth tells initialisers apart
+
+
+# Raise it when what a record holds or how it is measured changes: older records are then not taken for it.
+VERSION = 2
+NAME = "study"  # of the recipes of a grid that names none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +48,9 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What names the cell among the records: it changes with anything that changes its result."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        """What names the cell among the records: it changes with every setting that its result depends on."""
+        settings = [VERSION, PROBED, POINTS, LOOKED_AT, asdict(self)]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def depth(self) -> int:
@@ -51,77 +60,108 @@ class Cell:
     def __str__(self) -> str:
         """Return what a person calls it."""
         recipe = self.recipe
+        init = recipe.init if recipe.name == NAME else f"{recipe.name}, {recipe.init}"
         layers = f"{self.depth} hidden layer{'' if self.depth == 1 else 's'}"
-        return f"{recipe.init}, {layers}, {recipe.activation}, {recipe.optimizer}"
+        return f"{init}, {layers}, {recipe.activation}, {recipe.optimizer}"
+
+
+# The default grid: which of eight initialisers carries a ReLU network of which depth?
+AXES: dict[str, Any] = {
+    "inits": (
+        "zeros", "small_normal", "normal", "linear_default", "xavier_normal", "kaiming_normal", "orthogonal", "lsuv",
+    ),
+    "depths": (2, 10, 30),
+    "activations": ("relu",),
+    "optimizers": ("sgd",),
+    "width": 128,
+    "epochs": 3,
+    "bias_init": "zeros",  # as in the papers, so that the kernels alone decide
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The axes of a study; the defaults ask which of eight initialisers carries a ReLU network of which depth.
+    """The axes of a study. What is None is that of `AXES`, or of each recipe where recipes are named.
 
     Raises:
         ArgumentError: An axis is empty, or a value lies outside what is allowed.
     """
 
-    recipes: tuple[str, ...] = (recipes.DEFAULT,)  # where batch size, biases and dtype come from
-    inits: tuple[str, ...] = (
-        "zeros", "small_normal", "normal", "linear_default", "xavier_normal", "kaiming_normal", "orthogonal", "lsuv",
-    )  # fmt: skip
-    depths: tuple[int, ...] = (2, 10, 30)  # hidden layers
-    activations: tuple[str, ...] = ("relu",)
-    optimizers: tuple[str, ...] = ("sgd",)
-    width: int = 128  # units of a hidden layer
+    recipes: tuple[str, ...] = ()
+    inits: tuple[str, ...] | None = None
+    depths: tuple[int, ...] | None = None  # hidden layers
+    activations: tuple[str, ...] | None = None
+    optimizers: tuple[str, ...] | None = None
+    width: int | None = None  # units of a hidden layer
     seeds: int = 3
     first_seed: int = 0
-    epochs: int = 3  # 0: only what signal and gradient do before training
-    bias_init: str = "zeros"  # as in the papers, so that the kernels alone decide
-    learning_rate: float | None = None  # None: by optimizer, `LEARNING_RATES`
+    epochs: int | None = None  # 0: only what signal and gradient do before training
+    bias_init: str | None = None
+    learning_rate: float | None = None  # None: `LEARNING_RATES`, or the recipe's where no optimizer is named either
 
     def __post_init__(self) -> None:
-        for axis in ("recipes", "inits", "depths", "activations", "optimizers"):
-            if not getattr(self, axis):
+        for axis in ("inits", "depths", "activations", "optimizers"):
+            if getattr(self, axis) == ():
                 raise ArgumentError(f"{axis} must name at least one, got none")
         for name, least in (("depths", 1), ("width", 1), ("seeds", 1), ("epochs", 0)):
             values = getattr(self, name)
-            if min(values if isinstance(values, tuple) else (values,)) < least:
+            if values is not None and min(values if isinstance(values, tuple) else (values,)) < least:
                 raise ArgumentError(f"{name} must be an integer >= {least}, got {values}")
         for field, values in (("activation", self.activations), ("optimizer", self.optimizers)):
-            for value in values:
+            for value in values or ():
                 if value not in NAMES[field]:
                     raise unknown_name(field, value, NAMES[field])
-        for init in self.inits:
-            initializers.named(init, self.bias_init)
 
     def cells(self) -> list[Cell]:
-        """Return the cells, the deep ones last, so that the first results come soon."""
+        """Return the cells, each once, the deep ones last, so that the first results come soon."""
         seeds = tuple(range(self.first_seed, self.first_seed + self.seeds))
-        axes = product(self.depths, self.recipes, self.activations, self.optimizers, self.inits)
-        return [
-            Cell(recipe=self._recipe(name, init, depth, activation, optimizer), seeds=seeds)
-            for depth, name, activation, optimizer, init in axes
-        ]
+        bases = [recipes.named(name) for name in self.recipes] or [Recipe(name=NAME)]
+        axes = product(*map(self._axis, ("depths",)), bases, *map(self._axis, ("activations", "optimizers", "inits")))
+        cells = [Cell(recipe=self._recipe(*place), seeds=seeds) for place in axes]
+        return list({cell.key: cell for cell in cells}.values())
 
-    def _recipe(self, name: str, init: str, depth: int, activation: str, optimizer: str) -> Recipe:
-        base = recipes.named(name)
-        return base.but(
-            layers=(base.layers[0], *[self.width] * depth, base.layers[-1]),
+    def _axis(self, name: str) -> Any:
+        given = getattr(self, name)
+        if given is None:
+            return (None,) if self.recipes and isinstance(AXES[name], tuple) else None if self.recipes else AXES[name]
+        return given
+
+    def _recipe(
+        self, depth: int | None, base: Recipe, activation: str | None, optimizer: str | None, init: str | None
+    ) -> Recipe:
+        rate = self.learning_rate
+        if rate is None and optimizer is not None:
+            rate = LEARNING_RATES[optimizer]
+        recipe = base.but(
+            layers=_layers(base.layers, depth, self._axis("width")),
             init=init,
-            bias_init=self.bias_init,
+            bias_init=self._axis("bias_init"),
             activation=activation,
             optimizer=optimizer,
-            learning_rate=LEARNING_RATES[optimizer] if self.learning_rate is None else self.learning_rate,
-            epochs=self.epochs,
+            learning_rate=rate,
+            epochs=self._axis("epochs"),
             seed=self.first_seed,
         )
+        initializers.named(recipe.init, recipe.bias_init)
+        return recipe
+
+
+def _layers(layers: tuple[int, ...], depth: int | None, width: int | None) -> tuple[int, ...]:
+    """Return the layers with so many hidden ones, of the width that is given or of the first one's."""
+    if depth is None and width is None:
+        return layers
+    hidden = len(layers) - 2 if depth is None else depth
+    return (layers[0], *[layers[1] if width is None else width] * hidden, layers[-1])
 
 
 def run(cell: Cell, mnist: Mnist) -> Record:
     """Train the cell's seeds together and return what they gave, as plain data by seed and epoch.
 
-    The `loss` curve has up to `POINTS` points an epoch, each the mean of as many steps.
+    The `loss` curve has up to `POINTS` points an epoch, each the mean of as many steps. A seed for which the
+    initialiser fails has its reason in `not_started`, counts as diverged and is NaN throughout.
     """
     started = time.perf_counter()
-    runs = ensemble.drawn(cell.recipe, cell.seeds, mnist)
+    runs, not_started = _drawn(cell, mnist)
     images, labels = jnp.asarray(mnist.test_images[:PROBED]), jnp.asarray(mnist.test_labels[:PROBED])
     before = propagate(stacked([one.params for one in runs]), images, labels, cell.recipe.activation)
     epochs = [epoch for epoch, _ in ensemble.fit_many(cell.recipe, runs, mnist)]
@@ -137,11 +177,30 @@ def run(cell: Cell, mnist: Mnist) -> Record:
         "cost": plain(by_epoch([epoch.costs for epoch in epochs])),
         "loss": plain(by_epoch([means(epoch.losses) for epoch in epochs]).reshape(len(runs), -1)),
         "test_accuracy": plain(by_epoch([epoch.test_accuracies for epoch in epochs])),
+        "not_started": not_started,
         "diverged_in": [None if row.all() else int(np.argmin(row)) + 1 for row in finite],
         "propagation": summary(before),
         "training_seconds": sum(epoch.seconds for epoch in epochs),
         "seconds": time.perf_counter() - started,
+        "made": machine.now(),
+        "where": machine.line(),
     }
+
+
+def _drawn(cell: Cell, mnist: Mnist) -> tuple[list[Draws], list[str | None]]:
+    """Return each seed's draws, and why there are none: lsuv cannot scale a layer whose units are all off."""
+    runs, reasons = [], []
+    for seed in cell.seeds:
+        recipe, reason = cell.recipe.but(seed=seed), None
+        draws = native(recipe, len(mnist.train_images))
+        try:
+            draws = look_at(mnist.train_images, recipe, draws)
+        except UserError as error:
+            reason = str(error)
+            draws = draws._replace(params=jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), draws.params))
+        runs.append(draws)
+        reasons.append(reason)
+    return runs, reasons
 
 
 def go_on(cells: Sequence[Cell], mnist: Mnist, out: Path) -> Iterator[tuple[Cell, Record, bool]]:
@@ -168,12 +227,10 @@ def means(losses: np.ndarray, points: int = POINTS) -> np.ndarray:
 def summary(found: Propagation) -> dict[str, Any]:
     """Return what a report draws of a propagation, by seed and layer.
 
-    Of the Jacobians the mean singular value is left, of the histograms those of the first seed.
+    Of the Jacobians the mean singular value is left, of the histograms the first seed's of the pre-activations.
     """
-    measured = {
-        name: plain(Histogram(*(np.asarray(part)[0] for part in values)) if isinstance(values, Histogram) else values)
-        for name, values in found.measured._asdict().items()
-        if name != "jacobian"
-    }
+    columns = found.measured._asdict()
+    measured = {name: plain(values) for name, values in columns.items() if name not in {"jacobian", *HISTOGRAMS}}
+    measured["pre_histogram"] = plain(Histogram(*(np.asarray(part)[0] for part in found.measured.pre_histogram)))
     jacobian = np.stack([values.mean(axis=(1, 2)) for values in found.measured.jacobian], axis=1)
     return {"measured": measured | {"jacobian": plain(jacobian)}, "predicted": plain(found.predicted)}

@@ -2,55 +2,41 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from jax_impl.axes import COLORS, Style, legend, log_axis, log_mean, styles_of
 from jax_impl.canvas import INK, MUTED, Picture, floats, picture, short
-from jax_impl.findings import CHANCE, Row, row
-from jax_impl.recipes import DEFAULT
+from jax_impl.findings import CHANCE, Group, Row, label, row
 from jax_impl.records import Record
-
-# Told apart also by people who see few colours (after Okabe & Ito 2008), and by dashes where there are more.
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f6a00", "#4d4d4d")
-DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.6)))
-FLOOR, CEILING = 1e-24, 1e12  # between which variances are drawn, on a logarithmic axis
-
-Style = dict[str, Any]
 
 
 def pictures(cells: Sequence[Record]) -> list[Picture]:
     """Draw curves, ladders and histograms for each group of cells that differ in the initialiser alone."""
-    styles = styles_of([record["recipe"]["init"] for record in cells])
+    styles = styles_of([label(record["recipe"]) for record in cells])
     drawn: list[Picture] = []
     for _, members in groupby(sorted(cells, key=_group), key=_group):
         group = list(members)
         first, several = row(group[0]), len({_group(record) for record in cells}) > 1
-        place = f"{first.depth}-{first.activation}-{first.optimizer}-{first.recipe}"
+        place = f"{first.depth}-{first.activation}-{first.optimizer}"
         words = title(first) if several else ""
         if first.verdict != "not trained":
             drawn.append(curves(group, styles, place, words))
-        drawn += [ladder(group, styles, place, words), histograms(group, place, words)]
+        drawn += [
+            ladder(group, styles, place, words),
+            vitals(group, styles, place, words),
+            histograms(group, place, words),
+        ]
     return drawn
 
 
 def title(cell: Row) -> str:
     """Say what a group of cells has in common."""
-    recipe = "" if cell.recipe == DEFAULT else f", {cell.recipe}"
-    return f"{cell.depth} hidden layer{'' if cell.depth == 1 else 's'}, {cell.activation}, {cell.optimizer}{recipe}"
-
-
-def styles_of(names: Sequence[str]) -> dict[str, Style]:
-    """Return the line of each name, the same in every figure."""
-    unique = list(dict.fromkeys(names))
-    return {
-        name: {"color": COLORS[place % len(COLORS)], "ls": DASHES[place // len(COLORS) % len(DASHES)]}
-        for place, name in enumerate(unique)
-    }
+    return f"{cell.depth} hidden layer{'' if cell.depth == 1 else 's'}, {cell.activation}, {cell.optimizer}"
 
 
 def curves(group: Sequence[Record], styles: dict[str, Style], place: str, words: str) -> Picture:
@@ -59,7 +45,7 @@ def curves(group: Sequence[Record], styles: dict[str, Style], place: str, words:
     def draw(figure: Figure, narrow: bool) -> None:
         loss, accuracy = figure.subplots(2, 1) if narrow else figure.subplots(1, 2)
         for record in group:
-            init, epochs = record["recipe"]["init"], record["recipe"]["epochs"]
+            init, epochs = label(record["recipe"]), record["recipe"]["epochs"]
             losses, accuracies = floats(record["loss"]), 100 * alive(record, "test_accuracy")
             points = losses.shape[1]
             _band(loss, (np.arange(points) + 0.5) / points * epochs, losses, styles[init], init)
@@ -79,9 +65,10 @@ def curves(group: Sequence[Record], styles: dict[str, Style], place: str, words:
         (350, 620),
         key=f"curves-{place}",
         title=_titled("Loss and accuracy", words),
-        caption="Mean and range over the seeds. A curve that leaves the frame or stops has diverged.",
+        caption="Mean and range over the seeds. A curve that stops has diverged; one above the frame is worse than "
+        "chance.",
         alt="Loss and test accuracy by epoch. At the end: "
-        + ", ".join(f"{row(record).init} {row(record).accuracy.mean:.1%}" for record in group),
+        + ", ".join(f"{row(record).label} {row(record).accuracy.mean:.1%}" for record in group),
     )
 
 
@@ -92,7 +79,7 @@ def ladder(group: Sequence[Record], styles: dict[str, Style], place: str, words:
         forward, backward = figure.subplots(2, 1) if narrow else figure.subplots(1, 2)
         for axes, name in ((forward, "variance"), (backward, "gradient_variance")):
             for record in group:
-                init = record["recipe"]["init"]
+                init = label(record["recipe"])
                 measured, predicted = (
                     log_mean(record["propagation"][side][name]) for side in ("measured", "predicted")
                 )
@@ -117,7 +104,50 @@ def ladder(group: Sequence[Record], styles: dict[str, Style], place: str, words:
         "both stay level the network can learn. What is smaller than the axis is drawn on its floor, with 0.",
         alt="Variance of activations in the last hidden layer: "
         + ", ".join(
-            f"{record['recipe']['init']} {short(log_mean(record['propagation']['measured']['variance'])[-2])}"
+            f"{label(record['recipe'])} {short(log_mean(record['propagation']['measured']['variance'])[-2])}"
+            for record in group
+        ),
+    )
+
+
+VITALS = {
+    "dead": "share of units with no slope",
+    "effective_rank": "effective rank of the activations",
+    "jacobian": "mean singular value of the Jacobian",
+    "kernel_gradient_norm": "norm of the kernel's gradient",
+}
+
+
+def vitals(group: Sequence[Record], styles: dict[str, Style], place: str, words: str) -> Picture:
+    """Draw what else was measured by layer: dead units, rank, Jacobian and gradient norm, means over the seeds."""
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        panels = dict(zip(VITALS, figure.subplots(*((4, 1) if narrow else (1, 4))).ravel(), strict=True))
+        for name, axes in panels.items():
+            for record in group:
+                values, init = record["propagation"]["measured"][name], label(record["recipe"])
+                means = log_mean(values) if name == "kernel_gradient_norm" else floats(values).mean(axis=0)
+                axes.plot(1.0 + np.arange(len(means)), means, lw=1.4, label=init, **styles[init])
+            axes.set_title(VITALS[name], color=INK, fontsize=8)
+            axes.set_xlabel("layer")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        panels["dead"].set_ylim(-0.03, 1.03)
+        panels["jacobian"].set_ylim(0, 2)
+        panels["jacobian"].set_title(f"{VITALS['jacobian']}, up to 2", color=INK, fontsize=8)
+        log_axis(panels["kernel_gradient_norm"])
+        legend(figure, panels["dead"], narrow)
+
+    return picture(
+        draw,
+        (1070, 300),
+        (350, 900),
+        key=f"vitals-{place}",
+        title=_titled("What else the layers show before training", words),
+        caption="No slope: below 5 % of the steepest at every image, as of a ReLU that is off. A low rank means that "
+        "images look alike to the layer. Means over the seeds.",
+        alt="Share of dead units in the last hidden layer: "
+        + ", ".join(
+            f"{label(record['recipe'])} {floats(record['propagation']['measured']['dead'])[:, -2].mean():.0%}"
             for record in group
         ),
     )
@@ -143,7 +173,7 @@ def histograms(group: Sequence[Record], place: str, words: str) -> Picture:
         title=_titled("Pre-activations by layer", words),
         caption="Before training, first seed; each ridge is one layer, from the first (bottom) to the last hidden one, "
         "on the scale of the first. A needle is a signal that has died, a plain one that has blown up.",
-        alt="Histograms of the pre-activations of five layers for " + ", ".join(r["recipe"]["init"] for r in group),
+        alt="Histograms of the pre-activations of five layers for " + ", ".join(label(r["recipe"]) for r in group),
     )
 
 
@@ -161,7 +191,7 @@ def _ridges(axes: Axes, record: Record) -> None:
             height = level + 0.9 * counts[layer] / counts[layer].max()
             axes.stairs(height, edges[layer], baseline=level, fill=True, color=COLORS[0], alpha=0.35, lw=0)
             axes.stairs(height, edges[layer], baseline=level, color=COLORS[0], lw=0.8)
-    axes.set_title(record["recipe"]["init"], color=INK, pad=3)
+    axes.set_title(label(record["recipe"]), color=INK, pad=3)
     axes.set(xlim=(-reach, reach), ylim=(-0.05, len(layers)))
     axes.set_yticks(range(len(layers)), [f"{layer + 1}" for layer in layers])
     axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -179,45 +209,6 @@ def alive(record: Record, name: str) -> NDArray[np.float64]:
     return values
 
 
-def log_mean(rows: object) -> NDArray[np.float64]:
-    """Return the geometric mean over the seeds: 0 where a seed has 0, NaN where one has no finite number."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.exp(np.log(floats(rows)).mean(axis=0)))
-
-
-def log_axis(axes: Axes) -> None:
-    """Make the y axis logarithmic with few, plain ticks, of what lies between `FLOOR` and `CEILING`.
-
-    What is 0 or below the axis is moved to its foot, two decades under the smallest number.
-    """
-    lines = [line for line in axes.get_lines() if floats(line.get_ydata()).size]
-    numbers = np.concatenate([floats(line.get_ydata()) for line in lines])
-    low = max(np.min(numbers[numbers > 0], initial=1.0), FLOOR)
-    foot = low / 100 if (numbers < low).any() else low / 2
-    for line in lines:
-        line.set_ydata(np.maximum(floats(line.get_ydata()), foot))
-    axes.relim()
-    plain_log_ticks(axes)
-    axes.set_ylim(foot / 2, 3 * max(min(np.nanmax(numbers), CEILING), 10 * foot))
-
-
-def plain_log_ticks(axes: Axes) -> None:
-    """Give a logarithmic y axis few ticks, in plain numbers."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(numticks=7))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: short(y)))
-
-
-def legend(figure: Figure, axes: Axes, narrow: bool) -> None:
-    """Put the labels of `axes` above the figure."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper left", ncols=2 if narrow else 8, columnspacing=1.2, borderpad=0,
-        handlelength=1.6,
-    )  # fmt: skip
-
-
 def _band(
     axes: Axes, x: NDArray[np.float64], values: NDArray[np.float64], style: Style, label: str, marker: str = ""
 ) -> None:
@@ -231,5 +222,5 @@ def _titled(what: str, words: str) -> str:
     return f"{what}: {words}" if words else what
 
 
-def _group(record: Record) -> tuple[str, int, str, str]:
+def _group(record: Record) -> Group:
     return row(record).group

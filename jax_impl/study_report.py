@@ -3,12 +3,11 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jax_impl import evidence, files, machine, presets, records, study
+from jax_impl import evidence, files, presets, records, study
 from jax_impl.canvas import date, duration, templates
 from jax_impl.errors import UserError
 from jax_impl.evidence import Check, Preset, Seeds
@@ -31,7 +30,6 @@ class Result(NamedTuple):
     rows: list[Row]
     advice: list[Advice]
     presets: dict[str, list[Check]]  # of every preset that was measured
-    seeds: dict[str, list[int]]  # of the presets
 
 
 def remember(out: Path, *, cells: Iterable[study.Cell] = (), measured: Mapping[str, Seeds] | None = None) -> None:
@@ -44,7 +42,6 @@ def remember(out: Path, *, cells: Iterable[study.Cell] = (), measured: Mapping[s
     keys = [cell.key for cell in cells]
     contents["cells"] = keys or contents["cells"]
     contents["presets"] |= {name: list(seeds) for name, seeds in (measured or {}).items()}
-    contents |= {"made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "machine": machine.describe()}
     files.write(out / CONTENTS, (json.dumps(contents, indent=1) + "\n").encode())
 
 
@@ -61,7 +58,7 @@ def read(out: Path) -> Result:
         preset.name: preset.checks(data)
         for preset, _, data in _measured(out, contents["presets"])
     }  # fmt: skip
-    return Result(cells, rows, advise(rows), checks, contents["presets"])
+    return Result(cells, rows, advise(rows), checks)
 
 
 def write(out: Path) -> Result:
@@ -74,8 +71,7 @@ def write(out: Path) -> Result:
     drawn = pictures(result.cells)
     shown = [_preset(*one) for one in _measured(out, contents["presets"])]
     page = {
-        "made": date(contents["made"]),
-        "machine": contents["machine"],
+        "measured": measured(out, result.cells, contents["presets"]),
         "cells": len(result.cells),
         "seeds": sorted({len(record["seeds"]) for record in result.cells}),
         "epochs": sorted({record["recipe"]["epochs"] for record in result.cells}),
@@ -88,17 +84,40 @@ def write(out: Path) -> Result:
         "pictures": drawn,
         "presets": shown,
     }
-    for picture in (*drawn, *(one["picture"] for one in shown)):
-        files.write(out / "figures" / f"{picture.key}.png", picture.png())
+    images = {
+        out / "figures" / f"{picture.key}.png": picture for picture in (*drawn, *(one["picture"] for one in shown))
+    }
+    for path, picture in images.items():
+        files.write(path, picture.png())
+    for path in set((out / "figures").glob("*.png")) - set(images):  # of an earlier grid
+        path.unlink()
     files.write(out / "study.md", markdown(page).encode())
     files.write(out / "index.html", templates().get_template("study.html.j2").render(page).encode())
     return result
 
 
+def measured(out: Path, grid: Sequence[Record], noted: Mapping[str, Seeds]) -> list[str]:
+    """Say on which machines, with which jax, and when the records were measured."""
+    parts = records.load(out / evidence.RECORDS)
+    wanted = {
+        evidence.key(presets.PRESETS[name], label, seeds)
+        for name, seeds in noted.items()
+        if name in presets.PRESETS
+        for label in presets.PRESETS[name].parts
+    }
+    made: dict[str, list[str]] = {}
+    for record in (*grid, *(record for key, record in parts.items() if key in wanted)):
+        made.setdefault(record["where"], []).append(record["made"])
+    return [
+        f"{where}, {date(min(times))}" + (f" to {date(max(times))}" if min(times) != max(times) else "")
+        for where, times in made.items()
+    ]
+
+
 def cells(one: Row) -> tuple[str, ...]:
     """Return a row of the table as text, in the order of `HEAD`."""
     return (
-        one.init,
+        one.label,
         str(one.depth),
         one.activation,
         one.optimizer,
@@ -120,19 +139,19 @@ def percent(share: Spread) -> str:
 
 
 def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return for each recipe, activation and optimizer the verdicts by initialiser and depth."""
+    """Return for each activation and optimizer the verdicts by initialiser and depth."""
 
-    def kind(one: Row) -> tuple[str, str, str]:
-        return one.recipe, one.activation, one.optimizer
+    def kind(one: Row) -> tuple[str, str]:
+        return one.activation, one.optimizer
 
     maps = []
     for group, found in groupby(sorted(rows, key=kind), key=kind):
         members = list(found)
         depths = sorted({one.depth for one in members})
-        by_place = {(one.init, one.depth): one for one in members}
+        by_place = {(one.label, one.depth): one for one in members}
         lines = [
-            {"init": init, "places": [_place(by_place.get((init, depth))) for depth in depths]}
-            for init in dict.fromkeys(one.init for one in members)
+            {"label": label, "places": [_place(by_place.get((label, depth))) for depth in depths]}
+            for label in dict.fromkeys(one.label for one in members)
         ]
         maps.append({"title": ", ".join(group), "depths": depths, "lines": lines})
     return maps
@@ -140,9 +159,10 @@ def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def markdown(page: Mapping[str, Any]) -> str:
     """Return the page's sentences and tables for a terminal or a pull request."""
-    lines = ["# Initialisation study", ""]
+    lines = ["# Initialisation study", "", *(f"Measured on {where}." for where in page["measured"]), ""]
     if page["advice"]:
         lines += ["## Which initialiser", "", *(f"- **{one['title']}**: {one['words']}" for one in page["advice"]), ""]
+        lines += [f"Not told apart: p > {ALIKE} in Welch's test, which with few seeds says little.", ""]
     if page["rows"]:
         lines += [*_table(page["head"], [one["cells"] for one in page["rows"]]), ""]
     for preset in page["presets"]:
@@ -179,7 +199,6 @@ def _preset(preset: Preset, seeds: Seeds, data: evidence.Data) -> dict[str, Any]
         "claim": preset.claim,
         "seeds": ", ".join(map(str, seeds)),
         "checks": checks,
-        "passed": all(one["passed"] for one in checks),
         "picture": draw_preset(preset, data),
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import jax_impl.__main__
-from jax_impl import budget, cli, evidence, presets, records, study
+from jax_impl import budget, cli, evidence, files, presets, records, study
 from jax_impl.recipes import Recipe
 
 TINY = ("--inits", "xavier_normal,zeros", "--depths", "1,2", "--width", "8", "--seeds", "2", "--epochs", "1")
@@ -45,7 +45,14 @@ def test_a_study_prints_a_line_a_cell_and_goes_on_where_it_was(
     assert deep.startswith("2 hidden layers, relu, sgd: ")
     assert last == "written to reports/study/index.html"
     out = tmp_path / "reports" / "study"
-    assert {path.name for path in out.iterdir()} == {"cells.jsonl", "study.json", "study.md", "index.html", "figures"}
+    assert {path.name for path in out.iterdir()} == {
+        "cells.jsonl",
+        "study.json",
+        "study.md",
+        "index.html",
+        "figures",
+        ".lock",
+    }
     kept = (out / "cells.jsonl").read_bytes()
     code, again, err = call(*TINY, monkeypatch=monkeypatch, capsys=capsys)
     assert (code, err) == (0, "")
@@ -87,8 +94,10 @@ def test_an_interrupt_keeps_what_is_finished(
         (["--first-seed", "-1"], 2, "seed must be an integer from 0"),
         (["--learning-rate", "0"], 2, "learning rate must be a number from 1e-30"),
         (["--preset", "he-2051"], 2, "unknown preset 'he-2051': did you mean 'he-2015'?"),
-        (["--preset", "lsuv", "--depths", "3"], 2, "--preset has its own grid: leave out --depths"),
-        (["--preset", "lsuv", "--seeds", "0"], 2, "seeds must be an integer >= 1 and first seed >= 0, got 0 and 0"),
+        (["--preset", "lsuv", "--depths", "3"], 2, "--preset has its own grid and size: leave out --depths"),
+        (["--preset", "lsuv", "--max-hours", "1"], 2, "leave out --max-hours"),
+        (["--preset", "lsuv", "--seeds", "0"], 2, "seeds must be an integer >= 1, and first seed from 0 on"),
+        (["--preset", "lsuv", "--first-seed", "4294967294"], 2, "all below 4294967296, got 3 and 4294967294"),
         (["--preset", "lsuv", "--first-seed", "-1"], 2, "got 3 and -1"),
         (["--preset", ","], 2, "--preset must name at least one"),
         (["--depths", "30", "--seeds", "1000", "--epochs", "1000"], 2, "hours here, more than --max-hours 12"),
@@ -182,14 +191,22 @@ def test_help_names_every_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_the_help_s_defaults_are_the_grid_s() -> None:
-    grid, base = study.Grid(), Recipe(name="base")
     hints = {name: str(annotation) for name, annotation in cli.Study.__annotations__.items()}
-    for name in ("depths", "activations", "optimizers", "recipes", "width", "epochs", "bias_init"):
-        value = getattr(grid, name)
+    for name, value in study.AXES.items():
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        assert f"(default: {text})" in hints[name], name
-    assert len(grid.inits) == 8
-    assert "(default: eight of them)" in hints["inits"]
-    assert {"adam": base.learning_rate, "sgd": 0.01} == study.LEARNING_RATES
+        assert f"(default: {'eight of them' if name == 'inits' else text})" in hints[name], name
+    assert len(study.AXES["inits"]) == 8
+    assert {"adam": Recipe(name="base").learning_rate, "sgd": 0.01} == study.LEARNING_RATES
     assert "(default: 0.001 for adam, 0.01 for sgd)" in hints["learning_rate"]
-    assert (cli.Study().seeds, cli.Study().first_seed) == (grid.seeds, grid.first_seed)
+    assert f"(default: {budget.HOURS:g})" in hints["max_hours"]
+    assert (cli.Study().seeds, cli.Study().first_seed) == (study.Grid().seeds, study.Grid().first_seed)
+
+
+def test_a_folder_in_use_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    with files.taken(tmp_path / "here"):
+        code, out, err = call(*TINY, "--out", "here", monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, out) == (1, "")
+    assert err == "error: here is in use by another process: wait for it, or name another --out\n"

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -42,24 +44,24 @@ def test_seconds_grow_with_what_is_asked() -> None:
 
 
 def test_a_shape_is_compiled_once() -> None:
-    costs = budget.plan(CELLS, SPEED, 60_000, max_hours=1, max_gib=1)
+    costs = budget.plan(CELLS, 60_000, speed=SPEED, max_hours=1, max_gib=1)
     assert [round(cost.seconds - costs[1].seconds, 2) for cost in costs[:2]] == [0.9, 0.0]  # 3 layers
     assert costs[2].seconds - costs[3].seconds == pytest.approx(5 * budget.COMPILING)
 
 
 def test_too_many_hours_are_refused_with_their_number() -> None:
-    hours = sum(cost.seconds for cost in budget.plan(CELLS, SPEED, 60_000, max_hours=1, max_gib=1)) / 3600
+    hours = sum(cost.seconds for cost in budget.plan(CELLS, 60_000, speed=SPEED, max_hours=1, max_gib=1)) / 3600
     with pytest.raises(ArgumentError, match=f"4 cells would take about {hours:.3g} hours here, more than --max-hours"):
-        budget.plan(CELLS, SPEED, 60_000, max_hours=0.9 * hours, max_gib=1)
+        budget.plan(CELLS, 60_000, speed=SPEED, max_hours=0.9 * hours, max_gib=1)
 
 
 def test_too_much_memory_is_refused_with_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = study.Grid(inits=("zeros",), depths=(2,), width=100_000).cells()
     with pytest.raises(ArgumentError, match=r"would take about \d+ GiB of memory, more than the 8 GiB of --max-gib"):
-        budget.plan(wide, SPEED, 60_000, max_hours=1e9, max_gib=8)
+        budget.plan(wide, 60_000, speed=SPEED, max_hours=1e9, max_gib=8)
     monkeypatch.setattr(budget, "device_bytes", lambda: 2**30)
     with pytest.raises(ArgumentError, match=r"more than the 0.8 GiB that this device has to give"):
-        budget.plan(wide, SPEED, 60_000, max_hours=1e9, max_gib=None)
+        budget.plan(wide, 60_000, speed=SPEED, max_hours=1e9, max_gib=None)
 
 
 def test_the_estimate_of_memory_covers_the_parameters_that_are_held() -> None:
@@ -67,6 +69,30 @@ def test_the_estimate_of_memory_covers_the_parameters_that_are_held() -> None:
     held = 3 * 4 * (784 * 1000 + 2 * 1000 * 1000 + 1000 * 10)  # three seeds, float32
     estimate = budget.cost(cell, SPEED, 60_000, False).bytes
     assert 5 * held < estimate < 12 * held + 70_000 * 784
+
+
+@pytest.mark.parametrize("limit", ["max_hours", "max_gib"])
+def test_a_limit_that_is_no_number_allows_nothing(limit: str) -> None:
+    with pytest.raises(ArgumentError, match=limit.replace("_", "-")):
+        budget.plan(CELLS, 60_000, speed=SPEED, **{limit: float("nan")})
+
+
+def test_where_nothing_is_trained_no_time_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "measure", lambda: pytest.fail("timed"))
+    cells = study.Grid(inits=("zeros",), depths=(2,), epochs=0).cells()
+    assert [cost.seconds for cost in budget.plan(cells, 60_000)] == [3 * budget.COMPILING]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1073741824\n", 2**30), ("max\n", None), (None, None)])
+def test_a_container_s_limit_counts(
+    text: str | None, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "CGROUP", tmp_path / "none")
+    machine = budget.device_bytes()
+    monkeypatch.setattr(budget, "CGROUP", tmp_path / "memory.max")
+    if text:
+        (tmp_path / "memory.max").write_text(text)
+    assert budget.device_bytes() == (expected or machine)
 
 
 def test_the_device_has_memory() -> None:

@@ -11,7 +11,7 @@ def record(init: str, *accuracies: float, depth: int = 2, **changes: Any) -> dic
     seeds = len(accuracies)
     plain = {
         "recipe": {
-            "name": "mnist_nn_xavier", "init": init, "layers": [784, *[8] * depth, 10], "activation": "relu",
+            "name": "study", "init": init, "layers": [784, *[8] * depth, 10], "activation": "relu",
             "optimizer": "sgd", "epochs": 1,
         },
         "seeds": list(range(seeds)),
@@ -90,6 +90,32 @@ def test_advice_names_the_best_those_alike_and_those_behind() -> None:
     )
 
 
+def test_a_seed_that_diverged_in_its_last_step_has_not_trained() -> None:
+    row = findings.row(record("a", 0.9, 0.9, diverged_in=[None, 1]))  # whose last loss was still a number
+    assert (row.verdict, row.diverged) == ("crawls", 1)
+
+
+def test_what_trains_comes_before_what_scores_more_without() -> None:
+    rows = [
+        findings.row(record("crawls", 0.885, 0.885, loss=[[4.6]] * 2)),
+        findings.row(record("trains", 0.880, 0.881)),
+    ]
+    (advice,) = findings.advise(rows)
+    assert findings.words(advice) == "trains: 88.05 ± 0.07 % over 2 seeds; not training: crawls."
+
+
+def test_one_seed_tells_nothing_apart() -> None:
+    rows = [findings.row(record("a", 0.9001)), findings.row(record("b", 0.9000))]
+    (advice,) = findings.advise(rows)
+    assert findings.words(advice) == "a: 90.01% over 1 seed; not told apart from it: b 90.00%."
+
+
+def test_a_named_recipe_is_told_by_its_name() -> None:
+    cell = record("kaiming_uniform", 0.9)
+    cell["recipe"]["name"] = "mnist_nn_he"
+    assert findings.row(cell).label == "mnist_nn_he, kaiming_uniform"
+
+
 def test_a_diverged_seed_costs_the_first_place() -> None:
     rows = [
         findings.row(record("steady", 0.80, 0.80)),
@@ -98,10 +124,19 @@ def test_a_diverged_seed_costs_the_first_place() -> None:
     assert findings.advise(rows)[0].best.init == "steady"
 
 
-def test_where_nothing_trains_it_is_said() -> None:
+@pytest.mark.parametrize(
+    ("accuracies", "diverged_in", "words"),
+    [
+        ([0.098, 0.098], [1, 1], "None of 2 trains; zeros gets furthest, to 11.35 ± 0.00 %."),
+        ([0.9, 0.098], [None, 1], "None of 2 trains; normal gets furthest, to 90.00%, and 1 of 2 seeds diverged."),
+    ],
+)
+def test_where_nothing_trains_it_is_said(accuracies: list[float], diverged_in: list[int | None], words: str) -> None:
     rows = [
         findings.row(record("zeros", 0.1135, 0.1135, loss=[[2.3]] * 2)),
-        findings.row(record("normal", 0.098, 0.098, loss=[[None]] * 2, diverged_in=[1, 1])),
+        findings.row(record("normal", *accuracies, loss=[[4.0], [None]], diverged_in=diverged_in)),
     ]
     (advice,) = findings.advise(rows)
-    assert findings.words(advice) == "None of 2 trains; zeros gets furthest, to 11.35 ± 0.00 %."
+    assert findings.words(advice) == words
+    (advice,) = findings.advise([findings.row(record("normal", 0.1, loss=[[None]], diverged_in=[1]))])
+    assert findings.words(advice) == "None of 1 trains: every seed diverged."

@@ -23,11 +23,10 @@ def test_every_layer_s_variance_becomes_1(mnist: Mnist, activation: str) -> None
         outputs = model.pre_activations(params, scale(jnp.asarray(images), "float32"), activation)
         return np.array([z.var() for z in outputs])
 
-    assert np.abs(variances(start.params, mnist.train_images[:1000]) - 1).max() > 0.3
-    assert np.abs(variances(scaled, mnist.train_images[:1000]) - 1).max() <= 0.011  # 0.01 and rounding
-    # On 2,000 images that it has not looked at; the first test images are fainter (0.92 in the first layer), and the
-    # output's ten units scatter most: 0.08, 0.19 and 0.08 off were measured for tanh, selu and sigmoid.
-    assert np.abs(variances(scaled, mnist.test_images[:2000]) - 1).max() < 0.3
+    looked_at, others = np.split(mnist.train_images[: 2 * draws.LOOKED_AT], 2)
+    assert np.abs(variances(start.params, looked_at) - 1).max() > 0.3
+    assert np.abs(variances(scaled, looked_at) - 1).max() <= 0.011  # 0.01 and rounding
+    assert np.abs(variances(scaled, others) - 1).max() < 0.05
 
 
 def test_it_only_scales_kernels(mnist: Mnist) -> None:

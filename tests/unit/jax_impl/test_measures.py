@@ -64,13 +64,12 @@ def test_saturation_probes_every_chunk(small: Mnist) -> None:
     recipe = TINY.but(activation="sigmoid", optimizer="sgd", learning_rate=1.0, batch_size=10)
     found = measures.saturation(recipe, [0, 1], small)
     assert found["steps"] == [0, 50, 100]
-    assert np.shape(found["mean"]) == np.shape(found["std"]) == (2, 3, 3)
+    assert np.shape(found["mean"]) == (2, 3, 3)
     # The probe at the end is of the network that one epoch of plain training gives.
     *_, (_, params) = train.fit(recipe.but(epochs=1, seed=1), small, native(recipe.but(seed=1), 1000))
     first = params["linear1"]
     hidden = 1 / (1 + np.exp(-(small.test_images[:100] / 255 @ first["kernel"] + first["bias"])))
     np.testing.assert_allclose(found["mean"][1][-1][0], hidden.mean(), rtol=1e-4)
-    np.testing.assert_allclose(found["std"][1][-1][0], hidden.std(), rtol=1e-4)
 
 
 def test_scaled_looks_at_images_that_lsuv_did_not_see(small: Mnist, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jax_impl import records, study, train
+from jax_impl import recipes, records, study, train
 from jax_impl.data import Mnist
 from jax_impl.draws import native
 from jax_impl.errors import ArgumentError
@@ -53,7 +53,7 @@ def test_a_cell_holds_what_its_seeds_give(small: Mnist) -> None:
         np.testing.assert_allclose(record["test_accuracy"][place], [epoch.test_accuracy for epoch in alone], atol=0.005)
     assert record["diverged_in"] == [None, None]
     assert np.shape(record["propagation"]["measured"]["variance"]) == (2, 2)
-    assert np.shape(record["propagation"]["measured"]["histogram"]["counts"]) == (2, 60)
+    assert np.shape(record["propagation"]["measured"]["pre_histogram"]["counts"]) == (2, 60)
     np.testing.assert_allclose(np.mean(record["loss"], axis=1), np.mean(record["cost"], axis=1), rtol=1e-5)
     assert np.shape(record["propagation"]["predicted"]["variance"]) == (2, 2)
     json.dumps(record, allow_nan=False)
@@ -81,9 +81,40 @@ def test_a_study_goes_on_where_it_stopped(small: Mnist, tmp_path: Path) -> None:
     assert set(records.load(tmp_path / study.RECORDS)) == {cell.key for cell in cells}
 
 
-def test_another_setting_is_another_cell() -> None:
+@pytest.mark.parametrize("constant", ["VERSION", "PROBED", "POINTS", "LOOKED_AT"])
+def test_another_setting_is_another_cell(constant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {grid.cells()[0].key for grid in (TINY, study.Grid(**{**TINY.__dict__, "epochs": 3}))}
-    assert len(keys) == 2
+    monkeypatch.setattr(study, constant, 123)
+    assert len(keys | {TINY.cells()[0].key}) == 3
+
+
+def test_a_name_that_is_given_twice_is_one_cell() -> None:
+    assert len(study.Grid(inits=("zeros", "zeros"), depths=(2, 2)).cells()) == 1
+
+
+def test_named_recipes_keep_what_is_not_given() -> None:
+    zeros, deep = study.Grid(recipes=("mnist_nn_zeros", "mnist_nn_deep")).cells()
+    assert zeros.recipe == recipes.named("mnist_nn_zeros").but(seed=0)
+    assert deep.recipe == recipes.named("mnist_nn_deep").but(seed=0)
+    assert str(deep) == "mnist_nn_deep, xavier_uniform, 4 hidden layers, relu, adam"
+    grid = study.Grid(recipes=("mnist_nn_deep",), inits=("zeros", "ones"), width=32, epochs=1, optimizers=("sgd",))
+    assert [cell.recipe.init for cell in grid.cells()] == ["zeros", "ones"]
+    recipe = grid.cells()[0].recipe
+    assert recipe.layers == (784, 32, 32, 32, 32, 10)
+    assert (recipe.epochs, recipe.optimizer, recipe.learning_rate) == (1, "sgd", 0.01)
+    (cell,) = study.Grid(recipes=("mnist_nn_deep",), depths=(2,)).cells()
+    assert cell.recipe.layers == (784, 512, 512, 10)
+
+
+def test_a_seed_that_lsuv_cannot_start_is_a_record_and_no_end(small: Mnist) -> None:
+    """Of ten layers of two ReLU units some have none that is on for any image."""
+    cell = study.Grid(inits=("lsuv",), depths=(10,), width=2, seeds=4, epochs=1).cells()[0]
+    record = study.run(cell, small)
+    failed = [reason is not None for reason in record["not_started"]]
+    assert sum(failed) > 0
+    assert [epoch == 1 for epoch in record["diverged_in"]] == failed
+    assert all("lsuv cannot bring the variance of linear" in reason for reason in record["not_started"] if reason)
+    json.dumps(record, allow_nan=False)
 
 
 def test_without_epochs_only_signal_and_gradient_are_measured(small: Mnist) -> None:

@@ -7,10 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
-from jax_impl import evidence, findings, records, study, study_figures, study_report
+from jax_impl import axes, evidence, findings, records, study, study_figures, study_report
 from jax_impl.data import Mnist
 from jax_impl.errors import UserError
 from jax_impl.presets import PRESETS
@@ -86,9 +87,7 @@ def test_markdown_has_the_same_table(folder: Path) -> None:
 
 def test_every_figure_is_a_file_too(folder: Path) -> None:
     names = {path.stem for path in (folder / "figures").iterdir()}
-    kinds = {
-        f"{kind}-{depth}-relu-sgd-mnist_nn_xavier" for kind in ("curves", "ladder", "histograms") for depth in (1, 3)
-    }
+    kinds = {f"{kind}-{depth}-relu-sgd" for kind in ("curves", "ladder", "vitals", "histograms") for depth in (1, 3)}
     assert names == kinds
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (folder / "figures").iterdir())
 
@@ -97,11 +96,11 @@ def test_the_heat_map_has_a_place_for_every_cell(folder: Path) -> None:
     rows = study_report.read(folder).rows
     (found,) = study_report.heat_maps(rows)
     assert found["depths"] == [1, 3]
-    assert [line["init"] for line in found["lines"]] == list(GRID.inits)
-    by_place = {(row.init, row.depth): row for row in rows}
+    assert [line["label"] for line in found["lines"]] == list(GRID.inits or ())
+    by_place = {(row.label, row.depth): row for row in rows}
     for line in found["lines"]:
         for depth, place in zip((1, 3), line["places"], strict=True):
-            row = by_place[line["init"], depth]
+            row = by_place[line["label"], depth]
             assert place == {"verdict": row.verdict, "text": study_report.percent(row.accuracy)}
     (found,) = study_report.heat_maps(rows[:-1])
     assert found["lines"][-1]["places"][-1] == {"verdict": "", "text": ""}
@@ -114,11 +113,50 @@ def test_a_study_without_training_has_ladders_and_no_curves(small: Mnist, tmp_pa
     study_report.remember(tmp_path, cells=cells)
     result = study_report.write(tmp_path)
     assert {row.verdict for row in result.rows} == {"not trained"}
-    assert {path.stem.split("-")[0] for path in (tmp_path / "figures").iterdir()} == {"ladder", "histograms"}
+    assert {path.stem.split("-")[0] for path in (tmp_path / "figures").iterdir()} == {"ladder", "vitals", "histograms"}
+
+
+def test_what_explodes_is_drawn() -> None:
+    """60 ReLU layers of N(0, 1) outgrow float32 on the way up, so that no gradient is a number."""
+    record = study.run(
+        study.Grid(inits=("normal",), depths=(60,), width=128, seeds=1, epochs=0).cells()[0],
+        Mnist(*(np.full((500, 784), 255, np.uint8), np.zeros(500, np.int32)) * 2),
+    )
+    assert not any(np.isfinite(np.array(record["propagation"]["measured"]["gradient_variance"], float)[0]))
+    for picture in study_figures.pictures([record]):
+        assert picture.png().startswith(b"\x89PNG")
+
+
+def test_figures_of_an_earlier_grid_go(small: Mnist, tmp_path: Path) -> None:
+    for depth in (1, 2):
+        cells = study.Grid(inits=("zeros",), depths=(depth,), width=8, seeds=1, epochs=0).cells()
+        for _ in study.go_on(cells, small, tmp_path):
+            pass
+        study_report.remember(tmp_path, cells=cells)
+        study_report.write(tmp_path)
+        assert {path.stem.split("-")[1] for path in (tmp_path / "figures").iterdir()} == {str(depth)}
+
+
+def test_the_report_says_where_and_when_its_records_were_made(small: Mnist, tmp_path: Path) -> None:
+    cells = study.Grid(inits=("zeros", "ones"), depths=(1,), width=8, seeds=1, epochs=0).cells()
+    for _ in study.go_on(cells, small, tmp_path):
+        pass
+    study_report.remember(tmp_path, cells=cells)
+    kept = list(records.load(tmp_path / study.RECORDS).values())
+    assert kept[0]["where"].endswith(f"jax {jax.__version__}")
+    kept[1] |= {"where": "another machine", "made": "2025-01-02T03:04:05Z"}
+    (tmp_path / study.RECORDS).unlink()
+    for record in kept:
+        records.add(tmp_path / study.RECORDS, record)
+    study_report.write(tmp_path)
+    for name in ("study.md", "index.html"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "another machine, 2 January 2025, 03:04 UTC" in text
+        assert kept[0]["where"] in text
 
 
 def test_an_unknown_study_is_empty(tmp_path: Path) -> None:
-    assert study_report.read(tmp_path) == ([], [], [], {}, {})
+    assert study_report.read(tmp_path) == ([], [], [], {})
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
@@ -132,10 +170,12 @@ def test_grid_and_presets_are_remembered_side_by_side(tmp_path: Path) -> None:
     study_report.remember(tmp_path, cells=GRID.cells())
     study_report.remember(tmp_path, measured={"lsuv": [1, 2]})
     study_report.remember(tmp_path, measured={"he-2015": range(3)})
-    contents = json.loads((tmp_path / study_report.CONTENTS).read_text())
+    contents = json.loads((tmp_path / study_report.CONTENTS).read_text(encoding="utf-8"))
     assert contents["cells"] == [cell.key for cell in GRID.cells()]
     assert contents["presets"] == {"lsuv": [1, 2], "he-2015": [0, 1, 2]}
-    assert contents["machine"]["cores"] >= 1
+
+
+WHERE = {"made": "2026-11-24T07:00:00Z", "where": "a made-up machine"}
 
 
 def fake(preset: evidence.Preset) -> dict[str, Any]:
@@ -168,7 +208,9 @@ def fake(preset: evidence.Preset) -> dict[str, Any]:
 def test_a_preset_is_shown_with_its_checks_passed_or_not(name: str, tmp_path: Path) -> None:
     preset, data = PRESETS[name], fake(PRESETS[name])
     for label in preset.parts:
-        records.add(tmp_path / evidence.RECORDS, {"key": evidence.key(preset, label, [1, 2, 3]), "data": data[label]})
+        records.add(
+            tmp_path / evidence.RECORDS, {"key": evidence.key(preset, label, [1, 2, 3]), "data": data[label], **WHERE}
+        )
     study_report.remember(tmp_path, measured={name: [1, 2, 3]})
     result = study_report.write(tmp_path)
     checks = preset.checks(data)
@@ -201,11 +243,11 @@ def test_a_seed_is_drawn_up_to_where_it_diverged() -> None:
 
 
 def test_the_geometric_mean_says_what_is_zero_and_what_is_no_number() -> None:
-    found = study_figures.log_mean([[1.0, 4.0, 0.0, None], [4.0, 4.0, 1.0, 1.0]])
+    found = axes.log_mean([[1.0, 4.0, 0.0, None], [4.0, 4.0, 1.0, 1.0]])
     np.testing.assert_allclose(found, [2, 4, 0, np.nan])
 
 
 def test_the_same_name_has_the_same_line_and_no_two_share_one() -> None:
     names = [f"init{number}" for number in range(20)]
-    styles = study_figures.styles_of([*names, *names])
+    styles = axes.styles_of([*names, *names])
     assert len({(style["color"], style["ls"]) for style in styles.values()}) == 20
