@@ -116,10 +116,13 @@ class Study:
         """Return what was given of the grid, as `study.Grid` takes it.
 
         Raises:
-            ArgumentError: A depth is no integer.
+            ArgumentError: A list is empty, or a depth is no integer.
         """
         names = ("inits", "depths", "activations", "optimizers", "recipes")
         given: dict[str, Any] = {name: _listed(text) for name in names if (text := getattr(self, name)) is not None}
+        for name, values in given.items():
+            if not values:
+                raise ArgumentError(f"{name} must name at least one, got none")
         try:
             given |= {"depths": tuple(map(int, given["depths"]))} if "depths" in given else {}
         except ValueError:

@@ -116,15 +116,18 @@ class Grid:
         """Return the cells, each once, the deep ones last, so that the first results come soon."""
         seeds = tuple(range(self.first_seed, self.first_seed + self.seeds))
         bases = [recipes.named(name) for name in self.recipes] or [Recipe(name=NAME)]
-        axes = product(*map(self._axis, ("depths",)), bases, *map(self._axis, ("activations", "optimizers", "inits")))
+        axes = product(self._axis("depths"), bases, *map(self._axis, ("activations", "optimizers", "inits")))
         cells = [Cell(recipe=self._recipe(*place), seeds=seeds) for place in axes]
         return list({cell.key: cell for cell in cells}.values())
 
     def _axis(self, name: str) -> Any:
+        """Return what was given, else the default grid's, or None, which keeps each named recipe's own."""
         given = getattr(self, name)
-        if given is None:
-            return (None,) if self.recipes and isinstance(AXES[name], tuple) else None if self.recipes else AXES[name]
-        return given
+        if given is not None:
+            return given
+        if not self.recipes:
+            return AXES[name]
+        return (None,) if isinstance(AXES[name], tuple) else None
 
     def _recipe(
         self, depth: int | None, base: Recipe, activation: str | None, optimizer: str | None, init: str | None

@@ -85,6 +85,7 @@ def test_an_interrupt_keeps_what_is_finished(
         (["--depths", "0"], 2, "depths must be an integer >= 1, got (0,)"),
         (["--depths", "2,three"], 2, "depths must be integers with commas between them, got 2,three"),
         (["--depths", ","], 2, "depths must name at least one, got none"),
+        (["--recipes", ","], 2, "recipes must name at least one, got none"),
         (["--activations", "rleu"], 2, "unknown activation 'rleu': did you mean 'relu'?"),
         (["--inits", "xavier"], 2, "unknown init 'xavier': did you mean 'xavier_normal'?"),
         (["--optimizers", "adam,sdg"], 2, "unknown optimizer 'sdg': did you mean 'sgd'?"),
