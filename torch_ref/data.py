@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,8 @@ def _download(raw: Path, log: Callable[[str], None]) -> None:
                     dsets.MNIST.mirrors = [f"{mirror.rstrip('/')}/"]
                 dsets.MNIST(root=work, download=True)
         except (RuntimeError, URLError, EOFError, OSError) as error:
+            # torchvision's frame keeps each failed answer, which keeps the frame: freed here, their sockets are closed.
+            traceback.clear_frames(error.__traceback__)
             reason = str(error).splitlines()[0]
             raise DataError(
                 f"{', '.join(wanting)} not whole in {raw}, and torchvision could not download them ({reason}): "
