@@ -1,6 +1,7 @@
 """Everything random about a run, as data: the initial parameters and the order of every epoch's batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -8,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
-from jax_impl import lsuv
+from jax_impl import dbn, lsuv
 from jax_impl.errors import ArgumentError
 from jax_impl.model import Params, init_params
 from jax_impl.pixels import scale
+from jax_impl.rbm import Rbm
+from jax_impl.rbm_train import RbmRecord
 from jax_impl.recipes import Recipe
 
 LOOKED_AT = (
@@ -50,16 +53,37 @@ def native(recipe: Recipe, n_images: int) -> Draws:
     return Draws(init_params(recipe, key=init_key), orders())
 
 
-def look_at(images: UInt8[np.ndarray, "n pixels"], recipe: Recipe, draws: Draws) -> Draws:
+def look_at(
+    images: UInt8[np.ndarray, "n pixels"],
+    recipe: Recipe,
+    draws: Draws,
+    watch: Callable[[RbmRecord], None] = lambda record: None,  # noqa: ARG005
+) -> Draws:
     """Let an initialiser that looks at training images go on from its random start; any other leaves the draws alone.
 
+    `watch` hears how the pretraining of a DBN comes along. Its own draws are JAX's, whatever the stream of the others.
+
     Raises:
-        UserError: lsuv cannot scale a layer.
+        UserError: lsuv cannot scale a layer, or there is no hidden layer for a DBN.
     """
-    if recipe.init != "lsuv":
-        return draws
-    inputs = scale(jnp.asarray(images[:LOOKED_AT]), recipe.dtype)
-    return draws._replace(params=lsuv.rescale(draws.params, inputs, recipe.activation))
+    if recipe.init == "lsuv":
+        inputs = scale(jnp.asarray(images[:LOOKED_AT]), recipe.dtype)
+        return draws._replace(params=lsuv.rescale(draws.params, inputs, recipe.activation))
+    if recipe.init == "dbn":
+        return draws._replace(params=dbn.unroll(_pretrained(images, recipe, watch), draws.params))
+    return draws
+
+
+def _pretrained(images: UInt8[np.ndarray, "n pixels"], recipe: Recipe, watch: Callable[[RbmRecord], None]) -> list[Rbm]:
+    """Train a DBN for the recipe's hidden layers, on all images and without their labels."""
+    inputs = scale(jnp.asarray(images), recipe.dtype)
+    settings = replace(dbn.PRETRAINING, seed=recipe.seed, dtype=recipe.dtype)
+    stack: list[Rbm] = []
+    for record, so_far in dbn.fit_stack(recipe.layers[1:-1], settings, inputs, inputs[:LOOKED_AT]):
+        stack = so_far
+        if record is not None:
+            watch(record)
+    return stack
 
 
 def check_batch_size(recipe: Recipe, n_images: int) -> None:

@@ -204,7 +204,7 @@ KERNELS: dict[str, Callable[[], Initializer]] = {
 }
 
 # Initialisers that look at training images: the random start that each one goes on from (`draws.look_at`).
-DATA_DRIVEN = {"lsuv": "orthogonal"}
+DATA_DRIVEN = {"lsuv": "orthogonal", "dbn": "xavier_uniform"}
 
 BIASES: dict[str, BiasInitializer] = {
     "linear_default": linear_default_bias,

@@ -4,6 +4,7 @@ torch stores `linear1.weight` as (fan_out, fan_in), Flax a kernel as (fan_in, fa
 here, once, in each direction. A square kernel hides a forgotten transpose from every shape check.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from jax_impl import files
 from jax_impl.errors import UserError
 from jax_impl.model import Params
+from jax_impl.rbm import Rbm
 
 Tensors = dict[str, np.ndarray]
 
@@ -65,16 +67,51 @@ def load(path: Path, layers: tuple[int, ...]) -> Params:
     Raises:
         UserError: The file cannot be read, is no safetensors file, or holds another network.
     """
+    tensors = _read(path)
     try:
-        return from_torch(safetensors.numpy.load(path.read_bytes()), layers)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; name the params.safetensors that `train` wrote"
-        ) from error
-    except SafetensorError as error:
-        raise UserError(f"{path} is no safetensors file ({error}); name the one that `train` wrote") from error
-    except (ValueError, KeyError) as error:
+        return from_torch(tensors, layers)
+    except ValueError as error:
         raise UserError(f"{path} is another network's: {error}; name the recipe that it was trained with") from error
+
+
+def save_stack(path: Path, stack: Sequence[Rbm]) -> None:
+    """Write machines, `rbm1` at the pixels: `rbm1.weight` (hidden, visible), `rbm1.visible_bias`, `rbm1.hidden_bias`.
+
+    A weight is laid out as that of the `Linear` which it becomes.
+    """
+    tensors = {}
+    for number, rbm in enumerate(stack, start=1):
+        tensors[f"rbm{number}.weight"] = np.ascontiguousarray(np.asarray(rbm.weight).T)
+        tensors[f"rbm{number}.visible_bias"] = np.asarray(rbm.visible_bias)
+        tensors[f"rbm{number}.hidden_bias"] = np.asarray(rbm.hidden_bias)
+    files.write(path, safetensors.numpy.save(tensors))
+
+
+def load_stack(path: Path) -> list[Rbm]:
+    """Read machines that `save_stack` wrote, or torch_ref.
+
+    Raises:
+        UserError: The file cannot be read, is no safetensors file, or holds something else.
+    """
+    tensors, stack = _read(path), []
+    for number in range(1, len(tensors) // 3 + 1):
+        parts = [tensors.get(f"rbm{number}.{part}") for part in ("weight", "visible_bias", "hidden_bias")]
+        if any(part is None for part in parts) or parts[0].shape != (len(parts[2]), len(parts[1])):  # type: ignore
+            break
+        weight, visible_bias, hidden_bias = parts
+        stack.append(Rbm(np.ascontiguousarray(weight.T), visible_bias, hidden_bias))  # type: ignore
+    if not stack or len(tensors) != 3 * len(stack):
+        raise UserError(f"{path} holds no RBMs: name the params.safetensors that `rbm` or `dbn` wrote")
+    return stack
+
+
+def _read(path: Path) -> Tensors:
+    try:
+        return safetensors.numpy.load(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; name the params.safetensors of a run") from error
+    except (SafetensorError, KeyError) as error:
+        raise UserError(f"{path} is no safetensors file ({error}); name the params.safetensors of a run") from error
 
 
 def _text(layers: tuple[int, ...]) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.nn import sigmoid, softplus
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
@@ -23,9 +24,9 @@ Hidden = Float[Array, "batch hidden"]
 class Rbm(NamedTuple):
     """The parameters, and likewise what is added to them."""
 
-    weight: Float[Array, "visible hidden"]
-    visible_bias: Float[Array, " visible"]
-    hidden_bias: Float[Array, " hidden"]
+    weight: Float[Array | np.ndarray, "visible hidden"]
+    visible_bias: Float[Array | np.ndarray, " visible"]
+    hidden_bias: Float[Array | np.ndarray, " hidden"]
 
 
 class Uniforms(NamedTuple):
@@ -82,31 +83,36 @@ def uniforms(key: PRNGKeyArray, k: int, batch: int, rbm: Rbm) -> Uniforms:
     )
 
 
-def gibbs(rbm: Rbm, v: Visible, drawn: Uniforms) -> Visible:
-    """Run k rounds of block Gibbs sampling from `v`: the hidden units given the visible ones, then these anew."""
+def gibbs(rbm: Rbm, h: Hidden, drawn: Uniforms) -> tuple[Visible, Hidden]:
+    """Run k rounds of block Gibbs sampling from hidden units that are on with probability `h`.
 
-    def step(v: Visible, u: Uniforms) -> tuple[Visible, None]:
-        h = sample(hidden_given_visible(rbm, v), u.hidden)
-        return sample(visible_given_hidden(rbm, h), u.visible), None
+    In a round hidden states are drawn, from them visible states, and these give the next probabilities. Returns the
+    last visible states and the hidden units' probabilities given them.
+    """
 
-    return jax.lax.scan(step, v, drawn)[0]
+    def step(state: tuple[Visible, Hidden], u: Uniforms) -> tuple[tuple[Visible, Hidden], None]:
+        v = sample(visible_given_hidden(rbm, sample(state[1], u.hidden)), u.visible)
+        return (v, hidden_given_visible(rbm, v)), None
+
+    start = jnp.zeros((len(h), rbm.weight.shape[0]), h.dtype)
+    return jax.lax.scan(step, (start, h), drawn)[0]
 
 
-def statistics(rbm: Rbm, v: Visible) -> Rbm:
-    """Return the means over a batch of v hᵀ, v and h, with h at its probability given v."""
-    h = hidden_given_visible(rbm, v)
+def statistics(v: Visible, h: Hidden) -> Rbm:
+    """Return the means over a batch of v hᵀ, v and h."""
     return Rbm(_times(v.T, h) / len(v), v.mean(axis=0), h.mean(axis=0))
 
 
-def divergence_step(rbm: Rbm, data: Visible, chains: Visible, drawn: Uniforms) -> tuple[Rbm, Visible]:
-    """Return the direction of contrastive divergence, and where the chains end.
+def divergence_step(rbm: Rbm, data: Visible, drawn: Uniforms, chains: Hidden | None = None) -> tuple[Rbm, Rbm, Hidden]:
+    """Return the statistics of the data, those of the model after k rounds, and the chains' hidden probabilities.
 
-    It is the data's statistics minus those of the chains after k rounds: an estimate of the gradient of the mean
-    log-likelihood, biased for a finite k (Hinton 2002). Chains that start at the data make it CD-k; chains that go on
-    from the last step, persistent CD (Tieleman 2008).
+    The first minus the second estimate the gradient of the mean log-likelihood, biased for a finite k (Hinton 2002).
+    Chains that start at the data, as without `chains`, make it CD-k; chains that go on from the last step, persistent
+    CD (Tieleman 2008). Hidden units enter the statistics as probabilities (Hinton 2010, section 3.3).
     """
-    ends = gibbs(rbm, chains, drawn)
-    return jax.tree.map(jnp.subtract, statistics(rbm, data), statistics(rbm, ends)), ends
+    h = hidden_given_visible(rbm, data)
+    v_model, h_model = gibbs(rbm, h if chains is None else chains, drawn)
+    return statistics(data, h), statistics(v_model, h_model), h_model
 
 
 def log_partition(rbm: Rbm) -> Float[Array, ""]:
@@ -138,8 +144,8 @@ def kl_divergence(rbm: Rbm, probabilities: Float[Array, " states"]) -> Float[Arr
 
 
 def _hidden_input(rbm: Rbm, v: Visible) -> Hidden:
-    return rbm.hidden_bias[None] + _times(v, rbm.weight)
+    return _times(v, rbm.weight) + rbm.hidden_bias[None]
 
 
-def _times(a: Array, b: Array) -> Array:
+def _times(a: Array | np.ndarray, b: Array | np.ndarray) -> Array:
     return jnp.matmul(a, b, precision=PRECISION)

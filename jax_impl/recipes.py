@@ -66,6 +66,8 @@ RECIPES = {
         Recipe(name="mnist_nn_zeros", init="zeros", bias_init="zeros"),  # "Not all 0's"
         Recipe(name="mnist_nn_default", init="linear_default"),  # what torch does when nobody asks
         Recipe(name="mnist_nn_deep", layers=(784, 512, 512, 512, 512, 10)),  # the second program
+        # The notebook's deep belief network, under an output layer from Xavier; its units are sigmoid ones.
+        Recipe(name="mnist_dbn", layers=(784, 500, 500, 10), init="dbn", bias_init="zeros", activation="sigmoid"),
     )
 }
 

@@ -25,6 +25,7 @@ INITS: dict[str, Callable[[torch.Tensor], object]] = {
     "sparse": lambda weight: torch.nn.init.sparse_(weight, sparsity=0.9),
     "linear_default": lambda weight: weight,  # leave what nn.Linear drew
     "lsuv": torch.nn.init.orthogonal_,  # from which `lsuv_` goes on
+    "dbn": torch.nn.init.xavier_uniform_,  # from which `dbn.pretrain_` goes on
 }
 ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {
     "relu": torch.nn.ReLU,

@@ -12,12 +12,15 @@ ORDER = {
     "jax_impl": (
         "__main__", "cli", "study_report", "preset_figures", "study_figures", "axes", "canvas", "runs", "report",
         "presets", "presets_papers", "presets_starts", "presets_notebook", "measures", "evidence", "findings",
-        "budget", "study", "records", "machine", "rbm_likelihood", "rbm", "ensemble", "propagation", "train", "replay",
-        "draws", "interop", "lsuv", "meanfield", "model", "activations", "initializers", "pixels", "torch_random",
+        "budget", "study", "records", "machine", "ensemble", "propagation", "train", "replay",
+        "draws", "dbn", "rbm_train", "rbm_likelihood", "interop", "rbm", "lsuv",
+        "meanfield", "model", "activations", "initializers", "pixels", "torch_random",
         "compare", "compare_trees", "compare_stats", "compare_equivalence", "compare_results", "sources", "data",
         "files", "recipes", "errors",
     ),
-    "torch_ref": ("__main__", "cli", "runs", "train", "propagation", "model", "data", "recipes", "errors"),
+    "torch_ref": (
+        "__main__", "cli", "runs", "train", "propagation", "dbn", "rbm", "model", "data", "recipes", "errors",
+    ),
 }  # fmt: skip
 FORBIDDEN = {
     "jax_impl": {"torch", "torchvision", "torch_ref", "tensorflow"},

@@ -1,0 +1,136 @@
+"""The deep belief network of the notebook: RBMs trained greedily, each on what the one below makes of the images.
+
+Hinton, Osindero & Teh 2006, "A fast learning algorithm for deep belief nets". Unrolled into the layers of an MLP, it
+was the first start from which deep networks could be trained.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jax_impl.errors import ArgumentError
+from jax_impl.model import Params
+from jax_impl.rbm import Hidden, Rbm, Visible, gibbs, hidden_given_visible, sample, uniforms, visible_given_hidden
+from jax_impl.rbm_train import RbmRecord, Settings, fit
+
+PRETRAINING = Settings(epochs=5)  # of each machine; ten bring a fine-tuned network 0.1 to 0.2 points more
+
+Stack = Sequence[Rbm]  # from the pixels up
+
+
+def fit_stack(
+    sizes: Sequence[int],
+    settings: Settings,
+    images: Float[Array, "n visible"],
+    held_out: Float[Array, "m visible"],
+) -> Iterator[tuple[RbmRecord | None, list[Rbm]]]:
+    """Train RBMs of these hidden sizes from the pixels up; yield each epoch's record and the machines so far.
+
+    What a machine makes of an image, the probabilities of its hidden units, is the image of the next one. Each machine
+    is yielded once with no record, before its first epoch.
+
+    Raises:
+        ArgumentError: There is no size, or a setting is out of range, or a pixel outside [0, 1].
+        DivergedError: A parameter is no longer a number.
+    """
+    if not sizes:
+        raise ArgumentError("a DBN needs at least one hidden layer, got none")
+    every = [replace(settings, hidden=size) for size in sizes]  # a wrong size is told before anything is trained
+    below: list[Rbm] = []
+    for layer, of_layer in enumerate(every, start=1):
+        rbm = None
+        for record, rbm in fit(of_layer, images, held_out, layer):
+            yield record, [*below, rbm]
+        assert rbm is not None  # noqa: S101 - `fit` yields at least the initial machine
+        below.append(rbm)
+        images, held_out = _up_one(rbm, images), _up_one(rbm, held_out)
+
+
+def up(stack: Stack, v: Visible) -> Float[Array, "batch top"]:
+    """Return the probabilities of the top hidden units, each layer given the probabilities of the one below."""
+    for rbm in stack:
+        v = hidden_given_visible(rbm, v)
+    return v
+
+
+def down(stack: Stack, h: Float[Array, "batch top"]) -> Visible:
+    """Return the probabilities of the pixels, each layer given the probabilities of the one above."""
+    for rbm in reversed(stack):
+        h = visible_given_hidden(rbm, h)
+    return h
+
+
+def generate(
+    stack: Stack, key: PRNGKeyArray, images: Visible, rounds: Sequence[int]
+) -> Float[Array, "moments batch visible"]:
+    """Return what the network imagines: Gibbs sampling in the top RBM, and a pass down from its visible units.
+
+    Args:
+        stack: The machines; one alone is sampled itself.
+        key: Of the draws.
+        images: Where the chains start, (batch, visible) in [0, 1].
+        rounds: Rising numbers of rounds after which to look.
+
+    Returns:
+        The probabilities of the pixels at each of these moments.
+    """
+    *below, top = stack
+    h, moments, before = up(stack, images), [], 0
+    for moment in rounds:
+        key, now = jax.random.split(key)
+        h = _rounds(top, h, now, moment - before)
+        drawing, key = jax.random.split(key)
+        v = visible_given_hidden(top, sample(h, jax.random.uniform(drawing, h.shape, h.dtype)))
+        moments.append(down(below, v))
+        before = moment
+    return jnp.stack(moments)
+
+
+def unroll(stack: Stack, params: Params) -> Params:
+    """Return the parameters with the machines' weights and hidden biases in linear1 … linearN-1.
+
+    The output layer stays what it was: it has no machine.
+
+    Raises:
+        ArgumentError: The sizes of the machines are not those of the network's hidden layers.
+    """
+    found = [stack[0].weight.shape[0], *(rbm.weight.shape[1] for rbm in stack)] if stack else []
+    kernels = [params[f"linear{number}"]["kernel"] for number in range(1, len(params) + 1)]
+    wanted = [kernel.shape[0] for kernel in kernels]
+    if found != wanted:
+        raise ArgumentError(
+            f"a DBN of {_text(found)} units does not fit a network of {_text([*wanted, kernels[-1].shape[1]])}: "
+            f"its hidden layers need --hidden {','.join(map(str, wanted[1:])) or 'of at least one layer'}"
+        )
+    dtype = kernels[-1].dtype
+    return params | {
+        f"linear{number}": {
+            "kernel": np.asarray(rbm.weight, dtype),
+            "bias": np.asarray(rbm.hidden_bias, dtype),
+        }
+        for number, rbm in enumerate(stack, start=1)
+    }
+
+
+def _text(sizes: Sequence[int]) -> str:
+    return "-".join(map(str, sizes)) or "no"
+
+
+@jax.jit
+def _up_one(rbm: Rbm, v: Visible) -> Hidden:
+    return hidden_given_visible(rbm, v)
+
+
+@partial(jax.jit, static_argnames="rounds")
+def _rounds(top: Rbm, h: Hidden, key: PRNGKeyArray, rounds: int) -> Hidden:
+    """Return the probabilities of the top's hidden units after so many rounds, whose draws are made one by one."""
+
+    def step(h: Hidden, key: PRNGKeyArray) -> tuple[Hidden, None]:
+        return gibbs(top, h, uniforms(key, 1, len(h), top))[1], None
+
+    return jax.lax.scan(step, h, jax.random.split(key, rounds))[0]

@@ -1,0 +1,223 @@
+"""Training of a restricted Boltzmann machine: contrastive divergence, one jitted `lax.scan` per epoch.
+
+The defaults are those of Hinton 2010, "A practical guide to training restricted Boltzmann machines", unless another
+source stands beside them.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32, PRNGKeyArray
+
+from jax_impl import rbm_likelihood
+from jax_impl.errors import ArgumentError, DivergedError
+from jax_impl.rbm import Hidden, Rbm, Uniforms, Visible, divergence_step, hidden_given_visible, init, uniforms
+
+MONITORED = 10_000  # images, the first, on which the training set is monitored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One machine and its training.
+
+    Raises:
+        ArgumentError: A value lies outside its range; the message names it and the range.
+    """
+
+    hidden: int = 500  # units: Hinton & Salakhutdinov 2006 and Salakhutdinov & Murray 2008, on MNIST
+    k: int = 1  # rounds of Gibbs sampling a step: section 5.2 of the guide, enough to learn features
+    persistent: bool = False  # whether the chains go on from step to step: Tieleman 2008
+    epochs: int = 10  # passes over the images
+    batch_size: int = 100  # images a step: section 4, 10 to 100; the ragged last batch is dropped
+    learning_rate: float = 0.1  # of the first epoch, as in Hinton & Salakhutdinov 2006; falls linearly towards 0
+    momentum: float = 0.0  # off; section 9.1 starts with 0.5 and goes on with 0.9
+    weight_decay: float = 0.0  # of the weights alone, off; section 10 tries 0.00001 to 0.01
+    sparsity_cost: float = 0.0  # of units that are on more or less often than the target: section 11, off
+    sparsity_target: float = 0.1  # share of the images for which a unit shall be on: section 11, 0.01 to 0.1
+    seed: int = 777  # of every random draw
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name, value in (("hidden", self.hidden), ("k", self.k), ("batch size", self.batch_size)):
+            _require(value >= 1, name, "an integer >= 1", value)
+        _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
+        _require(
+            1e-30 <= self.learning_rate <= 1e30, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate
+        )
+        _require(0 <= self.momentum < 1, "momentum", "a number from 0 to below 1", self.momentum)
+        _require(0 < self.sparsity_target < 1, "sparsity target", "a number between 0 and 1", self.sparsity_target)
+        for name, number in (("weight decay", self.weight_decay), ("sparsity cost", self.sparsity_cost)):
+            _require(0 <= number < math.inf, name, "a number >= 0", number)
+        _require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
+
+
+class State(NamedTuple):
+    """All that a training step changes."""
+
+    rbm: Rbm
+    velocity: Rbm
+    chains: Float[Array, "batch hidden"]  # probabilities of the hidden units, where persistent chains stand
+    activity: Float[Array, " hidden"]  # decaying mean of each hidden unit's probability
+
+
+@dataclass(frozen=True, kw_only=True)
+class RbmRecord:
+    """One line of `metrics.jsonl`: how good the machine is after an epoch."""
+
+    layer: int  # of a stack, from 1
+    epoch: int  # from 1
+    pseudo_log_likelihood: float  # of held-out images whose pixels are rounded, nats an image
+    reconstruction_error: float  # cross-entropy of held-out images, nats an image; not what is trained
+    free_energy_gap: float  # held-out minus training images, nats; it grows where the machine overfits
+    hidden_activity: float  # mean probability of a hidden unit on held-out images
+    seconds: float  # of training; compiling and monitoring apart
+
+    def __str__(self) -> str:
+        """Return the line that a run prints."""
+        return (
+            f"RBM {self.layer}, epoch {self.epoch:3d}: pseudo-log-likelihood = {self.pseudo_log_likelihood:.2f}  "
+            f"reconstruction error = {self.reconstruction_error:.2f}  "
+            f"free-energy gap = {self.free_energy_gap:+.2f}  ({self.seconds:.2f} s)"
+        )
+
+
+def start(settings: Settings, images: Float[Array, "n visible"], key: PRNGKeyArray) -> State:
+    """Return the state before the first step; persistent chains begin at the first images."""
+    rbm = init(key, images.mean(axis=0), settings.hidden, settings.dtype)
+    h = hidden_given_visible(rbm, images[: settings.batch_size])
+    return State(rbm, jax.tree.map(jnp.zeros_like, rbm), h, h.mean(axis=0))
+
+
+def update(
+    state: State, data: Visible, drawn: Uniforms, settings: Settings, learning_rate: Float[Array, ""] | float
+) -> State:
+    """Take one step of CD-k or persistent CD with momentum, weight decay and, if asked for, sparsity."""
+    chains: Hidden | None = state.chains if settings.persistent else None
+    of_data, of_model, ends = divergence_step(state.rbm, data, drawn, chains)
+    direction = jax.tree.map(jnp.subtract, of_data, of_model)
+    direction = direction._replace(weight=direction.weight - settings.weight_decay * state.rbm.weight)
+    activity = 0.9 * state.activity + 0.1 * of_data.hidden_bias  # section 11.1
+    if settings.sparsity_cost:
+        # The cross-entropy of activity and target, by the input of the units: activity minus target.
+        off = settings.sparsity_cost * (activity - settings.sparsity_target)
+        direction = direction._replace(
+            weight=direction.weight - of_data.visible_bias[:, None] * off[None],
+            hidden_bias=direction.hidden_bias - off,
+        )
+    velocity = jax.tree.map(lambda v, d: settings.momentum * v + learning_rate * d, state.velocity, direction)
+    return State(jax.tree.map(jnp.add, state.rbm, velocity), velocity, ends, activity)
+
+
+def run_epoch(
+    state: State,
+    images: Float[Array, "n visible"],
+    order: Int32[Array, "steps batch"],
+    key: PRNGKeyArray,
+    learning_rate: Float[Array, ""],
+    settings: Settings,
+) -> State:
+    """Train on the batches of images in [0, 1] that `order` lists, as one `lax.scan`. Pure: the caller jits."""
+
+    def step(state: State, now: tuple[Int32[Array, " batch"], PRNGKeyArray]) -> tuple[State, None]:
+        batch, key = now
+        drawn = uniforms(key, settings.k, len(batch), state.rbm)
+        return update(state, images[batch], drawn, settings, learning_rate), None
+
+    return jax.lax.scan(step, state, (order, jax.random.split(key, len(order))))[0]
+
+
+@lru_cache(maxsize=16)
+def compiled_epoch(settings: Settings, n: int, n_visible: int) -> jax.stages.Compiled:
+    """Compile `run_epoch` for so many images, apart from its first run, so that the seconds of an epoch are its own."""
+    images = jax.ShapeDtypeStruct((n, n_visible), settings.dtype)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    order = jax.eval_shape(lambda key: _order(key, n, settings.batch_size), key)
+    state = jax.eval_shape(lambda images, key: start(settings, images, key), images, key)
+    epoch = jax.jit(partial(run_epoch, settings=settings), donate_argnums=0)
+    return epoch.lower(state, images, order, key, jax.ShapeDtypeStruct((), settings.dtype)).compile()
+
+
+def fit(
+    settings: Settings, images: Float[Array, "n visible"], held_out: Float[Array, "m visible"], layer: int = 1
+) -> Iterator[tuple[RbmRecord | None, Rbm]]:
+    """Train epoch by epoch: yield the initial machine with no record, then each epoch's record and machine.
+
+    Args:
+        settings: Of the machine and its training.
+        images: In [0, 1]; what lies between is taken as a probability (Hinton 2010, section 3.2).
+        held_out: Images that are only monitored.
+        layer: Of the stack to which the machine belongs; another one has other random draws.
+
+    Raises:
+        ArgumentError: A pixel is outside [0, 1], or there are fewer images than a batch has.
+        DivergedError: A parameter is no longer a number.
+    """
+    check(images, held_out, settings)
+    key = jax.random.fold_in(jax.random.key(settings.seed), layer - 1)
+    init_key, epochs_key = jax.random.split(key)
+    state = start(settings, images, init_key)
+    yield None, _copied(state.rbm)
+    train_epoch = compiled_epoch(replace(settings, seed=0), *images.shape)
+    for epoch in range(1, settings.epochs + 1):
+        order_key, chains_key, monitor_key = jax.random.split(jax.random.fold_in(epochs_key, epoch), 3)
+        order = _order(order_key, len(images), settings.batch_size)
+        rate = jnp.asarray(settings.learning_rate * (1 - (epoch - 1) / settings.epochs), settings.dtype)
+        started = time.perf_counter()
+        state = jax.block_until_ready(train_epoch(state, images, order, chains_key, rate))
+        seconds = time.perf_counter() - started
+        rbm = _copied(state.rbm)
+        if not all(np.isfinite(array).all() for array in rbm):
+            raise DivergedError(
+                f"RBM {layer} is no longer a number after epoch {epoch}: the learning rate "
+                f"{settings.learning_rate:g} is probably too large; try --learning-rate {Settings.learning_rate:g}"
+            )
+        found = _monitors(state.rbm, images[:MONITORED], held_out, monitor_key)
+        monitors = {name: float(value) for name, value in found.items()}
+        yield RbmRecord(layer=layer, epoch=epoch, seconds=seconds, **monitors), rbm
+
+
+def check(images: Float[Array, "n visible"], held_out: Float[Array, "m visible"], settings: Settings) -> None:
+    """Check what a machine is to be trained on.
+
+    Raises:
+        ArgumentError: A pixel is outside [0, 1], or there are fewer images than a batch has.
+    """
+    for pixels in (images, held_out):
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (low >= 0 and high <= 1):  # NaN is neither
+            raise ArgumentError(f"pixels must lie in [0, 1], got {low:g} to {high:g}: divide bytes by 255")
+    if settings.batch_size > len(images):
+        raise ArgumentError(f"batch size must be at most the {len(images)} training images, got {settings.batch_size}")
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _order(key: PRNGKeyArray, n: int, batch_size: int) -> Int32[Array, "steps batch"]:
+    steps = n // batch_size
+    return jax.random.permutation(key, n)[: steps * batch_size].astype(jnp.int32).reshape(steps, batch_size)
+
+
+@jax.jit
+def _monitors(rbm: Rbm, images: Array, held_out: Array, key: PRNGKeyArray) -> dict[str, Float[Array, ""]]:
+    return {
+        "pseudo_log_likelihood": rbm_likelihood.pseudo_log_likelihood(rbm, jnp.round(held_out), key),
+        "reconstruction_error": rbm_likelihood.reconstruction_error(rbm, held_out),
+        "free_energy_gap": rbm_likelihood.free_energy_gap(rbm, images, held_out),
+        "hidden_activity": hidden_given_visible(rbm, held_out).mean(),
+    }
+
+
+def _copied(rbm: Rbm) -> Rbm:
+    """Return the machine as NumPy arrays of the caller's own: the state is donated."""
+    return Rbm(*map(np.array, rbm))
+
+
+def _require(condition: bool, field: str, expected: str, value: object) -> None:
+    if not condition:
+        raise ArgumentError(f"{field} must be {expected}, got {value!r}")
