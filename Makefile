@@ -14,7 +14,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch study data test parity bench lint clean
+.PHONY: help train-jax train-torch study rbm dbn data test parity bench lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ train-torch: $(VENV)/.torch $(DATA) ## train in PyTorch, the notebook itself
 
 study: $(VENV)/.jax $(DATA) ## compare initialisers by depth and write reports/study/index.html
 	$(BIN)/python -m jax_impl study $(ARGS)
+
+rbm: $(VENV)/.jax $(DATA) ## train a restricted Boltzmann machine and draw it
+	$(BIN)/python -m jax_impl rbm $(ARGS)
+
+dbn: $(VENV)/.jax $(DATA) ## train a deep belief network, machine by machine, and draw it
+	$(BIN)/python -m jax_impl dbn $(ARGS)
 
 data: $(VENV)/.jax ## fetch MNIST unless it is there, and verify it
 	@$(BIN)/python -m jax_impl data

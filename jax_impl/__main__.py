@@ -6,22 +6,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
-from jax_impl import cli, data, recipes, sources
-from jax_impl.errors import DivergedError, UserError
+from jax_impl import cli, cli_rbm, data, recipes, sources
+from jax_impl.errors import ArgumentError, DivergedError, UserError
+from jax_impl.progress import epochs_bar, steps_bar
 
 if TYPE_CHECKING:
-    from jax_impl import evidence, study
+    from collections.abc import Callable
+
+    from rich.progress import Progress
+
+    from jax_impl import evidence, rbm_train, study
 
 
 def main() -> int:
@@ -55,6 +49,8 @@ def run() -> None:
             run_evaluate(command)
         case cli.Study() as command:
             run_study(command)
+        case cli_rbm.TrainRbm() | cli_rbm.TrainDbn() as command:
+            run_machines(command)
         case cli.Data() as command:
             run_data(command)
 
@@ -63,7 +59,7 @@ def run_train(command: cli.Train) -> None:
     """Train epoch by epoch; what was reached is saved also when the run ends early."""
     import jax
 
-    from jax_impl import draws, initializers, replay, runs, train
+    from jax_impl import draws, initializers, interop, replay, runs, train
 
     recipe = recipes.named(command.recipe).but(
         epochs=command.epochs,
@@ -81,11 +77,16 @@ def run_train(command: cli.Train) -> None:
     if command.stream == "torch":
         replay.check_init(recipe)
     initializers.named(recipe.init, recipe.bias_init)
+    if command.dbn and recipe.init != "dbn":
+        raise ArgumentError(f"--dbn goes with --init dbn, got --init {recipe.init}")
+    stack = interop.load_stack(command.dbn) if command.dbn else None
     jax.config.update("jax_enable_x64", recipe.dtype == "float64")
     mnist = load(command.data_dir)
     draw = replay.replayed if command.stream == "torch" else draws.native
-    drawn = draws.look_at(mnist.train_images, recipe, draw(recipe, len(mnist.train_images)))
+    drawn = draw(recipe, len(mnist.train_images))
     runs.check(out)
+    with epochs_bar() as bar:
+        drawn = draws.look_at(mnist.train_images, recipe, drawn, stack=stack, watch=pretraining(bar, recipe))
     records: list[train.EpochRecord] = []
     params = drawn.params
     try:
@@ -112,6 +113,28 @@ def run_train(command: cli.Train) -> None:
     runs.finish(out, recipe, records, params)
     print("Learning finished")
     print(f"written to {out}")
+
+
+def pretraining(bar: "Progress", recipe: recipes.Recipe) -> "Callable[[rbm_train.RbmRecord], None]":
+    """Return what prints how a DBN's training comes along, and moves the bar."""
+    from jax_impl.rbm_settings import PRETRAINING
+
+    task = bar.add_task("pretraining", total=PRETRAINING.epochs * (len(recipe.layers) - 2), visible=False)
+
+    def watch(record: "rbm_train.RbmRecord") -> None:
+        print(record, flush=True)
+        bar.update(task, advance=1, visible=True)
+
+    return watch
+
+
+def run_machines(command: cli_rbm.TrainRbm | cli_rbm.TrainDbn) -> None:
+    """Train an RBM, or a stack of them."""
+    from jax_impl import rbm_command
+
+    command.settings(), command.sizes()  # what is wrong is told before anything is fetched
+    for line in rbm_command.train(command, load(command.data_dir)):
+        print(line, flush=True)
 
 
 def run_evaluate(command: cli.Evaluate) -> None:
@@ -225,30 +248,6 @@ def ensure(data_dir: Path | None, mirror: str | None = None) -> str:
 def complain(text: str) -> None:
     """Print a line to standard error."""
     print(text, file=sys.stderr)
-
-
-def epochs_bar() -> Progress:
-    """Return the progress bar of a training."""
-    return bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
-
-
-def steps_bar(what: str, count: int) -> Progress:
-    """Return the progress bar of a study: its length is time, its number what is done."""
-    return bar(TextColumn("{task.description}"), BarColumn(), TextColumn(f"{{task.fields[done]}}/{count} {what}"))
-
-
-def bar(*columns: ProgressColumn) -> Progress:
-    """Return a progress bar that shows only where standard error is a terminal, and leaves nothing behind."""
-    return Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TextColumn("remaining"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # lines for a terminal go above the bar, others where they belong
-        disable=not sys.stderr.isatty(),
-    )
 
 
 if __name__ == "__main__":

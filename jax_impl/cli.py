@@ -11,22 +11,15 @@ import tyro
 from tyro.conf import Positional, arg
 
 from jax_impl import recipes
+from jax_impl.cli_rbm import DataDir, Debug, TrainDbn, TrainRbm, listed
 from jax_impl.errors import ArgumentError, unknown_name
 from jax_impl.recipes import DEFAULT
 
-PRESETS = ("not-all-zero", "only-the-weights-changed", "glorot-2010", "he-2015", "orthogonal", "lsuv")  # of presets.py
+# Of presets.py, which needs JAX
+PRESETS = ("not-all-zero", "only-the-weights-changed", "glorot-2010", "he-2015", "orthogonal", "lsuv", "pretraining")
 PROG = "python -m jax_impl"
 
 RecipeName = Annotated[Positional[str], arg(metavar="RECIPE", help=f"One of {', '.join(recipes.RECIPES)}.")]
-DataDir = Annotated[
-    Path | None,
-    arg(
-        metavar="DIR",
-        help="Folder of MNIST/raw.",
-        help_behavior_hint="(default: $MNIST_DATA_DIR, else MNIST_data)",
-    ),
-]
-Debug = Annotated[bool, arg(help="Show the traceback of an error.")]
 
 
 def _setting(metavar: str, text: str) -> object:
@@ -56,6 +49,14 @@ class Train:
         Literal["torch", "jax"], arg(help="Whose random numbers: torch's, replayed without torch, or JAX's own.")
     ] = "torch"
     dtype: Annotated[Literal["float32", "float64"], arg(help="Of all that is computed.")] = "float32"
+    dbn: Annotated[
+        Path | None,
+        arg(
+            metavar="FILE",
+            help="With --init dbn: start from the params.safetensors that rbm or dbn wrote.",
+            help_behavior_hint="(default: train one first)",
+        ),
+    ] = None
     data_dir: DataDir = None
     out: Annotated[
         Path | None,
@@ -119,7 +120,7 @@ class Study:
             ArgumentError: A list is empty, or a depth is no integer.
         """
         names = ("inits", "depths", "activations", "optimizers", "recipes")
-        given: dict[str, Any] = {name: _listed(text) for name in names if (text := getattr(self, name)) is not None}
+        given: dict[str, Any] = {name: listed(text) for name in names if (text := getattr(self, name)) is not None}
         for name, values in given.items():
             if not values:
                 raise ArgumentError(f"{name} must name at least one, got none")
@@ -148,13 +149,9 @@ class Study:
                 "seeds must be an integer >= 1, and first seed from 0 on with all below 4294967296, "
                 f"got {self.seeds} and {self.first_seed}"
             )
-        if not (names := _listed(self.preset)):
+        if not (names := listed(self.preset)):
             raise ArgumentError("--preset must name at least one, or all, got none")
         return names
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _option(name: str) -> str:
@@ -177,8 +174,15 @@ class Data:
     debug: Debug = False
 
 
-Command = Train | Evaluate | Study | Data
-_COMMANDS: dict[str, Callable[..., Command]] = {"train": Train, "evaluate": Evaluate, "study": Study, "data": Data}
+Command = Train | Evaluate | Study | TrainRbm | TrainDbn | Data
+_COMMANDS: dict[str, Callable[..., Command]] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "study": Study,
+    "rbm": TrainRbm,
+    "dbn": TrainDbn,
+    "data": Data,
+}
 
 
 def parse(arguments: Sequence[str]) -> Command:

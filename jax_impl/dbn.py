@@ -6,19 +6,17 @@ was the first start from which deep networks could be trained.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int32, PRNGKeyArray
 
 from jax_impl.errors import ArgumentError
 from jax_impl.model import Params
 from jax_impl.rbm import Hidden, Rbm, Visible, gibbs, hidden_given_visible, sample, uniforms, visible_given_hidden
-from jax_impl.rbm_train import RbmRecord, Settings, fit
-
-PRETRAINING = Settings(epochs=5)  # of each machine; ten bring a fine-tuned network 0.1 to 0.2 points more
+from jax_impl.rbm_settings import Settings
+from jax_impl.rbm_train import RbmRecord, fit
 
 Stack = Sequence[Rbm]  # from the pixels up
 
@@ -36,7 +34,7 @@ def fit_stack(
 
     Raises:
         ArgumentError: There is no size, or a setting is out of range, or a pixel outside [0, 1].
-        DivergedError: A parameter is no longer a number.
+        DivergedError: As `rbm_train.fit`.
     """
     if not sizes:
         raise ArgumentError("a DBN needs at least one hidden layer, got none")
@@ -126,11 +124,12 @@ def _up_one(rbm: Rbm, v: Visible) -> Hidden:
     return hidden_given_visible(rbm, v)
 
 
-@partial(jax.jit, static_argnames="rounds")
-def _rounds(top: Rbm, h: Hidden, key: PRNGKeyArray, rounds: int) -> Hidden:
+@jax.jit
+def _rounds(top: Rbm, h: Hidden, key: PRNGKeyArray, rounds: int | Int32[Array, ""]) -> Hidden:
     """Return the probabilities of the top's hidden units after so many rounds, whose draws are made one by one."""
 
-    def step(h: Hidden, key: PRNGKeyArray) -> tuple[Hidden, None]:
-        return gibbs(top, h, uniforms(key, 1, len(h), top))[1], None
+    def step(number: Int32[Array, ""], h: Hidden) -> Hidden:
+        return gibbs(top, h, uniforms(jax.random.fold_in(key, number), 1, len(h), top))[1]
 
-    return jax.lax.scan(step, h, jax.random.split(key, rounds))[0]
+    found: Hidden = jax.lax.fori_loop(0, rounds, step, h)
+    return found

@@ -1,7 +1,7 @@
 """Everything random about a run, as data: the initial parameters and the order of every epoch's batches."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import jax
@@ -14,12 +14,16 @@ from jax_impl.errors import ArgumentError
 from jax_impl.model import Params, init_params
 from jax_impl.pixels import scale
 from jax_impl.rbm import Rbm
+from jax_impl.rbm_settings import PRETRAINING
 from jax_impl.rbm_train import RbmRecord
 from jax_impl.recipes import Recipe
 
 LOOKED_AT = (
     10_000  # images, the first of the training set: no random number is drawn for them, and 1,000 are 2 % dimmer
 )
+
+# What a data-driven start depends on beside its recipe; records of a study are known by it, too.
+START = (LOOKED_AT, asdict(PRETRAINING))
 
 Orders = Iterator[Int32[np.ndarray, "steps batch"]]
 
@@ -57,27 +61,30 @@ def look_at(
     images: UInt8[np.ndarray, "n pixels"],
     recipe: Recipe,
     draws: Draws,
+    *,
+    stack: Sequence[Rbm] | None = None,
     watch: Callable[[RbmRecord], None] = lambda record: None,  # noqa: ARG005
 ) -> Draws:
     """Let an initialiser that looks at training images go on from its random start; any other leaves the draws alone.
 
-    `watch` hears how the pretraining of a DBN comes along. Its own draws are JAX's, whatever the stream of the others.
+    A DBN is pretrained, unless one is given as `stack`; `watch` hears how it comes along. The draws of pretraining are
+    JAX's own, whatever the stream of the others.
 
     Raises:
-        UserError: lsuv cannot scale a layer, or there is no hidden layer for a DBN.
+        UserError: lsuv cannot scale a layer; a DBN does not fit the hidden layers, or there are none.
     """
     if recipe.init == "lsuv":
         inputs = scale(jnp.asarray(images[:LOOKED_AT]), recipe.dtype)
         return draws._replace(params=lsuv.rescale(draws.params, inputs, recipe.activation))
     if recipe.init == "dbn":
-        return draws._replace(params=dbn.unroll(_pretrained(images, recipe, watch), draws.params))
+        return draws._replace(params=dbn.unroll(stack or _pretrained(images, recipe, watch), draws.params))
     return draws
 
 
 def _pretrained(images: UInt8[np.ndarray, "n pixels"], recipe: Recipe, watch: Callable[[RbmRecord], None]) -> list[Rbm]:
     """Train a DBN for the recipe's hidden layers, on all images and without their labels."""
     inputs = scale(jnp.asarray(images), recipe.dtype)
-    settings = replace(dbn.PRETRAINING, seed=recipe.seed, dtype=recipe.dtype)
+    settings = replace(PRETRAINING, seed=recipe.seed, dtype=recipe.dtype)
     stack: list[Rbm] = []
     for record, so_far in dbn.fit_stack(recipe.layers[1:-1], settings, inputs, inputs[:LOOKED_AT]):
         stack = so_far

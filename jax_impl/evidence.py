@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from jax_impl import machine, records
 from jax_impl.data import Mnist
-from jax_impl.draws import LOOKED_AT
+from jax_impl.draws import START
 from jax_impl.recipes import Recipe
 from jax_impl.records import Record
 
@@ -90,7 +90,7 @@ class Preset:
 def key(preset: Preset, label: str, seeds: Seeds) -> str:
     """Return what names a part's record: it changes with every setting that its result depends on."""
     part = preset.parts[label]
-    settings = [VERSION, LOOKED_AT, preset.name, label, asdict(part.recipe), part.measure.__qualname__, list(seeds)]
+    settings = [VERSION, START, preset.name, label, asdict(part.recipe), part.measure.__qualname__, list(seeds)]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
 

@@ -25,6 +25,7 @@ PROBED = 100  # test images, the first, where large networks are probed
 SMOOTHED = 20  # steps of a running mean of the loss
 CHUNK = 50  # steps between two probes of `saturation`
 TRIED = (0.4, 0.8)  # learning rates of `steps_to_loss`, times the number of layers; 0.2 is slower, 1.6 diverges
+BUDGETS = {100: 500, 1_000: 1_000, 10_000: 3_000, 60_000: 6_000}  # steps of fine-tuning, by the number of labels
 STEPS = 300  # that `steps_to_loss` takes at most
 
 Images = UInt8[Array, "n pixels"]
@@ -118,6 +119,39 @@ def steps_to_loss(recipe: Recipe, seeds: Seeds, mnist: Mnist, loss: float = 0.6)
         found[rate] = [_steps(losses, loss) for losses in epoch.losses]
     best = min(TRIED, key=lambda rate: sum(STEPS if steps is None else steps for steps in found[rate]))
     return {"steps": found[best], "learning_rate": best / (len(recipe.layers) - 1), "limit": STEPS, "loss": loss}
+
+
+def accuracies(recipe: Recipe, seeds: Seeds, mnist: Mnist) -> dict[str, Any]:
+    """Train; return the `test_accuracy` by seed and epoch."""
+    epochs = [epoch for epoch, _ in ensemble.fit_many(recipe, ensemble.drawn(recipe, seeds, mnist), mnist)]
+    return {"test_accuracy": plain(np.stack([epoch.test_accuracies for epoch in epochs], axis=1))}
+
+
+def fine_tuned(recipe: Recipe, seeds: Seeds, mnist: Mnist) -> dict[str, Any]:
+    """Train on some of the labels, for as many steps whatever the start; an initialiser sees all images.
+
+    Returns:
+        `labels`, how many, `steps`, and after them the `test_accuracy` by seed and number of labels. Which images are
+        labelled depends on the seed alone.
+    """
+    runs = ensemble.drawn(recipe, seeds, mnist)
+    found = []
+    for labels, steps in BUDGETS.items():
+        few = [
+            one._replace(orders=_of_labelled(seed, labels, steps, recipe.batch_size, mnist))
+            for one, seed in zip(runs, seeds, strict=True)
+        ]
+        ((epoch, _),) = ensemble.fit_many(recipe.but(epochs=1), few, mnist)
+        found.append(epoch.test_accuracies)
+    return {"labels": list(BUDGETS), "steps": list(BUDGETS.values()), "test_accuracy": plain(np.stack(found, axis=1))}
+
+
+def _of_labelled(seed: int, labels: int, steps: int, batch: int, mnist: Mnist) -> Orders:
+    """Yield one order of so many steps through the labelled images, pass after pass, each in another order."""
+    rng = np.random.default_rng(seed)
+    labelled = rng.permutation(len(mnist.train_images))[:labels]
+    passes = [rng.permutation(labelled) for _ in range(-(-steps * batch // labels))]
+    yield np.concatenate(passes)[: steps * batch].astype(np.int32).reshape(steps, batch)
 
 
 @partial(jax.jit, static_argnames="activation")

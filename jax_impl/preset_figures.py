@@ -14,6 +14,7 @@ from jax_impl.evidence import Data, Preset
 from jax_impl.findings import CHANCE
 from jax_impl.presets_notebook import LARGEST_CLASS
 from jax_impl.presets_papers import GLOROT_INITS, HE_INITS, QUARTER_CIRCLE
+from jax_impl.presets_pretraining import DEEP_INITS, PRETRAINING_INITS
 from jax_impl.presets_starts import LSUV_ACTIVATIONS, LSUV_INITS, SAXE_DEPTHS, SAXE_INITS
 from jax_impl.study import POINTS
 
@@ -184,6 +185,32 @@ def _lsuv(figure: Figure, data: Data, narrow: bool) -> None:
     legend(figure, variance, narrow)
 
 
+def _pretraining(figure: Figure, data: Data, narrow: bool) -> None:
+    few, deep = _two(figure, narrow)
+    for (init, label), color in zip(PRETRAINING_INITS.items(), COLORS, strict=False):
+        errors = 100 * (1 - floats(data[init]["test_accuracy"]))
+        labels = data[init]["labels"]
+        few.plot(labels, errors.mean(axis=0), "o-", color=color, ms=4, lw=1.4, label=label)
+        few.fill_between(labels, errors.min(axis=0), errors.max(axis=0), color=color, alpha=0.18, lw=0)
+    few.set(xscale="log", yscale="log", xlabel="labelled images", ylabel="test error")
+    few.xaxis.set_major_locator(FixedLocator(labels))
+    few.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    few.yaxis.set_major_locator(FixedLocator([1, 2, 3, 5, 10, 20, 30]))
+    few.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+    for axis in (few.xaxis, few.yaxis):
+        axis.set_minor_locator(NullLocator())
+    for (init, label), color in zip(DEEP_INITS.items(), (*COLORS[:2], COLORS[3]), strict=True):
+        for place, shares in enumerate(data[f"deep {init}"]["test_accuracy"]):
+            shown = None if place or init in PRETRAINING_INITS else label
+            deep.plot(range(1, len(shares) + 1), 100 * floats(shares), "o-", color=color, ms=3.5, lw=1.2, label=shown)
+    _line(deep, 10, "chance")
+    _epochs(deep)
+    deep.set(ylim=(0, 100), ylabel="test accuracy")
+    deep.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+    deep.legend(loc="center left")
+    legend(figure, few, narrow)
+
+
 def _line(axes: Axes, y: float, label: str) -> None:
     """Draw a published value across, with its name at the left."""
     axes.axhline(y, **PUBLISHED)
@@ -217,4 +244,9 @@ FIGURES: dict[str, tuple[Callable[[Figure, Data, bool], None], str]] = {
     ),
     "orthogonal": (_orthogonal, "Mean and range over the seeds, at the best learning rate of each depth."),
     "lsuv": (_lsuv, "Left: 30 layers before training, on images that were not looked at. Right: their first epoch."),
+    "pretraining": (
+        _pretraining,
+        "Left: a 784-500-500-10 sigmoid network under Adam, mean and range over the seeds. Right: five layers of "
+        "sigmoid units under plain SGD, a line a seed.",
+    ),
 }

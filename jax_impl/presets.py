@@ -6,12 +6,14 @@ from jax_impl.errors import unknown_name
 from jax_impl.evidence import Preset
 from jax_impl.presets_notebook import NOT_ALL_ZERO, ONLY_THE_WEIGHTS_CHANGED
 from jax_impl.presets_papers import GLOROT_2010, HE_2015
+from jax_impl.presets_pretraining import PRETRAINING_PRESET
 from jax_impl.presets_starts import LSUV, ORTHOGONAL
 
 ALL = "all"
 
 PRESETS = {
-    preset.name: preset for preset in (NOT_ALL_ZERO, ONLY_THE_WEIGHTS_CHANGED, GLOROT_2010, HE_2015, ORTHOGONAL, LSUV)
+    preset.name: preset
+    for preset in (NOT_ALL_ZERO, ONLY_THE_WEIGHTS_CHANGED, GLOROT_2010, HE_2015, ORTHOGONAL, LSUV, PRETRAINING_PRESET)
 }
 
 

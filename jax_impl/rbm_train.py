@@ -1,10 +1,5 @@
-"""Training of a restricted Boltzmann machine: contrastive divergence, one jitted `lax.scan` per epoch.
+"""Training of a restricted Boltzmann machine: contrastive divergence, one jitted `lax.scan` per epoch."""
 
-The defaults are those of Hinton 2010, "A practical guide to training restricted Boltzmann machines", unless another
-source stands beside them.
-"""
-
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,43 +14,10 @@ from jaxtyping import Array, Float, Int32, PRNGKeyArray
 from jax_impl import rbm_likelihood
 from jax_impl.errors import ArgumentError, DivergedError
 from jax_impl.rbm import Hidden, Rbm, Uniforms, Visible, divergence_step, hidden_given_visible, init, uniforms
+from jax_impl.rbm_settings import Settings
 
+LIMIT = 1e4  # of a parameter: from an input of 104 on a sigmoid is 1 in float32, and learning is over
 MONITORED = 10_000  # images, the first, on which the training set is monitored
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """One machine and its training.
-
-    Raises:
-        ArgumentError: A value lies outside its range; the message names it and the range.
-    """
-
-    hidden: int = 500  # units: Hinton & Salakhutdinov 2006 and Salakhutdinov & Murray 2008, on MNIST
-    k: int = 1  # rounds of Gibbs sampling a step: section 5.2 of the guide, enough to learn features
-    persistent: bool = False  # whether the chains go on from step to step: Tieleman 2008
-    epochs: int = 10  # passes over the images
-    batch_size: int = 100  # images a step: section 4, 10 to 100; the ragged last batch is dropped
-    learning_rate: float = 0.1  # of the first epoch, as in Hinton & Salakhutdinov 2006; falls linearly towards 0
-    momentum: float = 0.0  # off; section 9.1 starts with 0.5 and goes on with 0.9
-    weight_decay: float = 0.0  # of the weights alone, off; section 10 tries 0.00001 to 0.01
-    sparsity_cost: float = 0.0  # of units that are on more or less often than the target: section 11, off
-    sparsity_target: float = 0.1  # share of the images for which a unit shall be on: section 11, 0.01 to 0.1
-    seed: int = 777  # of every random draw
-    dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        for name, value in (("hidden", self.hidden), ("k", self.k), ("batch size", self.batch_size)):
-            _require(value >= 1, name, "an integer >= 1", value)
-        _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
-        _require(
-            1e-30 <= self.learning_rate <= 1e30, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate
-        )
-        _require(0 <= self.momentum < 1, "momentum", "a number from 0 to below 1", self.momentum)
-        _require(0 < self.sparsity_target < 1, "sparsity target", "a number between 0 and 1", self.sparsity_target)
-        for name, number in (("weight decay", self.weight_decay), ("sparsity cost", self.sparsity_cost)):
-            _require(0 <= number < math.inf, name, "a number >= 0", number)
-        _require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
 
 
 class State(NamedTuple):
@@ -157,7 +119,7 @@ def fit(
 
     Raises:
         ArgumentError: A pixel is outside [0, 1], or there are fewer images than a batch has.
-        DivergedError: A parameter is no longer a number.
+        DivergedError: A parameter is not a number, or beyond `LIMIT`.
     """
     check(images, held_out, settings)
     key = jax.random.fold_in(jax.random.key(settings.seed), layer - 1)
@@ -173,9 +135,10 @@ def fit(
         state = jax.block_until_ready(train_epoch(state, images, order, chains_key, rate))
         seconds = time.perf_counter() - started
         rbm = _copied(state.rbm)
-        if not all(np.isfinite(array).all() for array in rbm):
+        largest = max(float(np.abs(array).max()) for array in rbm)
+        if not largest < LIMIT:  # NaN is not, either
             raise DivergedError(
-                f"RBM {layer} is no longer a number after epoch {epoch}: the learning rate "
+                f"RBM {layer} diverged in epoch {epoch}, its largest parameter is {largest:.3g}: the learning rate "
                 f"{settings.learning_rate:g} is probably too large; try --learning-rate {Settings.learning_rate:g}"
             )
         found = _monitors(state.rbm, images[:MONITORED], held_out, monitor_key)
@@ -216,8 +179,3 @@ def _monitors(rbm: Rbm, images: Array, held_out: Array, key: PRNGKeyArray) -> di
 def _copied(rbm: Rbm) -> Rbm:
     """Return the machine as NumPy arrays of the caller's own: the state is donated."""
     return Rbm(*map(np.array, rbm))
-
-
-def _require(condition: bool, field: str, expected: str, value: object) -> None:
-    if not condition:
-        raise ArgumentError(f"{field} must be {expected}, got {value!r}")

@@ -34,13 +34,13 @@ class Recipe:
     dtype: str = "float32"  # of parameters, activations and optimizer: float32 or float64
 
     def __post_init__(self) -> None:
-        _require(len(self.layers) >= 2 and min(self.layers) >= 1, "layers", "two or more sizes >= 1", self.layers)
+        require(len(self.layers) >= 2 and min(self.layers) >= 1, "layers", "two or more sizes >= 1", self.layers)
         possible = 1e-30 <= self.learning_rate <= 1e30  # what float32 holds, and not NaN
-        _require(possible, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate)
-        _require(self.init_passes >= 1, "init passes", "an integer >= 1", self.init_passes)
-        _require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
-        _require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
-        _require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
+        require(possible, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate)
+        require(self.init_passes >= 1, "init passes", "an integer >= 1", self.init_passes)
+        require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
+        require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
+        require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
         for field, allowed in NAMES.items():
             if (name := getattr(self, field)) not in allowed:
                 raise unknown_name(field, name, allowed)
@@ -50,7 +50,12 @@ class Recipe:
         return replace(self, **{field: value for field, value in changes.items() if value is not None})
 
 
-def _require(condition: bool, field: str, expected: str, value: object) -> None:
+def require(condition: bool, field: str, expected: str, value: object) -> None:
+    """Check a setting.
+
+    Raises:
+        ArgumentError: The condition does not hold.
+    """
     if not condition:
         raise ArgumentError(f"{field} must be {expected}, got {value!r}")
 

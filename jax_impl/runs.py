@@ -33,17 +33,21 @@ def begin(out: Path, recipe: Recipe, *, stream: str) -> None:
 
     Called when there is something to put in their place, so that a run that comes to nothing costs nothing.
     """
+    describe(out, ("metrics.jsonl", "params.safetensors", "curve.png"), recipe=asdict(recipe), stream=stream)
+
+
+def describe(out: Path, results: Sequence[str], **settings: object) -> None:
+    """Write config.json, with the settings, versions and the device, and remove the results of an earlier run."""
     where = machine.describe()
     config = {
         "package": "jax_impl",
-        "recipe": asdict(recipe),
-        "stream": stream,
+        **settings,
         "versions": {"python": where["python"]} | where["versions"],
         "device": where["device"],
         "data_sha256": data.SHA256,
     }
     files.write(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())
-    for name in ("metrics.jsonl", "params.safetensors", "curve.png"):
+    for name in results:
         (out / name).unlink(missing_ok=True)
 
 

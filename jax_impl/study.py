@@ -20,7 +20,7 @@ import numpy as np
 
 from jax_impl import ensemble, initializers, machine, recipes, records
 from jax_impl.data import Mnist
-from jax_impl.draws import LOOKED_AT, Draws, look_at, native
+from jax_impl.draws import START, Draws, look_at, native
 from jax_impl.errors import ArgumentError, UserError, unknown_name
 from jax_impl.model import stacked
 from jax_impl.propagation import Histogram, Propagation, propagate
@@ -49,7 +49,7 @@ class Cell:
     @property
     def key(self) -> str:
         """What names the cell among the records: it changes with every setting that its result depends on."""
-        settings = [VERSION, PROBED, POINTS, LOOKED_AT, asdict(self)]
+        settings = [VERSION, PROBED, POINTS, START, asdict(self)]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     @property

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torchvision.datasets import MNIST
 
+from torch_ref import dbn
 from torch_ref import model as models
 from torch_ref.errors import ArgumentError, DivergedError
 from torch_ref.recipes import Recipe
@@ -151,6 +152,7 @@ def fit(
 
     Raises:
         DivergedError: The cost of an epoch is not finite.
+        UserError: lsuv cannot scale a layer, or a DBN cannot be trained for the layers.
     """
     device = device_of_choice()
     seed_everything(recipe.seed)
@@ -158,6 +160,8 @@ def fit(
     model = models.build(recipe).to(device)
     if recipe.init == "lsuv":
         models.lsuv_(model, scaled(mnist_train, recipe.dtype, LOOKED_AT).to(device))
+    if recipe.init == "dbn":
+        dbn.pretrain_(model, scaled(mnist_train, recipe.dtype).to(device), recipe)
     yield None, model
 
     # define cost/loss & optimizer

@@ -62,7 +62,7 @@ def scaled_gradients(data: Data) -> None:
         row[:] = [value * 1.15**place for place, value in enumerate(row)]
 
 
-# By preset, the fault and how many of the preset's checks see it; together they fail every check.
+# By preset, the fault and which of the preset's checks see it; together they fail every check.
 FAULTS: dict[str, list[tuple[Callable[[Data], None], set[int]]]] = {
     "not-all-zero": [
         (swapped("zeros", "constant"), {0, 1, 3, 4, 5}),
@@ -99,6 +99,12 @@ FAULTS: dict[str, list[tuple[Callable[[Data], None], set[int]]]] = {
         (swapped("relu small_normal", "relu lsuv"), {3, 4, 5}),
         (swapped("selu small_normal", "selu lsuv"), {6, 7, 8}),
         (halved_variance, {0}),
+    ],
+    "pretraining": [
+        (put("dbn", "test_accuracy", 1, 1, value=0.9), {0, 1}),
+        (put("xavier_uniform", "test_accuracy", 0, 3, value=0.97), {2}),
+        (put("kaiming_uniform", "test_accuracy", 2, 3, value=0.99), {3}),
+        (swapped("deep dbn", "deep small_normal"), {4, 5}),
     ],
 }
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_impl import rbm, rbm_likelihood, rbm_train
+from jax_impl import rbm, rbm_likelihood, rbm_settings, rbm_train
 
 N_VISIBLE, N_HIDDEN = 5, 4
 V = np.array(list(product([0.0, 1.0], repeat=N_VISIBLE)))[:, ::-1]  # unit 0 counts fastest, as in `rbm.states`
@@ -126,7 +126,7 @@ def test_training_lowers_the_exact_divergence() -> None:
     data = jnp.asarray(np.repeat(V[[3, 7, 24, 28]], 25, axis=0))
     target = np.zeros(len(V))
     target[[3, 7, 24, 28]] = 0.25
-    settings = rbm_train.Settings(hidden=8, epochs=300, batch_size=50, learning_rate=0.2, dtype="float64")
+    settings = rbm_settings.Settings(hidden=8, epochs=300, batch_size=50, learning_rate=0.2, dtype="float64")
     found = list(rbm_train.fit(settings, data, data))
     start = rbm.init(jax.random.split(jax.random.key(settings.seed))[0], data.mean(axis=0), 8, "float64")
     before, after = (rbm.kl_divergence(one, jnp.asarray(target)) for one in (start, found[-1][1]))

@@ -11,7 +11,7 @@ def test_both_packages_have_the_same_recipes() -> None:
     ours = {name: asdict(recipe) for name, recipe in jax_impl.recipes.RECIPES.items()}
     theirs = {name: asdict(recipe) for name, recipe in torch_ref.recipes.RECIPES.items()}
     assert ours == theirs
-    assert len(ours) == 6
+    assert len(ours) == 7
 
 
 def test_but_changes_only_what_is_given() -> None:

@@ -81,7 +81,7 @@ def test_a_study_goes_on_where_it_stopped(small: Mnist, tmp_path: Path) -> None:
     assert set(records.load(tmp_path / study.RECORDS)) == {cell.key for cell in cells}
 
 
-@pytest.mark.parametrize("constant", ["VERSION", "PROBED", "POINTS", "LOOKED_AT"])
+@pytest.mark.parametrize("constant", ["VERSION", "PROBED", "POINTS", "START"])
 def test_another_setting_is_another_cell(constant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {grid.cells()[0].key for grid in (TINY, study.Grid(**{**TINY.__dict__, "epochs": 3}))}
     monkeypatch.setattr(study, constant, 123)

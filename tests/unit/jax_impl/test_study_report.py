@@ -192,6 +192,7 @@ def fake(preset: evidence.Preset) -> dict[str, Any]:
             "measured": {name: rows(3, depth) for name in ("jacobian", "variance", "gradient_variance")},
             "steps": [0, 50, 100] if "sigmoid" in label else [30, 40, None],
             "limit": 300,
+            "labels": list(range(1, epochs + 1)),
             "mean": rows(3, 3, depth),
             "loss": rows(3, study.POINTS * epochs),
             "pre_variance": rows(3, depth),
