@@ -203,7 +203,7 @@ def _pretraining(figure: Figure, data: Data, narrow: bool) -> None:
         for place, shares in enumerate(data[f"deep {init}"]["test_accuracy"]):
             shown = None if place or init in PRETRAINING_INITS else label
             deep.plot(range(1, len(shares) + 1), 100 * floats(shares), "o-", color=color, ms=3.5, lw=1.2, label=shown)
-    _line(deep, 10, "chance")
+    _line(deep, 10.0, "chance")
     _epochs(deep)
     deep.set(ylim=(0, 100), ylabel="test accuracy")
     deep.yaxis.set_major_formatter(PercentFormatter(decimals=0))
