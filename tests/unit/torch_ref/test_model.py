@@ -48,7 +48,7 @@ def test_float64_starts_from_the_float32_draws() -> None:
 
 
 def test_unknown_names_list_what_is_allowed() -> None:
-    with pytest.raises(ArgumentError, match=r"unknown init 'he_normal': .*allowed are constant, eye"):
+    with pytest.raises(ArgumentError, match=r"unknown init 'he_normal': .*allowed are constant, dbn, eye"):
         model.build(recipes.named("mnist_nn").but(init="he_normal"))
     with pytest.raises(ArgumentError, match="unknown bias init 'one'"):
         model.build(recipes.named("mnist_nn").but(bias_init="one"))

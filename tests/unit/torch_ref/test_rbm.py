@@ -1,11 +1,12 @@
 """Tiny machines, enumerated in float64, say what the functions must give; and the pretraining keeps to itself."""
 
 from itertools import pairwise, product
+from pathlib import Path
 
 import pytest
 import torch
 
-from torch_ref import dbn, model, rbm, recipes
+from torch_ref import data, dbn, model, rbm, recipes, train
 from torch_ref.errors import ArgumentError, DivergedError
 
 N_VISIBLE, N_HIDDEN = 5, 4
@@ -68,7 +69,7 @@ def test_initial_weights_and_biases_are_hinton_s() -> None:
 
 def test_training_lowers_the_exact_divergence() -> None:
     states = [3, 7, 24, 28]
-    data = V[states].repeat(25, 1)
+    cases = V[states].repeat(25, 1)
     settings = rbm.Settings(hidden=8, epochs=200, batch_size=50, learning_rate=0.2, dtype="float64")
 
     def divergence(one: rbm.Rbm) -> float:
@@ -76,7 +77,7 @@ def test_training_lowers_the_exact_divergence() -> None:
         log_p = (-one.free_energy(V)).log_softmax(0)
         return (torch.tensor(0.25).log() - log_p[states].mean()).item()
 
-    found = [divergence(one) for _, one in rbm.fit(settings, data, data, torch.Generator().manual_seed(0))]
+    found = [divergence(one) for _, one in rbm.fit(settings, cases, cases, torch.Generator().manual_seed(0))]
     assert found[-1] < 0.25 * found[0]
 
 
@@ -151,6 +152,18 @@ def test_pretraining_leaves_the_generator_and_the_output_layer_alone() -> None:
     other = model.build(TINY)
     dbn.pretrain_(other, images(), TINY.but(seed=1))
     assert not torch.equal(other.state_dict()["linear1.weight"], network.state_dict()["linear1.weight"])
+
+
+def test_a_run_starts_from_the_pretrained_network(mnist_dir: Path) -> None:
+    mnist_train, mnist_test = data.load(mnist_dir)
+    mnist_train.data, mnist_train.targets = mnist_train.data[:300], mnist_train.targets[:300]
+    recipe = recipes.named("mnist_dbn").but(layers=(784, 8, 6, 10), epochs=0)
+    ((_, network),) = train.fit(recipe, mnist_train, mnist_test, loader="tensor")
+    torch.manual_seed(recipe.seed)
+    expected = model.build(recipe)
+    dbn.pretrain_(expected, train.scaled(mnist_train, recipe.dtype), recipe)
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(network.state_dict()[name], tensor), name
 
 
 def test_a_network_without_hidden_layers_has_nothing_to_pretrain() -> None:
