@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32, PRNGKeyArray
+from jaxtyping import Array, Float, Int32, Key, PRNGKeyArray
 
 from jax_impl import rbm_likelihood
 from jax_impl.errors import ArgumentError, DivergedError
@@ -17,6 +17,9 @@ from jax_impl.rbm import Hidden, Rbm, Uniforms, Visible, divergence_step, hidden
 from jax_impl.rbm_settings import Settings
 
 LIMIT = 1e4  # of a parameter: from an input of 104 on a sigmoid is 1 in float32, and learning is over
+DRAWN_TOGETHER = (
+    1_300_000  # random numbers: of ten steps of the default machine; more at a time come faster, up to here
+)
 MONITORED = 10_000  # images, the first, on which the training set is monitored
 
 
@@ -86,13 +89,22 @@ def run_epoch(
     settings: Settings,
 ) -> State:
     """Train on the batches of images in [0, 1] that `order` lists, as one `lax.scan`. Pure: the caller jits."""
+    numbers = settings.k * order.shape[1] * sum(state.rbm.weight.shape)
+    together = max(1, min(DRAWN_TOGETHER // numbers, len(order)))
 
-    def step(state: State, now: tuple[Int32[Array, " batch"], PRNGKeyArray]) -> tuple[State, None]:
-        batch, key = now
-        drawn = uniforms(key, settings.k, len(batch), state.rbm)
+    def step(state: State, now: tuple[Int32[Array, " batch"], Uniforms]) -> tuple[State, None]:
+        batch, drawn = now
         return update(state, images[batch], drawn, settings, learning_rate), None
 
-    return jax.lax.scan(step, state, (order, jax.random.split(key, len(order))))[0]
+    def steps(state: State, now: tuple[Int32[Array, "steps batch"], Key[Array, " steps"]]) -> tuple[State, None]:
+        batches, keys = now
+        drawn = jax.vmap(lambda key: uniforms(key, settings.k, batches.shape[1], state.rbm))(keys)
+        return jax.lax.scan(step, state, (batches, drawn))
+
+    keys, whole = jax.random.split(key, len(order)), len(order) // together * together
+    blocks = jax.tree.map(lambda part: part[:whole].reshape(-1, together, *part.shape[1:]), (order, keys))
+    state = jax.lax.scan(steps, state, blocks)[0]
+    return steps(state, (order[whole:], keys[whole:]))[0] if whole < len(order) else state
 
 
 @lru_cache(maxsize=16)
