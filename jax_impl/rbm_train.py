@@ -88,7 +88,7 @@ def run_epoch(
     learning_rate: Float[Array, ""],
     settings: Settings,
 ) -> State:
-    """Train on the batches of images in [0, 1] that `order` lists, as one `lax.scan`. Pure: the caller jits."""
+    """Train on the batches of images in [0, 1] that `order` lists, as one program. Pure: the caller jits."""
     numbers = settings.k * order.shape[1] * sum(state.rbm.weight.shape)
     together = max(1, min(DRAWN_TOGETHER // numbers, len(order)))
 
