@@ -86,7 +86,8 @@ def run_train(command: cli.Train) -> None:
     drawn = draw(recipe, len(mnist.train_images))
     runs.check(out)
     with epochs_bar() as bar:
-        drawn = draws.look_at(mnist.train_images, recipe, drawn, stack=stack, watch=pretraining(bar, recipe))
+        watch = pretraining(bar, recipe)
+        drawn = draws.look_at(mnist.train_images, recipe, drawn, stack=stack, held_out=mnist.test_images, watch=watch)
     records: list[train.EpochRecord] = []
     params = drawn.params
     try:

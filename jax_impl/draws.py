@@ -63,12 +63,13 @@ def look_at(
     draws: Draws,
     *,
     stack: Sequence[Rbm] | None = None,
+    held_out: UInt8[np.ndarray, "m pixels"] | None = None,
     watch: Callable[[RbmRecord], None] = lambda record: None,  # noqa: ARG005
 ) -> Draws:
     """Let an initialiser that looks at training images go on from its random start; any other leaves the draws alone.
 
-    A DBN is pretrained, unless one is given as `stack`; `watch` hears how it comes along. The draws of pretraining are
-    JAX's own, whatever the stream of the others.
+    A DBN is pretrained, unless one is given as `stack`; `watch` hears how it comes along, as `held_out` or else the
+    first images tell. The draws of pretraining are JAX's own, whatever the stream of the others.
 
     Raises:
         UserError: lsuv cannot scale a layer; a DBN does not fit the hidden layers, or there are none.
@@ -77,16 +78,22 @@ def look_at(
         inputs = scale(jnp.asarray(images[:LOOKED_AT]), recipe.dtype)
         return draws._replace(params=lsuv.rescale(draws.params, inputs, recipe.activation))
     if recipe.init == "dbn":
-        return draws._replace(params=dbn.unroll(stack or _pretrained(images, recipe, watch), draws.params))
+        return draws._replace(params=dbn.unroll(stack or _pretrained(images, held_out, recipe, watch), draws.params))
     return draws
 
 
-def _pretrained(images: UInt8[np.ndarray, "n pixels"], recipe: Recipe, watch: Callable[[RbmRecord], None]) -> list[Rbm]:
+def _pretrained(
+    images: UInt8[np.ndarray, "n pixels"],
+    held_out: UInt8[np.ndarray, "m pixels"] | None,
+    recipe: Recipe,
+    watch: Callable[[RbmRecord], None],
+) -> list[Rbm]:
     """Train a DBN for the recipe's hidden layers, on all images and without their labels."""
     inputs = scale(jnp.asarray(images), recipe.dtype)
+    monitored = inputs[:LOOKED_AT] if held_out is None else scale(jnp.asarray(held_out), recipe.dtype)
     settings = replace(PRETRAINING, seed=recipe.seed, dtype=recipe.dtype)
     stack: list[Rbm] = []
-    for record, so_far in dbn.fit_stack(recipe.layers[1:-1], settings, inputs, inputs[:LOOKED_AT]):
+    for record, so_far in dbn.fit_stack(recipe.layers[1:-1], settings, inputs, monitored):
         stack = so_far
         if record is not None:
             watch(record)

@@ -112,6 +112,11 @@ def test_the_initialiser_pretrains_or_takes_a_stack(small: Mnist) -> None:
         np.testing.assert_allclose(found.params[f"linear{number}"]["kernel"], stack[number - 1].weight, atol=1e-6)
         np.testing.assert_allclose(found.params[f"linear{number}"]["bias"], stack[number - 1].hidden_bias, atol=1e-6)
     np.testing.assert_array_equal(found.params["linear3"]["kernel"], drawn.params["linear3"]["kernel"])
+    assert all(abs(record.free_energy_gap) < 1e-3 for record in records)  # of the images against themselves
+    held: list[RbmRecord] = []
+    again = draws.look_at(small.train_images, recipe, drawn, held_out=small.test_images, watch=held.append)
+    np.testing.assert_array_equal(again.params["linear1"]["kernel"], found.params["linear1"]["kernel"])
+    assert all(abs(record.free_energy_gap) > 1e-2 for record in held)
     given = draws.look_at(small.train_images, recipe, drawn, stack=machines(784, 12, 8), watch=records.append)
     np.testing.assert_array_equal(given.params["linear1"]["kernel"], machines(784, 12, 8)[0].weight)
     assert len(records) == 10
