@@ -1,28 +1,20 @@
 """Seconds per epoch of a restricted Boltzmann machine on MNIST, side by side: `python -m tests.bench.rbm`.
 
-60,000 images, 500 hidden units, batches of 100, one round of Gibbs sampling a step. As in `tests.bench.epochs` every
-contender is a process of its own that trains an epoch when told to, so that compiling and loading stay apart and the
-rounds alternate. All may use every core.
+60,000 images, 500 hidden units, batches of 100, one round of Gibbs sampling a step. All contenders may use every core.
 
 scikit-learn's chains go on from step to step, where the others' start at the data: the same products of matrices.
 """
 
 import os
-import platform
-import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from jax_impl import data
+from tests.bench import turns
 
 CONTENDERS = {
     "jax": "JAX, one jitted scan an epoch, float32",
@@ -80,52 +72,14 @@ def sklearn_epochs(dtype: str) -> Iterator[float]:
 
 
 def contend(name: str) -> None:
-    """Run one epoch for every line on standard input, and print its seconds."""
-    epochs = {
+    """Train on request."""
+    contenders = {
         "jax": jax_epochs,
         "torch": torch_epochs,
         "sklearn-float32": lambda: sklearn_epochs("float32"),
         "sklearn-float64": lambda: sklearn_epochs("float64"),
-    }[name]()
-    for _ in sys.stdin:
-        print(next(epochs), flush=True)
-
-
-class Contender:
-    """A process that trains on request."""
-
-    def __init__(self, name: str) -> None:
-        command = [sys.executable, "-m", "tests.bench.rbm", "--only", name]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def epoch(self) -> float:
-        """Train one epoch and return its seconds."""
-        assert self.process.stdin
-        assert self.process.stdout
-        print(file=self.process.stdin, flush=True)
-        return float(self.process.stdout.readline())
-
-    def close(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.communicate()  # waits, and closes the pipes
-
-
-def measure(rounds: int) -> dict[str, list[float]]:
-    """Let the contenders train in turns; the first round warms up and is not counted."""
-    contenders = {name: Contender(name) for name in CONTENDERS}
-    try:
-        for contender in contenders.values():
-            contender.epoch()
-        turns = track(range(rounds), "rounds", console=Console(stderr=True), disable=not sys.stderr.isatty())
-        seconds: dict[str, list[float]] = {name: [] for name in contenders}
-        for _ in turns:
-            for name, contender in contenders.items():
-                seconds[name].append(contender.epoch())
-        return seconds
-    finally:
-        for contender in contenders.values():
-            contender.close()
+    }
+    turns.serve(contenders[name]())
 
 
 def main(
@@ -136,15 +90,8 @@ def main(
     if only:
         contend(only)
         return
-    seconds = measure(rounds)
-    table = Table(title=f"RBM, 500 units, {platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
-    for heading in ("contender", "median s", "min s", "max s", "times JAX's (median of rounds)"):
-        table.add_column(heading, justify="left" if heading == "contender" else "right")
-    for name, values in seconds.items():
-        ratio = statistics.median(value / jax for value, jax in zip(values, seconds["jax"], strict=True))
-        spread = (statistics.median(values), min(values), max(values))
-        table.add_row(CONTENDERS[name], *(f"{value:.2f}" for value in spread), f"{ratio:.2f}")
-    Console(width=120).print(table)
+    contenders = {name: turns.Contender("tests.bench.rbm", "--only", name) for name in CONTENDERS}
+    turns.show("RBM, 500 units", CONTENDERS, turns.measure(contenders, rounds))
 
 
 if __name__ == "__main__":
