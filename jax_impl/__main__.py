@@ -120,11 +120,13 @@ def pretraining(bar: "Progress", recipe: recipes.Recipe) -> "Callable[[rbm_train
     """Return what prints how a DBN's training comes along, and moves the bar."""
     from jax_impl.rbm_settings import PRETRAINING
 
-    task = bar.add_task("pretraining", total=PRETRAINING.epochs * (len(recipe.layers) - 2), visible=False)
+    task = bar.add_task(
+        "pretraining", total=PRETRAINING.epochs * (len(recipe.layers) - 2), visible=recipe.init == "dbn"
+    )
 
     def watch(record: "rbm_train.RbmRecord") -> None:
         print(record, flush=True)
-        bar.update(task, advance=1, visible=True)
+        bar.update(task, advance=1)
 
     return watch
 

@@ -93,16 +93,25 @@ def load_stack(path: Path) -> list[Rbm]:
     Raises:
         UserError: The file cannot be read, is no safetensors file, or holds something else.
     """
-    tensors, stack = _read(path), []
-    for number in range(1, len(tensors) // 3 + 1):
-        parts = [tensors.get(f"rbm{number}.{part}") for part in ("weight", "visible_bias", "hidden_bias")]
-        if any(part is None for part in parts) or parts[0].shape != (len(parts[2]), len(parts[1])):  # type: ignore
-            break
-        weight, visible_bias, hidden_bias = parts
-        stack.append(Rbm(np.ascontiguousarray(weight.T), visible_bias, hidden_bias))  # type: ignore
-    if not stack or len(tensors) != 3 * len(stack):
+    tensors = _read(path)
+    stack: list[Rbm] = []
+    while (rbm := _machine(tensors, len(stack) + 1)) is not None:
+        stack.append(rbm)
+    fits = all(len(below.hidden_bias) == len(above.visible_bias) for below, above in pairwise(stack))
+    if not stack or not fits or len(tensors) != 3 * len(stack):
         raise UserError(f"{path} holds no RBMs: name the params.safetensors that `rbm` or `dbn` wrote")
     return stack
+
+
+def _machine(tensors: Tensors, number: int) -> Rbm | None:
+    """Return the machine of this number, unless a tensor is missing or of another shape."""
+    names = [f"rbm{number}.{part}" for part in ("weight", "visible_bias", "hidden_bias")]
+    if not tensors.keys() >= set(names):
+        return None
+    weight, visible_bias, hidden_bias = (tensors[name] for name in names)
+    if visible_bias.ndim != 1 or weight.shape != hidden_bias.shape + visible_bias.shape:
+        return None
+    return Rbm(np.ascontiguousarray(weight.T), visible_bias, hidden_bias)
 
 
 def _read(path: Path) -> Tensors:

@@ -203,7 +203,8 @@ def _pretraining(figure: Figure, data: Data, narrow: bool) -> None:
         for place, shares in enumerate(data[f"deep {init}"]["test_accuracy"]):
             shown = None if place or init in PRETRAINING_INITS else label
             deep.plot(range(1, len(shares) + 1), 100 * floats(shares), "o-", color=color, ms=3.5, lw=1.2, label=shown)
-    _line(deep, 10.0, "chance")
+    deep.axhline(10, **PUBLISHED)
+    deep.annotate("chance", (1, 10), (0, -12), textcoords="offset points", fontsize=7.5, color=INK)
     _epochs(deep)
     deep.set(ylim=(0, 100), ylabel="test accuracy")
     deep.yaxis.set_major_formatter(PercentFormatter(decimals=0))

@@ -34,23 +34,24 @@ def train(command: TrainRbm | TrainDbn, mnist: Mnist) -> Iterator[str]:
             for record, so_far in dbn.fit_stack(sizes, settings, train, test):
                 stack = so_far
                 if record is None:  # an initial machine
+                    bar.update(task, description=f"RBM {len(stack)}")
                     continue
                 records.append(record)
                 if len(records) == 1:
                     rbm_runs.begin(out, sizes, settings)
                 rbm_runs.record(out, records, stack)
                 yield str(record)
-                bar.update(task, advance=1, description=f"RBM {record.layer}")
+                bar.update(task, advance=1)
+        if not records:
+            rbm_runs.begin(out, sizes, settings)
+            rbm_runs.record(out, records, stack)
+        if isinstance(command, TrainRbm):
+            with waiting("annealed importance sampling"):
+                found = rbm_runs.likelihood(out, stack[0], train, test)
+            yield f"log-likelihood of the test images: {found}"
+        with waiting("drawing"):
+            rbm_runs.draw(out, records, stack, mnist.test_images)
     except (DivergedError, KeyboardInterrupt) as error:
         saved = f"{out} holds {len(records)} epochs and the machines after them" if records else "nothing was written"
         raise type(error)(f"{error}; {saved}" if error.args else saved) from error
-    if not records:
-        rbm_runs.begin(out, sizes, settings)
-        rbm_runs.record(out, records, stack)
-    if isinstance(command, TrainRbm):
-        with waiting("annealed importance sampling"):
-            found = rbm_runs.likelihood(out, stack[0], train, test)
-        yield f"log-likelihood of the test images: {found}"
-    with waiting("drawing"):
-        rbm_runs.draw(out, records, stack, mnist.test_images)
     yield f"written to {out}"

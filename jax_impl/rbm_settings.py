@@ -45,6 +45,4 @@ class Settings:
         require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
 
 
-PRETRAINING = Settings(
-    epochs=5
-)  # of each machine of a DBN; ten gain 0.1 to 0.2 points after fine-tuning, see the guide
+PRETRAINING = Settings(epochs=5)  # of each machine of a DBN; ten gained at most 0.2 points after fine-tuning

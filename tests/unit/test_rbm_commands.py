@@ -2,12 +2,13 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import jax_impl.__main__
-from jax_impl import interop, rbm_runs
+from jax_impl import dbn, interop, rbm_runs
 
 FILES = {
     "config.json", "metrics.jsonl", "params.safetensors",
@@ -121,3 +122,31 @@ def test_without_epochs_the_initial_machines_are_written(door: Door, tmp_path: P
     assert [rbm.weight.shape for rbm in interop.load_stack(tmp_path / "params.safetensors")] == [(784, 6), (6, 5)]
     assert (tmp_path / "metrics.jsonl").read_text(encoding="utf-8") == ""
     assert not (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("where", ["training", "drawing"])
+def test_an_interrupt_keeps_the_epochs_that_were_finished(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    real = dbn.fit_stack
+
+    def two_epochs(*arguments: object) -> Iterator[object]:
+        for seen, step in enumerate(real(*arguments)):
+            if seen == 3:
+                raise KeyboardInterrupt
+            yield step
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if where == "training":
+        monkeypatch.setattr(dbn, "fit_stack", two_epochs)
+    else:
+        monkeypatch.setattr(rbm_runs, "draw", stopped)
+    code, lines, err = door("dbn", "--hidden", 4, "--epochs", 3, "--batch-size", 500, "--out", tmp_path)
+    epochs = 2 if where == "training" else 3
+    assert (code, len(lines)) == (130, epochs)
+    assert err == f"interrupted: {tmp_path} holds {epochs} epochs and the machines after them\n"
+    assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == epochs
+    (rbm,) = interop.load_stack(tmp_path / "params.safetensors")
+    assert abs(rbm.weight).max() > 0.1  # a trained one

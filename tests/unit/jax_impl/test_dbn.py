@@ -130,6 +130,18 @@ def test_stacks_are_written_as_torch_lays_out_their_layers(tmp_path: Path) -> No
     for one, other in zip(stack, found, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b)
+    content = path.read_bytes()
+    path.write_bytes(content[:-5])
+    with pytest.raises(UserError, match="is no safetensors file"):
+        interop.load_stack(path)
+    for wrong in (
+        machines(9, 4) + machines(3, 2),  # the second does not fit on the first
+        [stack[0]._replace(visible_bias=stack[0].visible_bias[:-1])],
+        [rbm.Rbm(*np.zeros(3, np.float32))],  # no arrays, but numbers
+    ):
+        interop.save_stack(path, wrong)
+        with pytest.raises(UserError, match="holds no RBMs"):
+            interop.load_stack(path)
     interop.save(path, {"linear1": {"kernel": np.zeros((4, 3), np.float32), "bias": np.zeros(3, np.float32)}})
     with pytest.raises(UserError, match=r"holds no RBMs: name the params\.safetensors that `rbm` or `dbn` wrote"):
         interop.load_stack(path)
