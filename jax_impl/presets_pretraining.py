@@ -51,8 +51,8 @@ def _gains(data: Data, init: str, labels: int) -> list[float]:
 PRETRAINING_PRESET = Preset(
     name="pretraining",
     title="Pretraining",
-    source="Hinton, Osindero & Teh 2006, A fast learning algorithm for deep belief nets; Erhan et al. 2010, Why does "
-    "unsupervised pre-training help deep learning?",
+    source="Erhan et al. 2010, Why does unsupervised pre-training help deep learning?; Hinton, Osindero & Teh 2006, A "
+    "fast learning algorithm for deep belief nets",
     claim="A start from a deep belief network beats Xavier and He where labels are few and hardly where there are "
     "many; and it trains deep sigmoid networks that do not train from small random weights.",
     parts={init: Part(recipes.named("mnist_dbn").but(init=init), measures.fine_tuned) for init in PRETRAINING_INITS}
