@@ -44,8 +44,8 @@ test: $(VENV)/.dev data ## run all tests
 parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/index.html
 	$(BIN)/python -m tests.parity $(ARGS)
 
-bench: $(VENV)/.dev data ## time an epoch in both, side by side
-	$(BIN)/python -m tests.bench.epochs $(ARGS)
+bench: $(VENV)/.dev data ## time an epoch in JAX, torch and others side by side and write reports/bench
+	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: $(VENV)/.dev ## check format, lint and types
 	$(BIN)/ruff format --check .

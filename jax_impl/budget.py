@@ -1,26 +1,25 @@
 """What a study will cost, told before it starts: hours from two short timings, memory from shapes."""
 
-import os
 import time
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jax_impl import devices
+from jax_impl.ensemble import SHARE
 from jax_impl.errors import ArgumentError
 from jax_impl.model import init_params
 from jax_impl.propagation import BINS
 from jax_impl.recipes import Recipe
-from jax_impl.study import PROBED, Cell
+from jax_impl.study_cells import PROBED, Cell
 from jax_impl.train import compiled_epoch, start
 
 GIB = 2**30
 HOURS = 12.0  # that a grid may take unless more is allowed
-CGROUP = Path("/sys/fs/cgroup/memory.max")
 TIMED_STEPS = 20
 COMPILING = 0.3  # seconds a layer for each new shape, training and propagation together; two cores took 0.28
 WIDE = Recipe(name="wide", layers=(784, 512, 512, 10))
@@ -38,7 +37,7 @@ class Cost(NamedTuple):
     """Of a cell: an estimate, within a factor of about two."""
 
     seconds: float
-    bytes: float  # at the same time
+    bytes: float  # of one run at a time
 
 
 def measure() -> Speed:
@@ -66,6 +65,7 @@ def cost(cell: Cell, speed: Speed, n_images: int, new_shape: bool) -> Cost:
     step = speed.flop * flops(recipe, runs) + speed.layer * depth * runs
     probe = speed.flop * flops(recipe, runs) * PROBED / recipe.batch_size
     # Parameters, gradients and updates, Adam's moments, and the copies of the draws and of each epoch's result.
+    # How many runs train at a time is for `ensemble.split` to say; one must fit.
     copies = 3 + (2 if recipe.optimizer == "adam" else 0) + 2
     units = sum(recipe.layers[1:])
     training = copies * weights(recipe) + 4 * units * recipe.batch_size
@@ -73,7 +73,7 @@ def cost(cell: Cell, speed: Speed, n_images: int, new_shape: bool) -> Cost:
     data = 784 * 70_000
     return Cost(
         seconds=steps * step + probe + new_shape * COMPILING * depth,
-        bytes=data + runs * np.dtype(recipe.dtype).itemsize * max(training, probing),
+        bytes=data + np.dtype(recipe.dtype).itemsize * max(training, probing),
     )
 
 
@@ -112,27 +112,15 @@ def plan(
             f"{len(cells)} cells would take about {hours:.3g} hours here, more than --max-hours {max_hours:g}: take "
             "fewer seeds, epochs or cells, or allow more"
         )
-    allowed = device_bytes() * 0.8 / GIB if max_gib is None else max_gib
+    allowed = devices.memory() * SHARE / GIB if max_gib is None else max_gib
     needed, largest = max((one.bytes / GIB, str(cell)) for one, cell in zip(costs, cells, strict=True))
     if not needed <= allowed:
         raise ArgumentError(
             f"the cell {largest} would take about {needed:.3g} GiB of memory, more than the {allowed:.3g} GiB "
-            f"{'that this device has to give' if max_gib is None else 'of --max-gib'}: take fewer seeds or a smaller "
-            "width, or allow more with --max-gib"
+            f"{'that this device has to give' if max_gib is None else 'of --max-gib'}: take a smaller width, or "
+            "allow more with --max-gib"
         )
     return costs
-
-
-def device_bytes() -> int:
-    """Return the memory of the device that JAX computes on; on a CPU, the machine's, or what a container allows."""
-    stats = jax.devices()[0].memory_stats() or {}
-    if stats.get("bytes_limit"):
-        return int(stats["bytes_limit"])
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(physical, int(CGROUP.read_text(encoding="ascii")))
-    except (OSError, ValueError):  # no cgroup, or one that says "max"
-        return physical
 
 
 def _step_seconds(recipe: Recipe) -> float:

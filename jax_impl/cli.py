@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from jax_impl import recipes
+from jax_impl.cli_cluster import Coordinator, Distributed, Processes, ProcessId
 from jax_impl.cli_rbm import DataDir, Debug, TrainDbn, TrainRbm, listed
 from jax_impl.errors import ArgumentError, unknown_name
 from jax_impl.recipes import DEFAULT
@@ -62,6 +63,11 @@ class Train:
         Path | None,
         arg(metavar="DIR", help="The run folder.", help_behavior_hint="(default: runs/jax_impl-RECIPE-SEED)"),
     ] = None
+    data_parallel: Annotated[bool, arg(help="Share each batch out among all devices.")] = False
+    distributed: Distributed = False
+    coordinator: Coordinator = None
+    processes: Processes = None
+    process_id: ProcessId = None
     debug: Debug = False
 
 
@@ -111,6 +117,10 @@ class Study:
     ] = None
     data_dir: DataDir = None
     out: Annotated[Path, arg(metavar="DIR", help="Where records and report go.")] = Path("reports/study")
+    distributed: Distributed = False
+    coordinator: Coordinator = None
+    processes: Processes = None
+    process_id: ProcessId = None
     debug: Debug = False
 
     def axes(self) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Array, Int, Int32, PRNGKeyArray, UInt8
 
 from jax_impl import dbn, lsuv
 from jax_impl.errors import ArgumentError
@@ -35,6 +36,47 @@ class Draws(NamedTuple):
     orders: Orders  # one an epoch, endless
 
 
+class Shuffles:
+    """An order of the batches for every epoch, endless, from a key of JAX's own generator."""
+
+    def __init__(self, key: PRNGKeyArray, n_images: int, batch_size: int) -> None:
+        self.key, self.n_images, self.batch_size = key, n_images, batch_size
+        self.epoch = 0  # that the next order is for
+
+    def __iter__(self) -> "Shuffles":
+        return self
+
+    def __next__(self) -> Int32[np.ndarray, "steps batch"]:
+        self.epoch += 1
+        return np.asarray(_shuffled(self.key, self.epoch - 1, self.n_images, self.batch_size))
+
+
+@partial(jax.jit, static_argnames=("n_images", "batch_size"))
+def _shuffled(
+    key: PRNGKeyArray, epoch: int | Int[Array, ""], n_images: int, batch_size: int
+) -> Int32[Array, "steps batch"]:
+    """Return the images in the order of one epoch, cut into full batches."""
+    permutation: Array = jax.random.permutation(jax.random.fold_in(key, epoch), n_images)
+    steps = n_images // batch_size
+    return permutation[: steps * batch_size].astype(jnp.int32).reshape(steps, batch_size)
+
+
+def next_of_all(orders: Sequence[Orders]) -> Int32[Array | np.ndarray, "runs steps batch"]:
+    """Return the next order of every run; those of JAX's own generator are drawn together, where training is."""
+    shuffles = [one for one in orders if isinstance(one, Shuffles)]
+    alike = len({(one.epoch, one.n_images, one.batch_size) for one in shuffles}) == 1
+    if len(shuffles) < len(orders) or not alike:
+        return np.stack([next(one) for one in orders])
+    first = shuffles[0]
+    keys = jnp.stack([one.key for one in shuffles])
+    found: Array = jax.vmap(_shuffled, in_axes=(0, None, None, None))(
+        keys, first.epoch, first.n_images, first.batch_size
+    )
+    for one in shuffles:
+        one.epoch += 1
+    return found
+
+
 def native(recipe: Recipe, n_images: int) -> Draws:
     """Draw from JAX's own generator.
 
@@ -46,15 +88,7 @@ def native(recipe: Recipe, n_images: int) -> Draws:
     if recipe.init_passes > 1:
         raise ArgumentError(f"init passes must be 1 with --stream jax, got {recipe.init_passes}: use --stream torch")
     init_key, order_key = jax.random.split(jax.random.key(recipe.seed))
-
-    def orders() -> Orders:
-        epoch = 0
-        while True:
-            permutation = jax.random.permutation(jax.random.fold_in(order_key, epoch), n_images)
-            yield batches(np.asarray(permutation), recipe.batch_size)
-            epoch += 1
-
-    return Draws(init_params(recipe, key=init_key), orders())
+    return Draws(init_params(recipe, key=init_key), Shuffles(order_key, n_images, recipe.batch_size))
 
 
 def look_at(

@@ -1,21 +1,31 @@
-"""Many runs of one shape as one vmapped program: the seeds of a recipe train together."""
+"""Many runs of one shape as one program: seeds, learning rates, initialisers, sizes of the start and data orders.
+
+What differs from run to run is data: its initial parameters and batch orders (`Draws`) and its learning rate. The runs
+of a program share layers, activation, optimizer, batch size and dtype.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
+from jax_impl import devices
 from jax_impl.data import Mnist
-from jax_impl.draws import Draws, look_at, native
-from jax_impl.errors import ArgumentError
+from jax_impl.draws import Draws, look_at, native, next_of_all
+from jax_impl.errors import ArgumentError, UserError
 from jax_impl.model import Params, stacked
 from jax_impl.recipes import Recipe
 from jax_impl.train import compiled_epoch, count_correct, start
+
+GIB = 2**30
+SHARE = 0.8  # of a device's memory: the rest is for the test images, the results, and whoever else computes there
+TESTED_AT_ONCE = 16  # runs, on an accelerator: what 10,000 test images need is not what a batch needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +40,18 @@ class EpochOfRuns:
     seconds: float  # of training all runs; compiling and testing apart
 
 
+class Split(NamedTuple):
+    """How many of a process's runs train at a time, so that its devices' memory holds them."""
+
+    runs: int
+    at_once: int
+    bytes: int  # on each device, as XLA plans
+
+    def __str__(self) -> str:
+        """Return what a person is told."""
+        return f"{self.runs} runs train {self.at_once} at a time, in {self.bytes / GIB:.2g} GiB of each device's memory"
+
+
 def drawn(recipe: Recipe, seeds: Sequence[int], mnist: Mnist) -> list[Draws]:
     """Return each seed's initial parameters and batch orders, those of `train --stream jax --seed …`.
 
@@ -42,31 +64,98 @@ def drawn(recipe: Recipe, seeds: Sequence[int], mnist: Mnist) -> list[Draws]:
     return [look_at(mnist.train_images, one, native(one, len(mnist.train_images))) for one in recipes]
 
 
-def fit_many(recipe: Recipe, runs: Sequence[Draws], mnist: Mnist) -> Iterator[tuple[EpochOfRuns, Params]]:
+def scaled(run: Draws, factor: float) -> Draws:
+    """Return the run from kernels `factor` times as large; the biases stay."""
+    layers = {name: layer | {"kernel": layer["kernel"] * factor} for name, layer in run.params.items()}
+    return run._replace(params=layers)
+
+
+def split(
+    recipe: Recipe, runs: int, mnist: Mnist, *, mesh: Mesh | None = None, max_bytes: float | None = None
+) -> Split:
+    """Return how many of this process's `runs` fit at a time, from the memory that XLA plans for their program.
+
+    Raises:
+        UserError: Not even one run a device fits.
+    """
+    here = 1 if mesh is None else len(devices.mine(mesh.shape[devices.RUNS], mesh))  # devices
+    shared = len(jax.local_devices()) if jax.default_backend() == "cpu" else 1  # by how many a memory is shared
+    allowed = SHARE * devices.memory() / shared if max_bytes is None else max_bytes
+    steps = len(mnist.train_images) // recipe.batch_size
+    share = -(-runs // here)  # on each device
+    while True:
+        order_shape = ((share if mesh is None else share * mesh.shape[devices.RUNS]), steps, recipe.batch_size)
+        planned: Any = compiled_epoch(
+            recipe.layers,
+            recipe.dtype,
+            mnist.train_images.shape,
+            order_shape,
+            recipe.activation,
+            recipe.optimizer,
+            mesh,
+        ).memory_analysis()
+        needed = planned.argument_size_in_bytes + planned.temp_size_in_bytes + planned.output_size_in_bytes
+        needed -= planned.alias_size_in_bytes
+        if needed <= allowed:
+            return Split(runs, min(share * here, runs), needed)
+        if share == 1:
+            raise UserError(
+                f"one run of {recipe.name} would take {needed / GIB:.3g} GiB of a device's memory, more than the "
+                f"{allowed / GIB:.3g} GiB that it has to give: take a smaller network or batch"
+            )
+        share = max(1, min(share - 1, int(share * allowed / needed)))
+
+
+def fit_many(
+    recipe: Recipe,
+    runs: Sequence[Draws],
+    mnist: Mnist,
+    *,
+    learning_rates: Sequence[float] | None = None,
+    mesh: Mesh | None = None,
+    at_once: int | None = None,
+) -> Iterator[tuple[EpochOfRuns, Params]]:
     """Train all runs epoch by epoch; each yields its record and the parameters of all runs after it.
 
-    Every run is what `train.fit` makes of the same draws, but for the order in which sums are taken.
+    Every run is what `train.fit` makes of the same draws: on a CPU to the last bit, on an accelerator but for the order
+    in which sums are taken.
+
+    Args:
+        recipe: What the runs have in common; its seed and initialiser have done their work in `runs`.
+        runs: Of this process: those that `devices.mine` names.
+        mnist: The data.
+        learning_rates: Of each run; None for the recipe's.
+        mesh: Over whose axis `runs` the runs are shared out; then every process calls this.
+        at_once: How many train at a time, the others waiting in the host's memory; None for all, see `split`.
     """
-    images, labels = jnp.asarray(mnist.train_images), jnp.asarray(mnist.train_labels)
-    test_images, test_labels = jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels)
-    state = stacked([start(one.params, recipe.learning_rate, recipe.optimizer) for one in runs])
+    images, labels = devices.everywhere((mnist.train_images, mnist.train_labels), mesh)
+    test_images, test_labels = devices.everywhere((mnist.test_images, mnist.test_labels), mesh)
+    rates = [recipe.learning_rate] * len(runs) if learning_rates is None else learning_rates
+    states = [start(run.params, rate, recipe.optimizer) for run, rate in zip(runs, rates, strict=True)]
+    parts = [slice(first, first + (at_once or len(runs))) for first in range(0, len(runs), at_once or len(runs))]
+    waiting = [stacked(states[part]) for part in parts]
     for epoch in range(1, recipe.epochs + 1):
-        order = jnp.asarray(np.stack([next(one.orders) for one in runs]))  # (runs, steps, batch)
-        train_epoch = compiled_epoch(
-            recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer
-        )
-        started = time.perf_counter()
-        state, found = train_epoch(state, images, labels, order)
-        losses = np.asarray(found)  # waits for the device
-        seconds = time.perf_counter() - started
-        params = jax.tree.map(np.array, state.params)
-        correct = _count_all(state.params, test_images, test_labels, recipe.activation)
+        found, seconds = [], 0.0
+        for place, part in enumerate(parts):
+            order = devices.by_run(next_of_all([run.orders for run in runs[part]]), mesh)  # (runs, steps, batch)
+            train_epoch = compiled_epoch(
+                recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer, mesh
+            )
+            state = devices.by_run(waiting[place], mesh)
+            started = time.perf_counter()
+            state, losses = train_epoch(state, images, labels, order)
+            losses = devices.rows(losses)  # waits for the device
+            seconds += time.perf_counter() - started
+            correct = devices.rows(_count_all(state.params, test_images, test_labels, recipe.activation, mesh))
+            found.append((losses, correct, jax.tree.map(devices.rows, state.params)))
+            waiting[place] = state if len(parts) == 1 else jax.tree.map(devices.rows, state)
+        losses, correct, params = jax.tree.map(lambda *rows: np.concatenate(rows), *found)
         yield (
             EpochOfRuns(
                 epoch=epoch,
                 costs=losses.mean(axis=1, dtype=np.float64),
                 losses=losses,
-                test_accuracies=np.asarray(correct) / len(test_labels),
+                test_accuracies=correct / len(test_labels),
                 finite=np.isfinite(losses).all(axis=1) & _all_finite(params),
                 seconds=seconds,
             ),
@@ -74,10 +163,16 @@ def fit_many(recipe: Recipe, runs: Sequence[Draws], mnist: Mnist) -> Iterator[tu
         )
 
 
-@partial(jax.jit, static_argnames="activation")
-def _count_all(params: Params, images: Array, labels: Array, activation: str) -> Array:
-    count = jax.vmap(partial(count_correct, activation=activation), in_axes=(0, None, None))
-    correct: Array = count(params, images, labels)
+@partial(jax.jit, static_argnames=("activation", "mesh"))
+def _count_all(params: Params, images: Array, labels: Array, activation: str, mesh: Mesh | None) -> Array:
+    """Return how many test images each run gets right."""
+
+    def count(params: Params, images: Array, labels: Array) -> Any:
+        at_once = None if jax.default_backend() == "cpu" else TESTED_AT_ONCE
+        return jax.lax.map(lambda one: count_correct(one, images, labels, activation), params, batch_size=at_once)
+
+    by_run, everywhere = PartitionSpec(devices.RUNS), PartitionSpec()
+    correct: Array = devices.sharded(count, mesh, (by_run, everywhere, everywhere), by_run)(params, images, labels)
     return correct
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from jax_impl.records import Record
-from jax_impl.study import NAME
+from jax_impl.study_cells import NAME
 
 CHANCE = math.log(10)  # nats: the loss of guessing ten classes alike
 GUESSING = 0.2  # test accuracy; the largest class alone gives 0.1135

@@ -38,9 +38,18 @@ def now() -> str:
 
 def processor() -> str:
     """Return the processor's name as the system tells it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def features() -> str:
+    """Return the instructions that the processor knows, or nothing where the system does not tell."""
+    return _cpuinfo("flags") or _cpuinfo("Features")
+
+
+def _cpuinfo(key: str) -> str:
+    """Return the first line of that name in the system's list of processors, without the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return next((line.partition(": ")[2] for line in lines if line.partition("\t")[0] == key), "")

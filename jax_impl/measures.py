@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, UInt8
 
-from jax_impl import ensemble, study
+from jax_impl import ensemble, study_cells
 from jax_impl.data import Mnist
 from jax_impl.draws import LOOKED_AT, Orders
 from jax_impl.evidence import Seeds
@@ -40,13 +40,13 @@ def recipe(name: str, hidden: int, width: int, init: str, **more: object) -> Rec
 
 def trained(recipe: Recipe, seeds: Seeds, mnist: Mnist) -> dict[str, Any]:
     """Return the record of the study's cell."""
-    return study.run(study.Cell(recipe=recipe, seeds=tuple(seeds)), mnist)
+    return study_cells.run([study_cells.Cell(recipe=recipe, seeds=tuple(seeds))], mnist)[0]
 
 
 def signal(recipe: Recipe, seeds: Seeds, mnist: Mnist) -> dict[str, Any]:
     """Return what signal and gradient do before training."""
     params = stacked([one.params for one in ensemble.drawn(recipe, seeds, mnist)])
-    return study.summary(propagate(params, *_batch(mnist), recipe.activation))
+    return study_cells.summary(propagate(params, *_batch(mnist), recipe.activation))
 
 
 def signal_of_five(recipe: Recipe, seeds: Seeds, mnist: Mnist) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def scaled(recipe: Recipe, seeds: Seeds, mnist: Mnist) -> dict[str, Any]:
     runs = ensemble.drawn(recipe, seeds, mnist)
     images = jnp.asarray(mnist.train_images[LOOKED_AT : 2 * LOOKED_AT])
     variances = [_pre_variances(one.params, images, recipe.activation) for one in runs]
-    losses = [study.means(epoch.losses) for epoch, _ in ensemble.fit_many(recipe, runs, mnist)]
+    losses = [study_cells.means(epoch.losses) for epoch, _ in ensemble.fit_many(recipe, runs, mnist)]
     return {"loss": plain(np.concatenate(losses, axis=1)), "pre_variance": plain(np.stack(variances))}
 
 

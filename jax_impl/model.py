@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
-from jax_impl import initializers
+from jax_impl import initializers, products
 from jax_impl.activations import ACTIVATIONS
 from jax_impl.recipes import Recipe
 
@@ -57,6 +57,7 @@ class MLP(nnx.Module):
                 bias_init=bias_init(fan_in),
                 param_dtype=dtype,
                 precision=PRECISION,
+                dot_general=products.dot_general,
                 rngs=rngs,
             )
             setattr(self, f"linear{number}", layer)

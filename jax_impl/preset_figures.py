@@ -16,7 +16,7 @@ from jax_impl.presets_notebook import LARGEST_CLASS
 from jax_impl.presets_papers import GLOROT_INITS, HE_INITS, QUARTER_CIRCLE
 from jax_impl.presets_pretraining import DEEP_INITS, PRETRAINING_INITS
 from jax_impl.presets_starts import LSUV_ACTIVATIONS, LSUV_INITS, SAXE_DEPTHS, SAXE_INITS
-from jax_impl.study import POINTS
+from jax_impl.study_cells import POINTS
 
 # Printed under the notebook's training cell, epochs 1 to 12.
 NOTEBOOK_COSTS = (

@@ -10,7 +10,7 @@ import numpy as np
 from jax_impl import measures
 from jax_impl.evidence import Check, Data, Part, Preset, check
 from jax_impl.measures import recipe
-from jax_impl.study import POINTS
+from jax_impl.study_cells import POINTS
 
 GLOROT_INITS = {"xavier_uniform": "normalised", "linear_default": "standard"}
 GLOROT_SIGMOID = 4  # hidden layers of the sigmoid network

@@ -5,64 +5,23 @@ did before the first step. Records are kept in `cells.jsonl`, one line a cell, s
 stopped.
 """
 
-import hashlib
-import json
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from jax_impl import ensemble, initializers, machine, recipes, records
+from jax_impl import devices, initializers, recipes, records
 from jax_impl.data import Mnist
-from jax_impl.draws import START, Draws, look_at, native
-from jax_impl.errors import ArgumentError, UserError, unknown_name
-from jax_impl.model import stacked
-from jax_impl.propagation import Histogram, Propagation, propagate
+from jax_impl.errors import ArgumentError, unknown_name
 from jax_impl.recipes import NAMES, Recipe
-from jax_impl.records import Record, plain
+from jax_impl.records import Record
+from jax_impl.study_cells import NAME, Cell, run
 
 RECORDS = "cells.jsonl"
-PROBED = 500  # test images, the first, on which the propagation is measured
-POINTS = 20  # of the loss curve, an epoch
-HISTOGRAMS = ("pre_histogram", "histogram", "gradient_histogram")
 LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}  # the notebook's, and the one at which depth tells initialisers apart
-
-
-# Raise it when what a record holds or how it is measured changes: older records are then not taken for it.
-VERSION = 2
-NAME = "study"  # of the recipes of a grid that names none
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One recipe, trained once a seed."""
-
-    recipe: Recipe
-    seeds: tuple[int, ...]
-
-    @property
-    def key(self) -> str:
-        """What names the cell among the records: it changes with every setting that its result depends on."""
-        settings = [VERSION, PROBED, POINTS, START, asdict(self)]
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-    @property
-    def depth(self) -> int:
-        """The number of hidden layers."""
-        return len(self.recipe.layers) - 2
-
-    def __str__(self) -> str:
-        """Return what a person calls it."""
-        recipe = self.recipe
-        init = recipe.init if recipe.name == NAME else f"{recipe.name}, {recipe.init}"
-        layers = f"{self.depth} hidden layer{'' if self.depth == 1 else 's'}"
-        return f"{init}, {layers}, {recipe.activation}, {recipe.optimizer}"
 
 
 # The default grid: which of eight initialisers carries a ReLU network of which depth?
@@ -157,83 +116,47 @@ def _layers(layers: tuple[int, ...], depth: int | None, width: int | None) -> tu
     return (layers[0], *[layers[1] if width is None else width] * hidden, layers[-1])
 
 
-def run(cell: Cell, mnist: Mnist) -> Record:
-    """Train the cell's seeds together and return what they gave, as plain data by seed and epoch.
-
-    The `loss` curve has up to `POINTS` points an epoch, each the mean of as many steps. A seed for which the
-    initialiser fails has its reason in `not_started`, counts as diverged and is NaN throughout.
-    """
-    started = time.perf_counter()
-    runs, not_started = _drawn(cell, mnist)
-    images, labels = jnp.asarray(mnist.test_images[:PROBED]), jnp.asarray(mnist.test_labels[:PROBED])
-    before = propagate(stacked([one.params for one in runs]), images, labels, cell.recipe.activation)
-    epochs = [epoch for epoch, _ in ensemble.fit_many(cell.recipe, runs, mnist)]
-
-    def by_epoch(columns: Sequence[Any]) -> np.ndarray:
-        return np.stack([np.empty(0)] * len(cell.seeds)) if not columns else np.stack(columns, axis=1)
-
-    finite = by_epoch([epoch.finite for epoch in epochs]).astype(bool)  # (seeds, epochs)
-    return {
-        "key": cell.key,
-        "recipe": asdict(cell.recipe) | {"layers": list(cell.recipe.layers)},
-        "seeds": list(cell.seeds),
-        "cost": plain(by_epoch([epoch.costs for epoch in epochs])),
-        "loss": plain(by_epoch([means(epoch.losses) for epoch in epochs]).reshape(len(runs), -1)),
-        "test_accuracy": plain(by_epoch([epoch.test_accuracies for epoch in epochs])),
-        "not_started": not_started,
-        "diverged_in": [None if row.all() else int(np.argmin(row)) + 1 for row in finite],
-        "propagation": summary(before),
-        "training_seconds": sum(epoch.seconds for epoch in epochs),
-        "seconds": time.perf_counter() - started,
-        "made": machine.now(),
-        "where": machine.line(),
-    }
-
-
-def _drawn(cell: Cell, mnist: Mnist) -> tuple[list[Draws], list[str | None]]:
-    """Return each seed's draws, and why there are none: lsuv cannot scale a layer whose units are all off."""
-    runs, reasons = [], []
-    for seed in cell.seeds:
-        recipe, reason = cell.recipe.but(seed=seed), None
-        draws = native(recipe, len(mnist.train_images))
-        try:
-            draws = look_at(mnist.train_images, recipe, draws)
-        except UserError as error:
-            reason = str(error)
-            draws = draws._replace(params=jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), draws.params))
-        runs.append(draws)
-        reasons.append(reason)
-    return runs, reasons
-
-
-def go_on(cells: Sequence[Cell], mnist: Mnist, out: Path) -> Iterator[tuple[Cell, Record, bool]]:
+def go_on(
+    cells: Sequence[Cell],
+    mnist: Mnist,
+    out: Path,
+    *,
+    max_bytes: float | None = None,
+    log: Callable[[str], None] = lambda text: None,  # noqa: ARG005
+) -> Iterator[tuple[Cell, Record, bool]]:
     """Run the cells that `out` has no record of; each yields its record and whether it had been there.
+
+    Where several processes take part, what counts is what the first of them finds in `out`, and it alone writes.
 
     Raises:
         UserError: The records cannot be read or written.
     """
-    kept = records.load(out / RECORDS)
+    leads = jax.process_index() == 0
+    kept = devices.from_first(records.load(out / RECORDS) if leads else {})
+    known = set(kept)
+    groups = grouped([cell for cell in cells if cell.key not in known], devices.room())
     for cell in cells:
-        known = cell.key in kept
-        if not known:
-            kept[cell.key] = run(cell, mnist)
-            records.add(out / RECORDS, kept[cell.key])
-        yield cell, kept[cell.key], known
+        if cell.key not in kept:
+            for record in run(next(groups), mnist, max_bytes=max_bytes, log=log):
+                kept[record["key"]] = record
+                if leads:
+                    records.add(out / RECORDS, record)
+        yield cell, kept[cell.key], cell.key in known
 
 
-def means(losses: np.ndarray, points: int = POINTS) -> np.ndarray:
-    """Return (runs, steps) as (runs, points): the means of blocks of steps, whose lengths differ by at most 1."""
-    blocks = np.array_split(losses, min(points, losses.shape[1]), axis=1)
-    return np.stack([block.mean(axis=1, dtype=np.float64) for block in blocks], axis=1)
+def grouped(cells: Sequence[Cell], room: int) -> Iterator[list[Cell]]:
+    """Yield the cells in their order, those of one shape that follow each other together, until `room` runs are met."""
+    group: list[Cell] = []
+    for cell in cells:
+        full = sum(len(one.seeds) for one in group) >= room
+        if group and (full or _shape(cell) != _shape(group[0])):
+            yield group
+            group = []
+        group.append(cell)
+    if group:
+        yield group
 
 
-def summary(found: Propagation) -> dict[str, Any]:
-    """Return what a report draws of a propagation, by seed and layer.
-
-    Of the Jacobians the mean singular value is left, of the histograms the first seed's of the pre-activations.
-    """
-    columns = found.measured._asdict()
-    measured = {name: plain(values) for name, values in columns.items() if name not in {"jacobian", *HISTOGRAMS}}
-    measured["pre_histogram"] = plain(Histogram(*(np.asarray(part)[0] for part in found.measured.pre_histogram)))
-    jacobian = np.stack([values.mean(axis=(1, 2)) for values in found.measured.jacobian], axis=1)
-    return {"measured": measured | {"jacobian": plain(jacobian)}, "predicted": plain(found.predicted)}
+def _shape(cell: Cell) -> Recipe:
+    """Return what the runs of one program have in common: all but what is data."""
+    return replace(cell.recipe, name=NAME, init="", bias_init="", learning_rate=1.0, seed=0, init_passes=1)

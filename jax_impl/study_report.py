@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jax_impl import evidence, files, presets, records, study
+from jax_impl import evidence, files, presets, records, study, study_cells
 from jax_impl.canvas import date, duration, templates
 from jax_impl.errors import UserError
 from jax_impl.evidence import Check, Preset, Seeds
@@ -32,7 +32,7 @@ class Result(NamedTuple):
     presets: dict[str, list[Check]]  # of every preset that was measured
 
 
-def remember(out: Path, *, cells: Iterable[study.Cell] = (), measured: Mapping[str, Seeds] | None = None) -> None:
+def remember(out: Path, *, cells: Iterable[study_cells.Cell] = (), measured: Mapping[str, Seeds] | None = None) -> None:
     """Note in `study.json` which records the report is of; what was noted before of the other kind stays.
 
     Raises:

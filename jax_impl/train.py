@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int32, UInt8
 
+from jax_impl import compiling, devices
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws
 from jax_impl.errors import DivergedError
@@ -49,12 +51,19 @@ class EpochRecord:
         )
 
 
+def losses(
+    params: Params, images: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str = "relu"
+) -> Float[Array, " batch"]:
+    """Return each image's cross-entropy in nats, from integer labels."""
+    found: Array = optax.softmax_cross_entropy_with_integer_labels(apply(params, images, activation), labels)
+    return found
+
+
 def mean_loss(
     params: Params, images: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str = "relu"
 ) -> Float[Array, ""]:
-    """Return the mean cross-entropy of integer labels in nats (`torch.nn.CrossEntropyLoss`)."""
-    losses: Array = optax.softmax_cross_entropy_with_integer_labels(apply(params, images, activation), labels)
-    return losses.mean()
+    """Return the mean cross-entropy in nats (`torch.nn.CrossEntropyLoss`)."""
+    return losses(params, images, labels, activation).mean()
 
 
 def rule(optimizer: str, learning_rate: float | Array) -> optax.GradientTransformation:
@@ -83,17 +92,27 @@ def run_epoch(
     *,
     activation: str = "relu",
     optimizer: str = "adam",
+    batch_size: int | None = None,
 ) -> tuple[State, Float[Array, " steps"]]:
     """Train on the batches listed in `order`, as one `lax.scan`.
 
-    Pure: the caller applies jit and vmap. Row i of `order` indexes `images`, so that a reference can replay it.
+    Pure: the caller applies jit and vmap. Row i of `order` indexes `images`, so that a reference can replay it. Given a
+    `batch_size`, `order` holds this device's images of batches of that size, and the devices add up what they find.
     Returns the new state and each batch's mean loss before its update.
     """
     dtype = jax.tree.leaves(state.params)[0].dtype
 
-    def step(state: State, batch: Int32[Array, " batch"]) -> tuple[State, Float[Array, ""]]:
+    def loss_of(params: Params, batch: Int32[Array, " batch"]) -> Float[Array, ""]:
         inputs = scale(images[batch], dtype)  # (batch, pixels)
-        loss, gradients = jax.value_and_grad(mean_loss)(state.params, inputs, labels[batch], activation)
+        if batch_size is None:
+            return mean_loss(params, inputs, labels[batch], activation)
+        found = losses(params, inputs, labels[batch], activation)
+        here = jnp.where(batch == devices.PADDING, 0, found).sum() / batch_size
+        whole: Array = jax.lax.psum(here, devices.DATA)
+        return whole
+
+    def step(state: State, batch: Int32[Array, " batch"]) -> tuple[State, Float[Array, ""]]:
+        loss, gradients = jax.value_and_grad(loss_of)(state.params, batch)
         return update(state, gradients, optimizer), loss
 
     return jax.lax.scan(step, state, order)
@@ -115,23 +134,26 @@ def accuracy(
     return int(count_correct(params, images, labels, activation)) / len(labels)
 
 
-def fit(recipe: Recipe, mnist: Mnist, draws: Draws) -> Iterator[tuple[EpochRecord, Params]]:
+def fit(recipe: Recipe, mnist: Mnist, draws: Draws, mesh: Mesh | None = None) -> Iterator[tuple[EpochRecord, Params]]:
     """Train epoch by epoch; each yields its record and the parameters after it, as NumPy arrays of the caller's own.
+
+    On a mesh the devices share each batch: the same sums, taken in another order.
 
     Raises:
         DivergedError: The cost of an epoch is not finite; what was yielded before stays good.
     """
-    images, labels = jnp.asarray(mnist.train_images), jnp.asarray(mnist.train_labels)
-    test_images, test_labels = jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels)
+    images, labels = devices.everywhere((mnist.train_images, mnist.train_labels), mesh)
+    test_images, test_labels = devices.everywhere((mnist.test_images, mnist.test_labels), mesh)
     params = jax.tree.map(jnp.array, draws.params)  # a copy: the state is donated
-    state = start(params, recipe.learning_rate, recipe.optimizer)
+    state = devices.everywhere(start(params, recipe.learning_rate, recipe.optimizer), mesh)
     for epoch, order in enumerate(islice(draws.orders, recipe.epochs), start=1):
         train_epoch = compiled_epoch(
-            recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer
+            recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer, mesh
         )
+        batches = devices.by_batch(order, mesh)
         started = time.perf_counter()
-        state, losses = train_epoch(state, images, labels, jnp.asarray(order))
-        losses = np.asarray(losses)  # waits for the device
+        state, found = train_epoch(state, images, labels, batches)
+        losses = np.asarray(found)  # waits for the device
         seconds = time.perf_counter() - started
         params = jax.tree.map(np.array, state.params)
         # A loss is taken before its update: only the parameters show what the last step of the epoch did.
@@ -156,28 +178,34 @@ def compiled_epoch(
     order_shape: tuple[int, ...],
     activation: str = "relu",
     optimizer: str = "adam",
+    mesh: Mesh | None = None,
 ) -> jax.stages.Compiled:
     """Compile `run_epoch` for these shapes, apart from its first run, so that the seconds of an epoch are its own.
 
-    An order of (runs, steps, batch) makes it the vmapped epoch of so many runs, whose states have that axis first.
+    An order of (runs, steps, batch) makes it the epoch of so many runs, whose states have that axis first; a mesh
+    shares the runs out, and otherwise the images of each batch.
     """
     recipe = Recipe(name="shapes", layers=layers, dtype=dtype)
     state = jax.eval_shape(lambda: start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate, optimizer))
-    epoch = partial(run_epoch, activation=activation, optimizer=optimizer)
+    epoch: Any = partial(run_epoch, activation=activation, optimizer=optimizer)
+    everywhere, by_run = PartitionSpec(), PartitionSpec(devices.RUNS)
     if len(order_shape) == 3:
-        epoch = jax.vmap(epoch, in_axes=(0, None, None, 0))
-        runs = order_shape[0]
-        state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((runs, *leaf.shape), leaf.dtype), state)
-    return (
-        jax.jit(epoch, donate_argnums=0)
-        .lower(
-            state,
-            jax.ShapeDtypeStruct(images_shape, jnp.uint8),
-            jax.ShapeDtypeStruct(images_shape[:1], jnp.int32),
-            jax.ShapeDtypeStruct(order_shape, jnp.int32),
-        )
-        .compile()
+        state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((order_shape[0], *leaf.shape), leaf.dtype), state)
+        split, by_batch = by_run, by_run
+        epoch = devices.over_runs(epoch, n_shared=2)
+    else:
+        split, by_batch = everywhere, PartitionSpec(None, devices.DATA)
+        if mesh:
+            epoch = partial(epoch, batch_size=order_shape[1])
+            order_shape = (order_shape[0], devices.shared_out(order_shape[1], mesh))
+    epoch = devices.sharded(epoch, mesh, (split, everywhere, everywhere, by_batch), (split, split))
+    shapes = (
+        (state, split),
+        (jax.ShapeDtypeStruct(images_shape, jnp.uint8), everywhere),
+        (jax.ShapeDtypeStruct(images_shape[:1], jnp.int32), everywhere),
+        (jax.ShapeDtypeStruct(order_shape, jnp.int32), by_batch),
     )
+    return compiling.compiled(epoch, *(devices.shaped(tree, mesh, spec) for tree, spec in shapes))
 
 
 def diverged(epoch: int, losses: Float[np.ndarray, " steps"], learning_rate: float) -> DivergedError:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jax_impl import compare
-from tests.bench import epochs
+from tests.bench import contenders
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "speed"
@@ -11,9 +11,9 @@ QUESTION = "What does an epoch cost on either side?"
 
 
 def measure(size: Size) -> Measured:
-    contenders = tuple(epochs.CONTENDERS) if size.rounds > 1 else ("jax", "torch-memory")
-    seconds = epochs.measure("mnist_nn_xavier", size.rounds, contenders)
-    found = {epochs.CONTENDERS[name]: values for name, values in seconds.items()}
+    names = ("jax", "torch-memory", "torch-notebook") if size.rounds > 1 else ("jax", "torch-memory")
+    seconds = contenders.measure("mnist_nn_xavier", size.rounds, names)
+    found = {contenders.CONTENDERS[name]: values for name, values in seconds.items()}
     ratios = np.array([other / jax for other, jax in zip(seconds["torch-memory"], seconds["jax"], strict=True)])
     measured = np.array([all(0 < value < float("inf") for value in values) for values in found.values()])
     comparisons = [compare.exact(measured, np.ones_like(measured), name="every contender finished every round")]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from jax_impl import compare, evidence, study
+from jax_impl import compare, evidence, study_cells
 from jax_impl.data import Mnist
 from jax_impl.presets import PRESETS
 from jax_impl.recipes import Recipe
@@ -61,7 +61,7 @@ def after_training(recipe: Recipe) -> Data:
     """What the presets look at after training: the curve of the loss, and the last probe of the mean activations."""
     curves, means = [], []
     for network, losses in networks(recipe, recipe.epochs):
-        blocks = study.means(np.array(losses)[None], study.POINTS * recipe.epochs)
+        blocks = study_cells.means(np.array(losses)[None], study_cells.POINTS * recipe.epochs)
         curves.append(blocks[0].tolist())
         means.append([[layer.mean for layer in propagated(network, recipe.activation)]])
     return {"loss": curves, "mean": means}

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import jax_impl.__main__
-from jax_impl import budget, cli, evidence, files, presets, records, study
+from jax_impl import budget, cli, evidence, files, presets, records, study, study_cells
 from jax_impl.recipes import Recipe
 
 TINY = ("--inits", "xavier_normal,zeros", "--depths", "1,2", "--width", "8", "--seeds", "2", "--epochs", "1")
@@ -63,13 +64,13 @@ def test_a_study_prints_a_line_a_cell_and_goes_on_where_it_was(
 def test_an_interrupt_keeps_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real, seen = study.run, []
+    real, seen = study_cells.run, []
 
-    def interrupted(*arguments: object) -> records.Record:
+    def interrupted(*arguments: Any, **options: Any) -> list[records.Record]:
         if seen:
             raise KeyboardInterrupt
         seen.append(True)
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments, **options)
 
     monkeypatch.setattr(study, "run", interrupted)
     code, out, err = call(*TINY, "--out", "here", monkeypatch=monkeypatch, capsys=capsys)
@@ -112,7 +113,7 @@ def test_a_mistake_gets_one_line_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (tmp_path / "text").write_text("nothing to see")
-    monkeypatch.setattr(study, "run", lambda *_: pytest.fail("a cell was run"))
+    monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("a cell was run"))
     monkeypatch.setattr(budget, "measure", lambda: budget.Speed(flop=1e-11, layer=2e-5))
     found, out, err = call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
     assert (found, out) == (code, "")

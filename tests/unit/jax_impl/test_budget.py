@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jax_impl import budget, study
+from jax_impl import budget, devices, study
 from jax_impl.errors import ArgumentError
 from jax_impl.recipes import Recipe
 
@@ -59,14 +59,14 @@ def test_too_much_memory_is_refused_with_its_number(monkeypatch: pytest.MonkeyPa
     wide = study.Grid(inits=("zeros",), depths=(2,), width=100_000).cells()
     with pytest.raises(ArgumentError, match=r"would take about \d+ GiB of memory, more than the 8 GiB of --max-gib"):
         budget.plan(wide, 60_000, speed=SPEED, max_hours=1e9, max_gib=8)
-    monkeypatch.setattr(budget, "device_bytes", lambda: 2**30)
+    monkeypatch.setattr(devices, "memory", lambda: 2**30)
     with pytest.raises(ArgumentError, match=r"more than the 0.8 GiB that this device has to give"):
         budget.plan(wide, 60_000, speed=SPEED, max_hours=1e9, max_gib=None)
 
 
 def test_the_estimate_of_memory_covers_the_parameters_that_are_held() -> None:
     cell = study.Grid(inits=("zeros",), depths=(3,), width=1000, optimizers=("adam",)).cells()[0]
-    held = 3 * 4 * (784 * 1000 + 2 * 1000 * 1000 + 1000 * 10)  # three seeds, float32
+    held = 4 * (784 * 1000 + 2 * 1000 * 1000 + 1000 * 10)  # of one run, float32
     estimate = budget.cost(cell, SPEED, 60_000, False).bytes
     assert 5 * held < estimate < 12 * held + 70_000 * 784
 
@@ -87,15 +87,15 @@ def test_where_nothing_is_trained_no_time_is_measured(monkeypatch: pytest.Monkey
 def test_a_container_s_limit_counts(
     text: str | None, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "CGROUP", tmp_path / "none")
-    machine = budget.device_bytes()
-    monkeypatch.setattr(budget, "CGROUP", tmp_path / "memory.max")
+    monkeypatch.setattr(devices, "CGROUP", tmp_path / "none")
+    machine = devices.memory()
+    monkeypatch.setattr(devices, "CGROUP", tmp_path / "memory.max")
     if text:
         (tmp_path / "memory.max").write_text(text)
-    assert budget.device_bytes() == (expected or machine)
+    assert devices.memory() == (expected or machine)
 
 
 def test_the_device_has_memory() -> None:
     assert jax.devices()[0].platform == "cpu"
-    assert 2**28 < budget.device_bytes() < 2**50
-    assert np.isfinite(budget.device_bytes())
+    assert 2**28 < devices.memory() < 2**50
+    assert np.isfinite(devices.memory())

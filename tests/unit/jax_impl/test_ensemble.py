@@ -1,10 +1,12 @@
+import re
+
 import jax
 import numpy as np
 import pytest
 
 from jax_impl import draws, ensemble, recipes, train
 from jax_impl.data import Mnist
-from jax_impl.errors import ArgumentError
+from jax_impl.errors import ArgumentError, UserError
 
 SMALL = recipes.Recipe(name="small", layers=(784, 16, 16, 10), epochs=2)
 
@@ -49,3 +51,72 @@ def test_lsuv_looks_at_the_images(small: Mnist) -> None:
 def test_seeds_must_differ(small: Mnist, seeds: tuple[int, ...]) -> None:
     with pytest.raises(ArgumentError, match="seeds must be one or more, all different"):
         ensemble.drawn(SMALL, seeds, small)
+
+
+def test_runs_differ_in_learning_rate_size_of_the_start_and_order(small: Mnist) -> None:
+    """Each is what it is alone, to the last bit, as `devices.over_runs` has it on a CPU."""
+    base = draws.native(SMALL, 1000).params
+    rates, factors, seeds = (1e-3, 1e-2, 1e-3), (1.0, 1.0, 0.25), (1, 1, 2)
+
+    def runs() -> list[draws.Draws]:
+        orders = [draws.native(SMALL.but(seed=seed), 1000).orders for seed in seeds]
+        together = [draws.Draws(base, order) for order in orders]
+        return [ensemble.scaled(run, factor) for run, factor in zip(together, factors, strict=True)]
+
+    together = list(ensemble.fit_many(SMALL, runs(), small, learning_rates=rates))
+    for place, (rate, run) in enumerate(zip(rates, runs(), strict=True)):
+        alone = list(train.fit(SMALL.but(learning_rate=rate), small, run))
+        for (ours, params), (theirs, expected) in zip(together, alone, strict=True):
+            assert ours.costs[place] == theirs.cost
+            for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True):
+                np.testing.assert_array_equal(a[place], b)
+    assert len(set(together[-1][0].costs)) == 3
+
+
+def test_runs_together_are_runs_alone_for_a_hundred_steps(small: Mnist) -> None:
+    """By `jax.vmap`, as an accelerator has it, in float64; the loss of every step."""
+    recipe = SMALL.but(dtype="float64", epochs=10)  # of ten steps
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "default_backend", lambda: "an accelerator")
+        train.compiled_epoch.cache_clear()
+        together = [epoch for epoch, _ in ensemble.fit_many(recipe, ensemble.drawn(recipe, (3, 8), small), small)]
+        patch.undo()
+        train.compiled_epoch.cache_clear()
+        for place, seed in enumerate((3, 8)):
+            one = recipe.but(seed=seed)
+            alone = [record.cost for record, _ in train.fit(one, small, draws.native(one, 1000))]
+            np.testing.assert_allclose([epoch.costs[place] for epoch in together], alone, rtol=1e-12)
+
+
+def test_runs_that_do_not_fit_together_train_in_parts(small: Mnist) -> None:
+    whole = ensemble.split(SMALL, 5, small)
+    assert (whole.runs, whole.at_once) == (5, 5)
+    parts = ensemble.split(SMALL, 5, small, max_bytes=whole.bytes * 0.7)
+    assert 1 < parts.at_once < 5
+    assert re.fullmatch(r"5 runs train \d at a time, in \S+ GiB of each device's memory", str(parts))
+    together, apart = (
+        list(ensemble.fit_many(SMALL, ensemble.drawn(SMALL, range(5), small), small, at_once=at_once))
+        for at_once in (None, parts.at_once)
+    )
+    for (ours, params), (theirs, expected) in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(ours.losses, theirs.losses)
+        np.testing.assert_array_equal(ours.test_accuracies, theirs.test_accuracies)
+        assert jax.tree.all(jax.tree.map(np.array_equal, params, expected))
+
+
+def test_what_does_not_fit_alone_is_refused(small: Mnist) -> None:
+    with pytest.raises(
+        UserError, match=r"one run of small would take .* GiB of a device's memory, more than the 0 GiB"
+    ):
+        ensemble.split(SMALL, 2, small, max_bytes=0.0)
+
+
+def test_orders_of_all_runs_are_those_of_each(small: Mnist) -> None:
+    seeds = (1, 2, 3)
+    together = [run.orders for run in ensemble.drawn(SMALL, seeds, small)]
+    alone = [run.orders for run in ensemble.drawn(SMALL, seeds, small)]
+    for _ in range(2):
+        np.testing.assert_array_equal(draws.next_of_all(together), np.stack([next(one) for one in alone]))
+    next(together[0])  # out of step: each by itself
+    next(alone[0])
+    np.testing.assert_array_equal(draws.next_of_all(together), np.stack([next(one) for one in alone]))

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jax_impl import recipes, records, study, train
+from jax_impl import recipes, records, study, study_cells, train
 from jax_impl.data import Mnist
 from jax_impl.draws import native
 from jax_impl.errors import ArgumentError
@@ -45,7 +45,7 @@ def test_a_bad_axis_is_refused_before_anything_starts(axes: dict[str, object], m
 
 def test_a_cell_holds_what_its_seeds_give(small: Mnist) -> None:
     cell = TINY.cells()[0]
-    record = study.run(cell, small)
+    record = study_cells.run([cell], small)[0]
     for place, seed in enumerate(cell.seeds):
         recipe = cell.recipe.but(seed=seed)
         alone = [epoch for epoch, _ in train.fit(recipe, small, native(recipe, 1000))]
@@ -61,7 +61,7 @@ def test_a_cell_holds_what_its_seeds_give(small: Mnist) -> None:
 
 def test_a_cell_that_diverges_is_a_record(small: Mnist) -> None:
     cell = study.Grid(inits=("normal",), depths=(2,), width=64, seeds=2, epochs=2, learning_rate=1e20).cells()[0]
-    record = study.run(cell, small)
+    record = study_cells.run([cell], small)[0]
     assert record["diverged_in"] == [1, 1]
     assert record["cost"] == [[None, None], [None, None]]
     json.dumps(record, allow_nan=False)
@@ -84,7 +84,7 @@ def test_a_study_goes_on_where_it_stopped(small: Mnist, tmp_path: Path) -> None:
 @pytest.mark.parametrize("constant", ["VERSION", "PROBED", "POINTS", "START"])
 def test_another_setting_is_another_cell(constant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {grid.cells()[0].key for grid in (TINY, study.Grid(**{**TINY.__dict__, "epochs": 3}))}
-    monkeypatch.setattr(study, constant, 123)
+    monkeypatch.setattr(study_cells, constant, 123)
     assert len(keys | {TINY.cells()[0].key}) == 3
 
 
@@ -109,7 +109,7 @@ def test_named_recipes_keep_what_is_not_given() -> None:
 def test_a_seed_that_lsuv_cannot_start_is_a_record_and_no_end(small: Mnist) -> None:
     """Of ten layers of two ReLU units some have none that is on for any image."""
     cell = study.Grid(inits=("lsuv",), depths=(10,), width=2, seeds=4, epochs=1).cells()[0]
-    record = study.run(cell, small)
+    record = study_cells.run([cell], small)[0]
     failed = [reason is not None for reason in record["not_started"]]
     assert sum(failed) > 0
     assert [epoch == 1 for epoch in record["diverged_in"]] == failed
@@ -118,7 +118,7 @@ def test_a_seed_that_lsuv_cannot_start_is_a_record_and_no_end(small: Mnist) -> N
 
 
 def test_without_epochs_only_signal_and_gradient_are_measured(small: Mnist) -> None:
-    record = study.run(study.Grid(**{**TINY.__dict__, "epochs": 0}).cells()[0], small)
+    record = study_cells.run(study.Grid(**{**TINY.__dict__, "epochs": 0}).cells()[:1], small)[0]
     assert record["cost"] == record["loss"] == record["test_accuracy"] == [[], []]
     assert record["diverged_in"] == [None, None]
     assert np.shape(record["propagation"]["measured"]["variance"]) == (2, 2)
@@ -126,5 +126,5 @@ def test_without_epochs_only_signal_and_gradient_are_measured(small: Mnist) -> N
 
 def test_the_loss_curve_is_the_mean_of_blocks() -> None:
     losses = np.arange(14.0).reshape(2, 7)
-    assert study.means(losses, 3).tolist() == [[1.0, 3.5, 5.5], [8.0, 10.5, 12.5]]
-    assert study.means(losses, 20).tolist() == losses.tolist()
+    assert study_cells.means(losses, 3).tolist() == [[1.0, 3.5, 5.5], [8.0, 10.5, 12.5]]
+    assert study_cells.means(losses, 20).tolist() == losses.tolist()

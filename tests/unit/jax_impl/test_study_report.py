@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from jax_impl import axes, evidence, findings, records, study, study_figures, study_report
+from jax_impl import axes, evidence, findings, records, study, study_cells, study_figures, study_report
 from jax_impl.data import Mnist
 from jax_impl.errors import UserError
 from jax_impl.presets import PRESETS
@@ -118,10 +118,10 @@ def test_a_study_without_training_has_ladders_and_no_curves(small: Mnist, tmp_pa
 
 def test_what_explodes_is_drawn() -> None:
     """60 ReLU layers of N(0, 1) outgrow float32 on the way up, so that no gradient is a number."""
-    record = study.run(
-        study.Grid(inits=("normal",), depths=(60,), width=128, seeds=1, epochs=0).cells()[0],
+    record = study_cells.run(
+        study.Grid(inits=("normal",), depths=(60,), width=128, seeds=1, epochs=0).cells(),
         Mnist(*(np.full((500, 784), 255, np.uint8), np.zeros(500, np.int32)) * 2),
-    )
+    )[0]
     assert not any(np.isfinite(np.array(record["propagation"]["measured"]["gradient_variance"], float)[0]))
     for picture in study_figures.pictures([record]):
         assert picture.png().startswith(b"\x89PNG")
@@ -194,7 +194,7 @@ def fake(preset: evidence.Preset) -> dict[str, Any]:
             "limit": 300,
             "labels": list(range(1, epochs + 1)),
             "mean": rows(3, 3, depth),
-            "loss": rows(3, study.POINTS * epochs),
+            "loss": rows(3, study_cells.POINTS * epochs),
             "pre_variance": rows(3, depth),
             "cost": rows(3, epochs),
             "test_accuracy": rows(3, epochs),

@@ -1,0 +1,118 @@
+"""The command `study`: runs what of a grid or of presets is not there yet, and writes the report.
+
+Where several processes take part, all of them train, and the first alone writes and has something to say.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+from jax_impl import (
+    budget,
+    cli,
+    distributed,
+    evidence,
+    files,
+    findings,
+    presets,
+    records,
+    runs,
+    study,
+    study_cells,
+    study_figures,
+    study_report,
+)
+from jax_impl.data import Mnist
+from jax_impl.errors import ArgumentError, UserError
+from jax_impl.progress import steps_bar
+
+Say = Callable[[str], None]
+
+
+def run(command: cli.Study, load: Callable[[], Mnist], say: Say, complain: Say) -> None:
+    """Run the command; what it has to say is said line by line.
+
+    Raises:
+        UserError: As the parts do; or a published result did not come out.
+        KeyboardInterrupt: With the words that say what is kept.
+    """
+    chosen = presets.named(command.presets())
+    cells = [] if chosen else study.Grid(**command.axes(), seeds=command.seeds, first_seed=command.first_seed).cells()
+    if chosen and command.distributed:
+        raise ArgumentError("--preset trains in one process: leave out --distributed")
+    leads = distributed.leads()
+    say = say if leads else _nothing
+    if leads:
+        runs.check(command.out)
+    mnist = load()
+    with files.taken(command.out) if leads else contextlib.nullcontext():
+        try:
+            if chosen:
+                _run_presets(command, chosen, mnist, say)
+            else:
+                _run_cells(command, cells, mnist, say)
+        except KeyboardInterrupt as error:
+            kept = f"what is finished is kept in {command.out}: the same command goes on from there"
+            raise KeyboardInterrupt(kept) from error
+        if not leads:
+            return
+        result = study_report.write(command.out)
+    for advice in [] if chosen else result.advice:
+        say(f"{study_figures.title(advice.best)}: {findings.words(advice)}")
+    say(f"written to {command.out / 'index.html'}")
+    checks = [check for preset in chosen for check in result.presets[preset.name]]
+    failed = [check for check in checks if not check.passed]
+    for check in failed:
+        complain(f"failed: {check.name}: measured {check.measured}, expected {check.band}")
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(checks)} published results did not come out; see {command.out / 'study.md'}"
+        )
+
+
+def _run_cells(command: cli.Study, cells: list[study_cells.Cell], mnist: Mnist, say: Say) -> None:
+    """Run a grid, its cost told beforehand; say a line a cell."""
+    costs = _costs(command, cells, len(mnist.train_images), say) if distributed.leads() else {}
+    max_bytes = None if command.max_gib is None else command.max_gib * budget.GIB
+    with steps_bar("cells", len(cells)) as bar:
+        task = bar.add_task("study", total=sum(costs.values()) or 1, done=0)
+        results = study.go_on(cells, mnist, command.out, max_bytes=max_bytes, log=say)
+        for done, (cell, record, known) in enumerate(results, start=1):
+            row = findings.row(record)
+            say(
+                f"{cell}: {row.verdict}, {study_report.percent(row.accuracy)} "
+                f"({'kept' if known else f'{row.seconds:.1f} s'})"
+            )
+            bar.update(task, advance=costs.get(cell.key, 0.0), done=done)
+
+
+def _costs(command: cli.Study, cells: list[study_cells.Cell], n_images: int, say: Say) -> dict[str, float]:
+    """Return the seconds that each cell to be run will take, by its key, and say their sum."""
+    kept = records.load(command.out / study.RECORDS)
+    left = [cell for cell in cells if cell.key not in kept]
+    found = budget.plan(left, n_images, max_hours=command.max_hours, max_gib=command.max_gib) if left else []
+    costs = {cell.key: cost.seconds for cell, cost in zip(left, found, strict=True)}
+    if left:
+        say(f"{len(left)} of {len(cells)} cells to run, about {sum(costs.values()) / 60:.1f} minutes")
+    study_report.remember(command.out, cells=cells)
+    return costs
+
+
+def _run_presets(command: cli.Study, chosen: list[evidence.Preset], mnist: Mnist, say: Say) -> None:
+    """Measure presets part by part; say a line a check."""
+    seeds = range(command.first_seed, command.first_seed + command.seeds)
+    parts = sum(len(preset.parts) for preset in chosen)
+    with steps_bar("parts", parts) as bar:
+        task = bar.add_task("presets", total=parts, done=0)
+        for preset in chosen:
+            for label, _, _ in evidence.go_on(preset, seeds, mnist, command.out):
+                done = int(bar.tasks[0].completed) + 1
+                bar.update(task, advance=1, done=done, description=f"{preset.name}: {label}")
+            study_report.remember(command.out, measured={preset.name: seeds})
+            say(f"{preset.name}: {preset.claim}")
+            for check in preset.checks(evidence.data_of(preset, seeds, command.out) or {}):
+                verdict = "pass" if check.passed else "FAIL"
+                say(f"  {verdict}  {check.name}: {check.measured} (expected {check.band})")
+
+
+def _nothing(text: str) -> None:
+    """Say nothing."""

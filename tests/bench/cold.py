@@ -1,0 +1,120 @@
+"""From the start of the process to the end of the first epoch: `python -m tests.bench.cold`.
+
+Compiled programs lie in a folder that is new and empty, or filled by a run before; the data is cached in both cases.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import turns
+
+FIRST = "Epoch: 0001"  # how the line begins that a run prints after its first epoch
+TITLES = {"empty": "nothing compiled before", "filled": "compiled before"}
+WORDS = "`python -m jax_impl train --epochs 1`, its data there, in seconds from the start of the process:"
+HEADINGS = ("compilation cache", "first epoch ended, median s", "range", "process ended, median s", "range")
+
+
+class Start(NamedTuple):
+    """Seconds since the process was started."""
+
+    first_epoch: float  # until the line of the first epoch
+    end: float  # until the process was gone
+
+
+Starts = dict[str, list[Start]]  # by whether the cache was empty or filled, a round each
+
+
+def clock(command: Sequence[str], environment: Mapping[str, str]) -> Start:
+    """Run a training in an environment that some variables are added to.
+
+    Raises:
+        RuntimeError: It failed, or never printed the line of the first epoch.
+    """
+    first_epoch = None
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if first_epoch is None and line.startswith(FIRST):
+                first_epoch = time.perf_counter() - started
+    end = time.perf_counter() - started
+    if process.returncode or first_epoch is None:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode} and without {FIRST!r}")
+    return Start(first_epoch, end)
+
+
+def train(cache: Path) -> Start:
+    """Train one epoch of the notebook, compiled programs being kept in `cache`."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "jax_impl", "train", "--epochs", "1", "--out", out]
+        return clock(command, {"JAX_COMPILATION_CACHE_DIR": str(cache)})
+
+
+def measure(rounds: int) -> Starts:
+    """Start with an empty cache and with a filled one in turns; the run that fills it warms the disk's cache, too."""
+    starts: Starts = {"empty": [], "filled": []}
+    with tempfile.TemporaryDirectory() as filled:
+        train(Path(filled))
+        for _ in turns.shown(range(rounds), "cold starts"):
+            with tempfile.TemporaryDirectory() as empty:
+                starts["empty"].append(train(Path(empty)))
+            starts["filled"].append(train(Path(filled)))
+    return starts
+
+
+def summary(starts: Starts) -> dict[str, dict[str, dict[str, list[float] | float]]]:
+    """Return the seconds of every round, their medians and ranges, ready for JSON."""
+    return {
+        cache: {
+            field: {"seconds": list(values), **turns.spread(values)._asdict()}
+            for field, values in zip(Start._fields, zip(*rounds, strict=True), strict=True)
+        }
+        for cache, rounds in starts.items()
+    }
+
+
+def rows(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[tuple[str, ...]]:
+    """Return the cells under `HEADINGS`."""
+    return [
+        (
+            TITLES[cache],
+            *(
+                cell
+                for field in Start._fields
+                for cell in (
+                    f"{fields[field]['median']:.2f}",
+                    f"{fields[field]['min']:.2f} to {fields[field]['max']:.2f}",
+                )
+            ),
+        )
+        for cache, fields in found.items()
+    ]
+
+
+def show(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """Print the seconds."""
+    table = Table(title="Cold start")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
+    for row in rows(found):
+        table.add_row(*row)
+    Console(width=120).print(table)
+
+
+def main(rounds: Annotated[int, tyro.conf.arg(help="Starts of either kind that count.")] = 5) -> None:
+    """Time the first epoch of a new process, with and without compiled programs from before."""
+    show(summary(measure(rounds)))
+
+
+if __name__ == "__main__":
+    tyro.cli(main, prog="python -m tests.bench.cold")

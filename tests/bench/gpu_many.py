@@ -1,0 +1,140 @@
+"""Many trainings of one recipe with other seeds, on one device: JAX's ensemble, and what torch can do.
+
+What is timed is an epoch of all runs, without drawing and testing, after one that warms up. From it follow the
+trainings a minute; one number of runs is trained to the end as well, by `--full`.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from jax_impl.data import Mnist
+from tests.bench.gpu_one import NO_CUDA
+from tests.bench.gpu_setup import ENDLESS, RECIPE, Row, Settings, ask, mnist_part, timed
+
+CONTENDERS = {
+    "many-jax": "JAX, all runs in one program",
+    "many-torch-eager": "torch, eager, one after another",
+    "many-torch-graphs": "torch, CUDA graphs, one after another",
+    "many-torch-func": "torch.func ensemble",
+    "many-torch-func-graphs": "torch.func ensemble as a CUDA graph",
+}
+JAX = "many-jax"
+SINGLE = ("many-torch-eager", "many-torch-graphs")  # one run is timed, and S of them take S times as long
+GRAPHS = ("many-torch-graphs", "many-torch-func-graphs")
+
+
+def jax_rows(settings: Settings) -> Iterator[Row]:
+    """Yield an epoch's seconds for every number of runs."""
+    from jax_impl import ensemble, recipes
+
+    recipe, mnist = recipes.named(RECIPE).but(epochs=ENDLESS), mnist_part(settings.images)
+    for runs in settings.runs:
+        accuracies: list[float] = []
+
+        def epochs(runs: int = runs, accuracies: list[float] = accuracies) -> Iterator[float]:
+            for epoch, _ in ensemble.fit_many(recipe, ensemble.drawn(recipe, range(runs), mnist), mnist):
+                accuracies.append(float(epoch.test_accuracies.mean()))
+                yield epoch.seconds
+
+        seconds = timed(epochs(), settings.rounds)
+        yield row(JAX, runs, seconds, accuracies[-1])
+        if settings.full and runs == settings.many:
+            yield jax_in_full(settings, mnist, runs)
+
+
+def jax_in_full(settings: Settings, mnist: Mnist, runs: int) -> Row:
+    """Train so many runs to the end; the total includes drawing, testing and copying. All is compiled already."""
+    from jax_impl import ensemble, recipes
+
+    recipe = recipes.named(RECIPE).but(epochs=settings.epochs)
+    started = time.perf_counter()
+    drawn = ensemble.drawn(recipe, range(runs), mnist)
+    drawing = time.perf_counter() - started
+    epochs = [epoch for epoch, _ in ensemble.fit_many(recipe, drawn, mnist)]
+    total = time.perf_counter() - started
+    return {
+        "full": runs,
+        "drawing": drawing,
+        "training": sum(epoch.seconds for epoch in epochs),
+        "total": total,
+        "per_minute": 60 * runs / total,
+        "accuracy": float(epochs[-1].test_accuracies.mean()),
+        "trained_epochs": len(epochs),
+    }
+
+
+def torch_rows(settings: Settings, name: str) -> Iterator[Row]:
+    """Yield an epoch's seconds for every number of runs, or a note where the memory does not suffice."""
+    import torch
+
+    from tests.bench import gpu_torch
+    from torch_ref import recipes
+
+    recipe, mnist, device = recipes.named(RECIPE), mnist_part(settings.images), gpu_torch.device()
+
+    def training(runs: int) -> gpu_torch.Training:
+        if name in SINGLE:
+            return gpu_torch.One(recipe, mnist, device)
+        return gpu_torch.Many(recipe, range(runs), mnist, device)
+
+    for runs in (1,) if name in SINGLE else settings.runs:
+        try:
+            yield torch_row(settings, name, runs, training(runs))
+        except torch.OutOfMemoryError as error:
+            yield {"contender": name, "runs": runs, "note": "out of memory", "detail": str(error).splitlines()[0]}
+        torch.cuda.empty_cache()  # does nothing without CUDA
+
+
+def torch_row(settings: Settings, name: str, runs: int, training: Any) -> Row:
+    """Time epochs of this training."""
+    from tests.bench import gpu_torch
+
+    advance = gpu_torch.advance_of(training, graphs=name in GRAPHS)
+
+    def epochs() -> Iterator[float]:
+        while True:
+            training.shuffle()
+            training.losses.cpu()  # waits for the device
+            started = time.perf_counter()
+            training.epoch(advance)
+            yield time.perf_counter() - started
+
+    seconds = timed(epochs(), settings.rounds)
+    return row(name, runs, seconds, training.accuracy())
+
+
+def row(name: str, runs: int, seconds: list[float], accuracy: float) -> Row:
+    """Return what was measured of one contender and number of runs; the warm-up was an epoch, too."""
+    trained = {"accuracy": accuracy, "trained_epochs": 1 + len(seconds)}
+    return {"contender": name, "runs": runs, "seconds": seconds} | trained
+
+
+CHILDREN: dict[str, Callable[[Settings], Iterator[Row]]] = {JAX: jax_rows} | {
+    name: lambda settings, name=name: torch_rows(settings, name) for name in CONTENDERS if name != JAX
+}
+
+
+def measure(settings: Settings, *, cuda: bool) -> Iterator[Row]:
+    """Ask one contender after the other; yield its rows with the trainings a minute worked out."""
+    for name in CONTENDERS:
+        if name in GRAPHS and not cuda:
+            yield {"contender": name, "note": NO_CUDA}
+            continue
+        for found in ask(settings, name):
+            yield from spread({"contender": name} | found, settings)
+
+
+def spread(found: Row, settings: Settings) -> list[Row]:
+    """Return the row with its trainings a minute; of a single run, one row for every number of runs."""
+    if "seconds" not in found:
+        return [found]
+    single = found["contender"] in SINGLE
+    rows = []
+    for runs in settings.runs if single else (found["runs"],):
+        seconds = [value * runs if single else value for value in found["seconds"]]
+        whole = settings.epochs * float(np.median(seconds))
+        rows.append(found | {"runs": runs, "seconds": seconds, "per_minute": 60 * runs / whole, "multiplied": single})
+    return rows

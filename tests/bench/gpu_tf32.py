@@ -1,0 +1,101 @@
+"""What TF32 costs and brings: logits, gradients and seconds with JAX's other precisions, held against "highest".
+
+`model.PRECISION` is read when a network is first made, so every precision is a process of its own that sets it before
+anything is traced.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+
+from jax_impl import compare
+from tests.bench.gpu_setup import ENDLESS, RECIPE, Row, Settings, in_turns, mnist_part
+
+PRECISIONS = ("highest", "default", "tensorfloat32")  # the first is what the others are held against
+IMAGES = 1_000  # in one pass
+NO_TF32 = "this device has no TF32: its float32 products are float32 products"
+
+
+def values(precision: str, images: int) -> dict[str, Any]:
+    """Return logits, loss gradients, and which precision the products of the traced program ask for."""
+    import jax
+    import jax.numpy as jnp
+
+    from jax_impl import draws, model, pixels, recipes, train
+
+    model.PRECISION = precision
+    recipe, mnist = recipes.named(RECIPE), mnist_part(min(images, IMAGES))
+    params = draws.native(recipe, len(mnist.train_images)).params
+    inputs, labels = pixels.scale(jnp.asarray(mnist.train_images), recipe.dtype), jnp.asarray(mnist.train_labels)
+    gradients = jax.jit(jax.grad(train.mean_loss))
+    return {
+        "products": products(jax.make_jaxpr(jax.grad(train.mean_loss))(params, inputs, labels)),
+        "logits": np.asarray(jax.jit(model.apply)(params, inputs)),
+        "gradients": jax.tree.map(np.asarray, gradients(params, inputs, labels)),
+    }
+
+
+def products(program: Any) -> str:
+    """Return the precision of every product in a traced program; several are separated by commas."""
+    from jax.extend.core import jaxprs_in_params
+
+    found = set()
+
+    def walk(jaxpr: Any) -> None:
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "dot_general":
+                precision = equation.params["precision"]
+                found.add("DEFAULT" if precision is None else "/".join(sorted({one.name for one in precision})))
+            for inner in jaxprs_in_params(equation.params):
+                walk(inner)
+
+    walk(program.jaxpr)
+    return ", ".join(sorted(found))
+
+
+def epochs(settings: Settings, precision: str) -> Iterator[float]:
+    """Train for ever in this precision, one run and many in turns; yield the seconds of each epoch."""
+    from jax_impl import ensemble, model, recipes
+
+    model.PRECISION = precision
+    recipe, mnist = recipes.named(RECIPE).but(epochs=ENDLESS), mnist_part(settings.images)
+    trainings = [
+        ensemble.fit_many(recipe, ensemble.drawn(recipe, range(runs), mnist), mnist) for runs in (1, settings.many)
+    ]
+    while True:
+        for training in trainings:
+            epoch, _ = next(training)
+            yield epoch.seconds
+
+
+CHILDREN: dict[str, Callable[[Settings], Iterator[float]]] = {
+    f"tf32-{precision}": lambda settings, precision=precision: epochs(settings, precision) for precision in PRECISIONS
+}
+
+
+def measure(settings: Settings, *, has_tf32: bool) -> Iterator[Row]:
+    """Compare the values, and let the precisions train in turns: one run, and many together."""
+    with ProcessPoolExecutor(len(PRECISIONS), mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
+        images = [settings.images] * len(PRECISIONS)
+        found = dict(zip(PRECISIONS, processes.map(values, PRECISIONS, images), strict=True))
+    # A child's first two turns, which are not counted, are one run's first epoch and the first of many.
+    seconds, dead = in_turns(replace(settings, rounds=2 * settings.rounds), CHILDREN)
+    exact = found[PRECISIONS[0]]
+    for precision in PRECISIONS:
+        apart = {part: largest(found[precision][part], exact[part]) for part in ("logits", "gradients")}
+        both = seconds.get(f"tf32-{precision}", [])
+        timings = {"one": both[::2], "many": both[1::2], "runs": settings.many}
+        yield {"precision": precision, "products": found[precision]["products"]} | apart | timings
+    if not has_tf32:
+        yield {"note": NO_TF32}
+    for name in dead:
+        yield {"failed": f"{name} died at its start"}
+
+
+def largest(found: Any, exact: Any) -> float:
+    """Return the largest |difference|, relative to the largest magnitude of its tensor."""
+    return compare.max_relative(found, exact, tolerance=1.0).measured

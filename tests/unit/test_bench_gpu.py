@@ -1,0 +1,335 @@
+"""The benchmark of one device, at a size that a CPU has done in seconds, and the torch contenders that it brings."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from jax_impl import data
+from jax_impl.errors import UserError
+from tests.bench import gpu, gpu_child, gpu_many, gpu_parity, gpu_report, gpu_setup, gpu_tf32, gpu_torch
+from tests.bench.gpu_setup import Settings
+from tests.parity import torch_side
+from torch_ref import recipes, train
+
+CPU = torch.device("cpu")
+DOUBLE = recipes.named("mnist_nn_xavier").but(dtype="float64")
+TINY = Settings(runs=(1, 4), epochs=1, images=1000, rounds=1)
+HALVES = (("one", "many"), ("parity", "tf32"))
+
+
+@pytest.fixture(scope="module")
+def measured(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], str]]:
+    """What the command wrote, by part: two calls that share the cores, each of which leaves out what the other does."""
+    root = tmp_path_factory.mktemp("gpu")
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(root / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    calls = {}
+    for half, other in (HALVES, HALVES[::-1]):
+        options = ("--runs=1,4", "--epochs=1", "--images=1000", "--rounds=1", "--full", f"--skip={','.join(other)}")
+        out = root / "-".join(half)
+        calls[half] = (
+            out,
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.bench.gpu", *options, f"--out={out}"],
+                env=os.environ | cache | {"MNIST_DATA_DIR": str(mnist_dir), "OMP_NUM_THREADS": "1"},
+                stderr=subprocess.PIPE,
+                text=True,
+            ),
+        )
+    found = {}
+    for half, (out, call) in calls.items():
+        _, said = call.communicate()
+        assert call.returncode == 0, said
+        assert {path.name for path in out.iterdir()} == {"gpu.json", "gpu.md"}
+        result = json.loads((out / "gpu.json").read_text(encoding="utf-8"))
+        assert set(result) == {"made", "settings", "device", "seconds", *half}
+        found |= dict.fromkeys(half, (result, (out / "gpu.md").read_text(encoding="utf-8")))
+    return found
+
+
+def numbers(value: object) -> Iterator[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for child in value:
+            yield from numbers(child)
+    elif isinstance(value, float):
+        yield value
+
+
+@pytest.mark.parametrize("part", gpu.PARTS)
+def test_every_part_is_measured_in_finite_numbers(measured: dict[str, tuple[dict[str, Any], str]], part: str) -> None:
+    result, markdown = measured[part]
+    found = list(numbers(result[part]))
+    assert found
+    assert all(math.isfinite(number) for number in found)
+    assert "FAILED" not in markdown
+    assert all(f"## {table.title}" in markdown for table in gpu_report.tables(result))
+
+
+def test_every_contender_that_needs_no_cuda_has_trained(measured: dict[str, tuple[dict[str, Any], str]]) -> None:
+    one, many = (measured[part][0][part] for part in HALVES[0])
+    assert {row["contender"] for row in one if len(row.get("seconds", ())) == 1} == {"one-jax", "one-torch-eager"}
+    trained = {(row["contender"], row["runs"]) for row in many if "per_minute" in row and "runs" in row}
+    assert trained == {(name, runs) for name in ("many-jax", "many-torch-eager", "many-torch-func") for runs in (1, 4)}
+    assert min(row["accuracy"] for row in many if "accuracy" in row) > 0.5
+    (full,) = (row for row in many if "full" in row)
+    assert full["full"] == 4
+    assert full["drawing"] + full["training"] < full["total"]
+
+
+def test_parity_and_tf32_are_what_they_are_on_a_cpu(measured: dict[str, tuple[dict[str, Any], str]]) -> None:
+    rungs, precisions = (measured[part][0][part] for part in HALVES[1])
+    assert [(rung["number"], rung["passed"], rung["jax"]) for rung in rungs] == [(n, True, "cpu") for n in range(8, 13)]
+    *rows, note = precisions
+    assert [(row["precision"], row["products"]) for row in rows] == [
+        ("highest", "HIGHEST"),
+        ("default", "DEFAULT"),
+        ("tensorfloat32", "HIGH"),
+    ]
+    assert all(row["logits"] == row["gradients"] == 0 and row["one"] and row["many"] for row in rows)
+    assert "no TF32" in note["note"]
+
+
+def orders(runs: int, steps: int) -> torch.Tensor:
+    """Batches of another order for every run, (steps, runs, batch)."""
+    generator = torch.Generator().manual_seed(1)
+    drawn = [torch.randperm(1000, generator=generator)[: steps * 100].view(steps, 100) for _ in range(runs)]
+    return torch.stack(drawn, dim=1)
+
+
+def together(small: data.Mnist, order: torch.Tensor) -> gpu_torch.Many:
+    steps, runs, _ = order.shape
+    many = gpu_torch.Many(DOUBLE, range(runs), small, CPU)
+    many.order[:steps] = order
+    many.epoch(many.step, steps)
+    return many
+
+
+def furthest_from_single_trainings(many: gpu_torch.Many, small: data.Mnist, order: torch.Tensor) -> float:
+    """The largest |difference| of losses and parameters from those of trainings one by one."""
+    differences = []
+    for run in range(order.shape[1]):
+        one = gpu_torch.One(DOUBLE.but(seed=run), small, CPU)
+        one.order[: len(order)] = order[:, run]
+        losses = one.epoch(one.step, len(order))
+        differences.append((many.losses[: len(order), run] - losses).abs().max())
+        pairs = zip(many.snapshot(), one.snapshot(), strict=True)
+        differences += [(stacked[run] - single).abs().max() for stacked, single in pairs]
+    return float(torch.stack(differences).max())
+
+
+def test_the_ensemble_is_so_many_single_trainings(small: data.Mnist) -> None:
+    order = orders(runs=3, steps=5)
+    # Sums of up to 784 float64 products in another order, divided by Adam's roots: measured 2e-15.
+    assert furthest_from_single_trainings(together(small, order), small, order) < 1e-12
+
+
+def test_an_ensemble_that_mixes_its_runs_is_seen(small: data.Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out = gpu_torch.laid_out_like
+    monkeypatch.setattr(gpu_torch, "laid_out_like", lambda like, gradient: laid_out(like, gradient.roll(1, 0)))
+    order = orders(runs=3, steps=5)
+    assert furthest_from_single_trainings(together(small, order), small, order) > 1e-4
+
+
+def test_a_single_training_is_the_references_own_loop(small: data.Mnist) -> None:
+    one = gpu_torch.One(DOUBLE, small, CPU)
+    one.shuffle()
+    images, labels, *_ = small
+    expected = torch_side.losses(
+        torch_side.initial("mnist_nn_xavier", dtype="float64"), images, labels, one.order.numpy()
+    )
+    np.testing.assert_allclose(one.epoch(one.step).numpy(), expected, rtol=0, atol=1e-12)
+
+
+def test_a_training_starts_anew_and_every_epoch_shows_each_image_at_most_once(small: data.Mnist) -> None:
+    many = gpu_torch.Many(DOUBLE, range(2), small, CPU)
+    many.shuffle()
+    first = many.epoch(many.step), many.snapshot(), many.accuracy()
+    many.start()
+    assert torch.equal(many.epoch(many.step), first[0])
+    assert all(torch.equal(*pair) for pair in zip(many.snapshot(), first[1], strict=True))
+    assert first[2] > 0.5
+    assert all(len(many.order[:, run].unique()) == 1000 for run in range(2))
+    assert not torch.equal(many.order[:, 0], many.order[:, 1])
+
+
+def test_a_replay_that_does_not_do_the_step_is_refused(small: data.Mnist) -> None:
+    one = gpu_torch.One(DOUBLE, small, CPU)
+
+    def half_a_step() -> None:
+        rows = one.order.index_select(0, one.step_number)[0]
+        one.losses.index_copy_(0, one.step_number, one.backward(one.images[rows], one.labels[rows])[None])
+        one.step_number.add_(1)  # and Adam does nothing
+
+    gpu_torch.check(one, one.step)
+    with pytest.raises(AssertionError, match="not close"):
+        gpu_torch.check(one, half_a_step)
+
+
+def test_a_gradient_gets_the_strides_of_its_parameter() -> None:
+    parameter, gradient = torch.zeros(2, 3, 4), torch.arange(24.0).view(2, 4, 3).transpose(1, 2)
+    found = gpu_torch.laid_out_like(parameter, gradient)
+    assert found.stride() == parameter.stride()
+    assert torch.equal(found, gradient)
+    assert gpu_torch.laid_out_like(parameter, found) is found
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, small: data.Mnist, error: Exception) -> Iterator[dict[str, Any]]:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(gpu_many, "mnist_part", lambda _: small)
+    monkeypatch.setattr(gpu_torch, "Many", fail)
+    return gpu_many.torch_rows(TINY, "many-torch-func")
+
+
+def test_an_ensemble_that_does_not_fit_says_so(small: data.Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.\nmore")
+    found = list(fail_with(monkeypatch, small, error))
+    detail = "CUDA out of memory. Tried to allocate 1 GiB."
+    assert found == [
+        {"contender": "many-torch-func", "runs": runs, "note": "out of memory", "detail": detail} for runs in (1, 4)
+    ]
+    table = next(gpu_report.many(found, {"runs": [1, 4], "epochs": 1, "rounds": 1}))
+    assert [row[4] for row in table.rows] == ["out of memory"] * 2
+
+
+def test_another_error_than_that_fails(small: data.Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="illegal address"):
+        list(fail_with(monkeypatch, small, RuntimeError("an illegal address")))
+
+
+def test_an_error_in_a_child_is_its_last_row(capsys: pytest.CaptureFixture[str]) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield {"contender": "x", "seconds": [1.0]}
+        raise RuntimeError("the second broke")
+
+    assert gpu_setup.print_rows(rows()) == 1
+    captured = capsys.readouterr()
+    first, last = map(json.loads, captured.out.splitlines())
+    assert first["contender"] == "x"
+    assert last == {"failed": "RuntimeError: the second broke"}
+    assert "Traceback" in captured.err
+
+
+def test_children_that_die_have_failed_and_the_others_go_on() -> None:
+    assert list(gpu_setup.ask(TINY, "nobody")) == [{"failed": "nobody ended with exit status 1"}]
+    assert gpu_setup.in_turns(TINY, ["nobody"]) == ({}, ["nobody"])
+    assert "nobody" not in gpu_child.ROWS | gpu_child.TURNS
+
+
+def test_what_failed_is_exit_1_and_said_and_the_rest_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(settings: Settings, **_: object) -> Iterator[dict[str, Any]]:
+        yield {"contender": "one-jax", "seconds": [2.0] * settings.rounds}
+        yield {"contender": "one-torch-eager", "seconds": [6.0] * settings.rounds}
+        raise ValueError("the third broke")
+
+    monkeypatch.setattr(gpu, "ask", lambda *_: iter([{"jax": "cpu", "torch": "cpu", "tf32": False}]))
+    monkeypatch.setattr(gpu.gpu_one, "measure", broken)
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")  # so that what main sets does not stay
+    assert gpu.main(runs="1", skip="many,parity,tf32", out=tmp_path) == 1
+    assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert "failed: one: ValueError: the third broke" in capsys.readouterr().err
+    assert "- **FAILED**, one: ValueError: the third broke" in (tmp_path / "gpu.md").read_text(encoding="utf-8")
+    assert [row["seconds"][0] for row in json.loads((tmp_path / "gpu.json").read_text())["one"][:2]] == [2.0, 6.0]
+
+
+def test_a_device_for_one_of_the_two_alone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "ask", lambda *_: iter([{"jax": "cpu", "torch": "cuda"}]))
+    with pytest.raises(UserError, match="not one device"):
+        gpu.look(TINY)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"runs": "1,x"}, "runs must be integers"),
+        ({"runs": "0"}, "runs must be integers >= 1"),
+        ({"images": 999}, "images must be an integer >= 1000"),
+        ({"skip": "one,two"}, "skip must be some of"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_starts(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        gpu.main(**options)
+
+
+def test_settings_travel_as_text() -> None:
+    settings = Settings(runs=(2, 512), epochs=3, images=2000, rounds=4, full=True)
+    assert Settings.parse(str(settings)) == settings
+    assert (Settings().many, settings.many, Settings(runs=(512,)).many) == (256, 2, 512)
+
+
+def test_a_slow_epoch_is_timed_once_and_the_first_one_never() -> None:
+    assert gpu_setup.timed(iter([99.0, 1.0, 2.0, 3.0]), rounds=2) == [1.0, 2.0]
+    assert gpu_setup.timed(iter([1.0, 99.0, 98.0]), rounds=5) == [99.0]
+
+
+def test_trainings_a_minute_follow_from_an_epoch() -> None:
+    settings = Settings(runs=(1, 4), epochs=15)
+    (ensemble,) = gpu_many.spread({"contender": "many-jax", "runs": 4, "seconds": [9.0, 2.0, 1.0]}, settings)
+    assert ensemble["per_minute"] == 60 * 4 / (15 * 2.0)
+    singles = gpu_many.spread({"contender": "many-torch-eager", "runs": 1, "seconds": [2.0]}, settings)
+    assert [(row["runs"], row["seconds"], row["per_minute"]) for row in singles] == [(1, [2.0], 2.0), (4, [8.0], 2.0)]
+
+
+def test_a_wrong_optimizer_fails_its_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jax_impl import train as jax_train
+
+    monkeypatch.setattr(train, "device_of_choice", train.device_of_choice)  # so that what `rows` sets does not stay
+    monkeypatch.setattr(gpu_parity, "RUNGS", (11,))
+    (right,) = gpu_parity.rows(TINY)
+    rule = jax_train.rule
+    monkeypatch.setattr(jax_train, "rule", lambda optimizer, rate: rule(optimizer, rate * 1.00001))
+    (wrong,) = gpu_parity.rows(TINY)
+    assert (right["passed"], wrong["passed"]) == (True, False)
+    assert gpu_parity.tightest(wrong)["name"].startswith("params after 10 steps")  # type: ignore[index]
+    assert gpu_setup.failures({"parity": [right, wrong]}) == ["parity: rung 11, optimizer"]
+    assert "| FAIL |" in gpu_report.markdown({"made": "now", "settings": {}, "device": {}, "parity": [right, wrong]})
+
+
+def test_a_rung_that_breaks_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.parity import test_11_optimizer
+
+    def broken(_: object) -> None:
+        raise RuntimeError("no such device")
+
+    monkeypatch.setattr(train, "device_of_choice", train.device_of_choice)
+    monkeypatch.setattr(gpu_parity, "RUNGS", (11,))
+    monkeypatch.setattr(test_11_optimizer, "measure", broken)
+    (rung,) = gpu_parity.rows(TINY)
+    assert (rung["passed"], rung["note"]) == (False, "RuntimeError: no such device")
+    assert any("no such device" in row[2] for row in gpu_report.parity([rung]).rows)
+
+
+@pytest.mark.parametrize(
+    ("precision", "found"), [("default", "DEFAULT"), ("tensorfloat32", "HIGH"), ("highest", "HIGHEST")]
+)
+def test_the_precision_of_products_is_read_from_the_program(precision: str, found: str) -> None:
+    def product(a: jax.Array) -> jax.Array:
+        return jax.jit(lambda: jax.lax.dot(a, a, precision=precision))()
+
+    def two_products(a: jax.Array) -> jax.Array:
+        return product(a) + jax.lax.dot(a, a, precision="bfloat16_3x")
+
+    square = np.eye(2, dtype=np.float32)
+    assert gpu_tf32.products(jax.make_jaxpr(product)(square)) == found
+    assert gpu_tf32.products(jax.make_jaxpr(two_products)(square)) == ", ".join(sorted({found, "HIGH"}))
+
+
+def test_a_coarser_product_is_apart() -> None:
+    exact = {"kernel": np.array([1.0, -4.0]), "bias": np.array([1e-3])}
+    found = {"kernel": np.array([1.002, -4.0]), "bias": np.array([1.001e-3])}
+    assert gpu_tf32.largest(found, exact) == pytest.approx(1e-3)
