@@ -51,11 +51,16 @@ def mine(count: int, mesh: Mesh | None) -> list[int]:
     return [min(run, count - 1) for row in rows for run in range(row * share, (row + 1) * share)]
 
 
+def side_by_side(mesh: Mesh | None) -> bool:
+    """Return whether runs gain by training at the same time: not on one CPU, whose cores one run keeps busy."""
+    return mesh is not None or jax.default_backend() != "cpu"
+
+
 def over_runs(function: Callable[..., Any], n_shared: int) -> Callable[..., Any]:
     """Return `function` of many runs: its first and its last argument have one entry a run, those between are shared.
 
-    An accelerator computes the runs side by side (`jax.vmap`), a CPU one after the other (`jax.lax.map`): there nothing
-    is gained side by side (docs/performance.md), and one after the other each run is what it is alone, to the last bit.
+    An accelerator computes the runs of a device side by side (`jax.vmap`), a CPU one after the other (`jax.lax.map`),
+    so that each is what it is alone, to the last bit.
     """
     if jax.default_backend() != "cpu":
         return jax.vmap(function, in_axes=(0, *[None] * n_shared, 0))

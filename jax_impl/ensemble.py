@@ -82,7 +82,7 @@ def split(
     shared = len(jax.local_devices()) if jax.default_backend() == "cpu" else 1  # by how many a memory is shared
     allowed = SHARE * devices.memory() / shared if max_bytes is None else max_bytes
     steps = len(mnist.train_images) // recipe.batch_size
-    share = -(-runs // here)  # on each device
+    share = -(-runs // here) if devices.side_by_side(mesh) else 1  # on each device
     while True:
         order_shape = ((share if mesh is None else share * mesh.shape[devices.RUNS]), steps, recipe.batch_size)
         planned: Any = compiled_epoch(
@@ -126,13 +126,15 @@ def fit_many(
         mnist: The data.
         learning_rates: Of each run; None for the recipe's.
         mesh: Over whose axis `runs` the runs are shared out; then every process calls this.
-        at_once: How many train at a time, the others waiting in the host's memory; None for all, see `split`.
+        at_once: How many train at a time, the others waiting in the host's memory; None for all, but on one CPU, where
+            nothing is gained by it, for one. See `split`.
     """
     images, labels = devices.everywhere((mnist.train_images, mnist.train_labels), mesh)
     test_images, test_labels = devices.everywhere((mnist.test_images, mnist.test_labels), mesh)
     rates = [recipe.learning_rate] * len(runs) if learning_rates is None else learning_rates
     states = [start(run.params, rate, recipe.optimizer) for run, rate in zip(runs, rates, strict=True)]
-    parts = [slice(first, first + (at_once or len(runs))) for first in range(0, len(runs), at_once or len(runs))]
+    size = at_once or (len(runs) if devices.side_by_side(mesh) else 1)
+    parts = [slice(first, first + size) for first in range(0, len(runs), size)]
     waiting = [stacked(states[part]) for part in parts]
     for epoch in range(1, recipe.epochs + 1):
         found, seconds = [], 0.0

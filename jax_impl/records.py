@@ -7,7 +7,7 @@ full disk, is not a record; the next one takes its place.
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from jax_impl.errors import UserError
 
 Record = dict[str, Any]
+BLOCK = 2**16  # bytes read at a time in search of the end of a line
 
 
 def load(path: Path) -> dict[str, Record]:
@@ -49,13 +50,23 @@ def add(path: Path, record: Record) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
+            file.truncate(_end_of_lines(file))
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+    """Return where the last whole line ends, read from the end: a file of a million records is long."""
+    start = file.seek(0, os.SEEK_END)
+    while start:
+        stop, start = start, max(0, start - BLOCK)
+        file.seek(start)
+        if (found := file.read(stop - start).rfind(b"\n")) >= 0:
+            return start + found + 1
+    return 0
 
 
 def plain(values: Any) -> Any:

@@ -126,16 +126,19 @@ def go_on(
 ) -> Iterator[tuple[Cell, Record, bool]]:
     """Run the cells that `out` has no record of; each yields its record and whether it had been there.
 
-    Where several processes take part, what counts is what the first of them finds in `out`, and it alone writes.
+    Where several processes take part, what counts is what the first of them finds in `out`, and it alone writes; the
+    others get what is new.
 
     Raises:
         UserError: The records cannot be read or written.
     """
     leads = jax.process_index() == 0
-    kept = devices.from_first(records.load(out / RECORDS) if leads else {})
-    known = set(kept)
+    kept = records.load(out / RECORDS) if leads else {}
+    known = set(devices.from_first(list(kept)))
     groups = grouped([cell for cell in cells if cell.key not in known], devices.room())
     for cell in cells:
+        if cell.key in known and not leads:
+            continue
         if cell.key not in kept:
             for record in run(next(groups), mnist, max_bytes=max_bytes, log=log):
                 kept[record["key"]] = record

@@ -90,7 +90,7 @@ def run(
     activation = cells[0].recipe.activation
     before = [summary(propagate(stacked([one.params]), images, labels, activation)) for one in runs]
     plan = ensemble.split(here[0], len(here), mnist, mesh=mesh, max_bytes=max_bytes)
-    if plan.at_once < plan.runs:
+    if plan.at_once < plan.runs and devices.side_by_side(mesh):
         log(str(plan))
     rates = [recipe.learning_rate for recipe in here]
     trained = ensemble.fit_many(here[0], runs, mnist, learning_rates=rates, mesh=mesh, at_once=plan.at_once)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jax_impl import draws, ensemble, recipes, train
+from jax_impl import devices, draws, ensemble, recipes, train
 from jax_impl.data import Mnist
 from jax_impl.errors import ArgumentError, UserError
 
@@ -88,20 +88,23 @@ def test_runs_together_are_runs_alone_for_a_hundred_steps(small: Mnist) -> None:
             np.testing.assert_allclose([epoch.costs[place] for epoch in together], alone, rtol=1e-12)
 
 
-def test_runs_that_do_not_fit_together_train_in_parts(small: Mnist) -> None:
+def test_runs_that_do_not_fit_together_train_in_parts(small: Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ensemble.split(SMALL, 5, small).at_once == 1  # on one CPU nothing is gained by more
+    monkeypatch.setattr(devices, "side_by_side", lambda mesh: True)
     whole = ensemble.split(SMALL, 5, small)
     assert (whole.runs, whole.at_once) == (5, 5)
     parts = ensemble.split(SMALL, 5, small, max_bytes=whole.bytes * 0.7)
     assert 1 < parts.at_once < 5
     assert re.fullmatch(r"5 runs train \d at a time, in \S+ GiB of each device's memory", str(parts))
-    together, apart = (
+    together, in_parts, alone = (
         list(ensemble.fit_many(SMALL, ensemble.drawn(SMALL, range(5), small), small, at_once=at_once))
-        for at_once in (None, parts.at_once)
+        for at_once in (None, parts.at_once, 1)
     )
-    for (ours, params), (theirs, expected) in zip(together, apart, strict=True):
-        np.testing.assert_array_equal(ours.losses, theirs.losses)
-        np.testing.assert_array_equal(ours.test_accuracies, theirs.test_accuracies)
-        assert jax.tree.all(jax.tree.map(np.array_equal, params, expected))
+    for other in (in_parts, alone):
+        for (ours, params), (theirs, expected) in zip(together, other, strict=True):
+            np.testing.assert_array_equal(ours.losses, theirs.losses)
+            np.testing.assert_array_equal(ours.test_accuracies, theirs.test_accuracies)
+            assert jax.tree.all(jax.tree.map(np.array_equal, params, expected))
 
 
 def test_what_does_not_fit_alone_is_refused(small: Mnist) -> None:

@@ -17,7 +17,9 @@ def test_what_was_added_is_loaded(tmp_path: Path) -> None:
     assert records.load(path) == {key: {"key": key, "cost": [0.5, None]} for key in ("a", "b")}
 
 
-def test_a_torn_line_gives_way_to_the_next_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", [3, records.BLOCK])
+def test_a_torn_line_gives_way_to_the_next_record(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "BLOCK", block)
     path = tmp_path / "cells.jsonl"
     records.add(path, {"key": "a"})
     whole = path.read_bytes()
