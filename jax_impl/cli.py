@@ -113,7 +113,8 @@ class Study:
     ] = None
     max_hours: Annotated[float | None, _axis("X", "Refuse a grid that would take longer.", "12")] = None
     max_gib: Annotated[
-        float | None, _axis("X", "Refuse a grid that would take more memory.", "four fifths of the device's")
+        float | None,
+        _axis("X", "Of a device: runs train in parts that fit, and one that does not is refused.", "four fifths of it"),
     ] = None
     data_dir: DataDir = None
     out: Annotated[Path, arg(metavar="DIR", help="Where records and report go.")] = Path("reports/study")

@@ -92,8 +92,9 @@ def run(
     plan = ensemble.split(here[0], len(here), mnist, mesh=mesh, max_bytes=max_bytes)
     if plan.at_once < plan.runs and devices.side_by_side(mesh):
         log(str(plan))
+    at_once = min(devices.gathered([plan.at_once]))  # hosts may have unlike memories, and must do the same
     rates = [recipe.learning_rate for recipe in here]
-    trained = ensemble.fit_many(here[0], runs, mnist, learning_rates=rates, mesh=mesh, at_once=plan.at_once)
+    trained = ensemble.fit_many(here[0], runs, mnist, learning_rates=rates, mesh=mesh, at_once=at_once)
     epochs = [epoch for epoch, _ in trained]
     seconds = sum(epoch.seconds for epoch in epochs) / len(here)
     pieces = [

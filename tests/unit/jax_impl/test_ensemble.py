@@ -63,6 +63,9 @@ def test_runs_differ_in_learning_rate_size_of_the_start_and_order(small: Mnist) 
         together = [draws.Draws(base, order) for order in orders]
         return [ensemble.scaled(run, factor) for run, factor in zip(together, factors, strict=True)]
 
+    for name, layer in runs()[2].params.items():
+        np.testing.assert_array_equal(layer["kernel"], base[name]["kernel"] / 4)
+        np.testing.assert_array_equal(layer["bias"], base[name]["bias"])
     together = list(ensemble.fit_many(SMALL, runs(), small, learning_rates=rates))
     for place, (rate, run) in enumerate(zip(rates, runs(), strict=True)):
         alone = list(train.fit(SMALL.but(learning_rate=rate), small, run))

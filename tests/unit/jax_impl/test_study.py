@@ -128,3 +128,26 @@ def test_the_loss_curve_is_the_mean_of_blocks() -> None:
     losses = np.arange(14.0).reshape(2, 7)
     assert study_cells.means(losses, 3).tolist() == [[1.0, 3.5, 5.5], [8.0, 10.5, 12.5]]
     assert study_cells.means(losses, 20).tolist() == losses.tolist()
+
+
+def test_cells_of_one_shape_are_grouped_until_the_devices_are_busy() -> None:
+    cells = study.Grid(inits=("zeros", "normal", "lsuv"), depths=(1, 2), width=8, seeds=2).cells()
+
+    def sizes(room: int) -> list[list[int]]:
+        return [[cell.depth for cell in group] for group in study.grouped(cells, room)]
+
+    assert sizes(1) == [[1], [1], [1], [2], [2], [2]]  # one device: a cell at a time, so that results come soon
+    assert sizes(3) == [[1, 1], [1], [2, 2], [2]]
+    assert sizes(100) == [[1, 1, 1], [2, 2, 2]]
+    assert [cell for group in study.grouped(cells, 3) for cell in group] == cells
+
+
+def test_a_cell_s_record_does_not_tell_in_what_company_it_was_made(small: Mnist) -> None:
+    cells = study.Grid(inits=("zeros", "xavier_normal"), depths=(1,), width=8, seeds=2, epochs=1).cells()
+    clock = {"made", "seconds", "training_seconds"}
+
+    def found(records: list[dict]) -> list[dict]:
+        return [{name: value for name, value in one.items() if name not in clock} for one in records]
+
+    together = study_cells.run(cells, small)
+    assert found(together) == found([study_cells.run([cell], small)[0] for cell in cells])
