@@ -1,8 +1,10 @@
 """The door: runs the command that `cli` parsed, prints what it returns, and turns errors into exit codes."""
 
+import contextlib
 import io
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from jax_impl import cli, cli_cluster, cli_rbm, data, recipes, sources
@@ -11,11 +13,22 @@ from jax_impl.errors import UserError
 
 def main() -> int:
     """Run the command line and return its exit code."""
-    code = run_command_line()
-    distributed = sys.modules.get("jax_impl.distributed")
-    if code and distributed and distributed.in_company():
+    try:
+        code = run_command_line()
+    except Exception:
+        if not in_company():
+            raise
+        traceback.print_exc()
+        code = 1
+    if code and in_company():
         end(code)
     return code
+
+
+def in_company() -> bool:
+    """Return whether this process is one of several: at its usual end it would wait for the others."""
+    distributed = sys.modules.get("jax_impl.distributed")
+    return distributed is not None and distributed.in_company()
 
 
 def run_command_line() -> int:
@@ -64,8 +77,9 @@ def run_train(command: cli.Train) -> None:
     """Train a recipe, alone or together with other processes."""
     from jax_impl import distributed, train_command
 
+    recipe = train_command.recipe_of(command)  # what is wrong is told before anybody is waited for
     with distributed.joined(cli_cluster.cluster_of(command), give_up):
-        train_command.run(command, lambda: load(command.data_dir), say)
+        train_command.run(command, recipe, lambda: load(command.data_dir), say)
 
 
 def run_machines(command: cli_rbm.TrainRbm | cli_rbm.TrainDbn) -> None:
@@ -96,20 +110,22 @@ def run_study(command: cli.Study) -> None:
     """Run a grid or presets, alone or together with other processes."""
     from jax_impl import distributed, study_command
 
+    asked = study_command.asked(command)  # what is wrong is told before anybody is waited for
     with distributed.joined(cli_cluster.cluster_of(command), give_up):
-        study_command.run(command, lambda: load(command.data_dir), say, complain)
+        study_command.run(command, asked, lambda: load(command.data_dir), say, complain)
 
 
 def give_up(word: str) -> None:
     """End this process, in whatever it hangs, since another one is gone."""
-    complain(f"error: {word}; start all of them again: what is finished is kept")
+    complain(f"error: {word}; start all of them again")
     end(1)
 
 
 def end(code: int) -> None:
     """End this process at once, without waiting for its threads or for other processes."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
     os._exit(code)
 
 

@@ -84,6 +84,7 @@ def plan(
     max_hours: float | int | None = None,
     max_gib: float | int | None = None,
     speed: Speed | None = None,
+    workers: int = 1,
 ) -> list[Cost]:
     """Return each cell's cost.
 
@@ -93,6 +94,7 @@ def plan(
         max_hours: Of all cells together; None for `HOURS`.
         max_gib: Of memory, in GiB, for the largest cell; None for four fifths of the device's.
         speed: Of this machine; None to measure it, if there is anything to train.
+        workers: Among whom the runs are shared out, each as fast as this machine.
 
     Raises:
         ArgumentError: The cells would take more; the message gives the number.
@@ -104,7 +106,8 @@ def plan(
     costs = []
     for cell in cells:
         shape = (cell.recipe.layers, len(cell.seeds), cell.recipe.activation, cell.recipe.optimizer, cell.recipe.dtype)
-        costs.append(cost(cell, speed, n_images, shape not in seen))
+        found = cost(cell, speed, n_images, shape not in seen)
+        costs.append(found._replace(seconds=found.seconds / workers))
         seen.add(shape)
     hours = sum(one.seconds for one in costs) / 3600
     if not hours <= max_hours:

@@ -17,9 +17,9 @@ OPTIONS: dict[str, jax.stages.CompilerOptions] = {"cpu": {"xla_cpu_copy_insertio
 CACHE = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_compilation_cache_max_size": 2**29}
 
 
-def compiled(function: Callable[..., Any], *shapes: Any, donate: int = 0) -> jax.stages.Compiled:
-    """Compile for arguments of these shapes, whose argument number `donate` is overwritten by the result."""
-    lowered = jax.jit(function, donate_argnums=donate).lower(*shapes)
+def compiled(function: Callable[..., Any], *shapes: Any) -> jax.stages.Compiled:
+    """Compile for arguments of these shapes, the first of which is overwritten by the result."""
+    lowered = jax.jit(function, donate_argnums=0).lower(*shapes)
     options = OPTIONS.get(jax.default_backend())
     try:
         return lowered.compile(options)

@@ -18,6 +18,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int32
 
+from jax_impl.errors import UserError
+
 RUNS, DATA = "runs", "data"
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 PADDING = -1  # in an order of batches: no image
@@ -28,10 +30,15 @@ def mesh_for(*, runs: int = 1, data: bool = False) -> Mesh | None:
     """Return the mesh for so many runs over all devices, or one whose devices share the images of each batch.
 
     No device is left without a run of its own, and one device alone needs no mesh.
+
+    Raises:
+        UserError: Processes have unlike numbers of devices.
     """
-    devices = jax.devices()
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     if len(devices) == 1:
         return None
+    if len(devices) != jax.process_count() * jax.local_device_count():
+        raise UserError(f"all processes must have equally many devices, got {len(devices)} in {jax.process_count()}")
     if data:
         return Mesh(np.array(devices).reshape(1, -1), (RUNS, DATA))
     if jax.process_count() == 1:
@@ -148,6 +155,11 @@ def from_first(value: Any) -> Any:
 def room() -> int:
     """Return how many runs it takes to keep all devices busy."""
     return jax.device_count() * (1 if jax.default_backend() == "cpu" else SIDE_BY_SIDE)
+
+
+def workers() -> int:
+    """Return how many train at the same time: accelerators, or hosts, whose CPU devices share the cores."""
+    return jax.process_count() if jax.default_backend() == "cpu" else jax.device_count()
 
 
 def memory() -> int:

@@ -22,7 +22,8 @@ from jax_impl.herald import FAREWELL
 BEAT = 1.0  # seconds between two signs of life
 SILENT = 15.0  # seconds without one after which a process is taken for dead; a busy machine delays a few
 JOINING = 300  # seconds that the processes wait for each other at the start
-LEAVING = 30  # and at the end
+LEAVING = 30  # and at the end, when the first has written what there is to write
+GRACE = 5.0  # seconds to end by itself when another ends by an error: it may be an error of all, and all say it
 DONE = "done"  # the last sign of a process that finished
 FAILED = "failed: "  # before the words of one that ends by an error
 
@@ -34,7 +35,7 @@ class Watch:
         self.client, self.rank, self.lost = client, rank, lost
         self.others = [other for other in range(processes) if other != rank]
         self.last = dict.fromkeys(self.others, ("", time.monotonic()))  # sign and when it was new
-        self.ended = threading.Event()
+        self.ended, self.first_done = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
@@ -57,32 +58,36 @@ class Watch:
             except jax.errors.JaxRuntimeError:
                 self.lost("process 0, which the others meet at, cannot be reached any more")
                 return
-            if word := self._look(signs):
-                self._last_sign(f"{FAILED}{word}")
-                self.lost(word)
+            word, patience = self._look(signs)
+            if word:
+                if not self.ended.wait(patience):
+                    self._last_sign(f"{FAILED}{word}")
+                    self.lost(word)
                 return
 
     def _last_sign(self, sign: str) -> None:
         with contextlib.suppress(jax.errors.JaxRuntimeError):  # the store may be gone
             self._say(sign)
         if sign != DONE and self.rank == 0:
-            time.sleep(3 * BEAT)  # the store goes with this process: first the others shall read the sign
+            time.sleep(GRACE + 3 * BEAT)  # the store goes with this process: first the others shall read the sign
 
     def _say(self, sign: str) -> None:
         self.client.key_value_set(f"alive/{self.rank}", sign, allow_overwrite=True)
 
-    def _look(self, signs: dict[str, str]) -> str:
-        """Return what is wrong with the first of the others, or nothing."""
+    def _look(self, signs: dict[str, str]) -> tuple[str, float]:
+        """Return what is wrong with one of the others, or nothing, and for how many seconds the own end is awaited."""
         now = time.monotonic()
+        if signs.get("alive/0") == DONE:
+            self.first_done.set()
         for other in self.others:
             sign = signs.get(f"alive/{other}", "")
             if sign.startswith(FAILED):
-                return f"process {other} ended: {sign.removeprefix(FAILED)}"
+                return f"process {other} ended: {sign.removeprefix(FAILED)}", GRACE
             if sign != self.last[other][0]:
                 self.last[other] = (sign, now)
             elif sign != DONE and now - self.last[other][1] > SILENT:
-                return f"process {other} of {len(self.others) + 1} has given no sign of life for {SILENT:g} s"
-        return ""
+                return f"process {other} of {len(self.others) + 1} has given no sign of life for {SILENT:g} s", 0.0
+        return "", 0.0
 
 
 @contextlib.contextmanager
@@ -95,7 +100,7 @@ def joined(cluster: Cluster | None, lost: Callable[[str], None]) -> Iterator[Non
 
     Raises:
         ArgumentError: Too little was given, and JAX detects no cluster.
-        UserError: The others could not be reached, or a computation of all failed.
+        UserError: The others could not be reached.
     """
     if cluster is None:
         yield
@@ -111,14 +116,15 @@ def joined(cluster: Cluster | None, lost: Callable[[str], None]) -> Iterator[Non
         watch.start()
         try:
             yield
-        except jax.errors.JaxRuntimeError as error:  # most likely since another one is gone: the watch names it
-            watch.thread.join(SILENT + 5)
-            watch.end(f"{FAILED}{_first_line(error)}")
-            raise UserError(f"a computation of all processes failed: {_first_line(error)}") from error
         except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, UserError):
+                # Most likely a computation of all failed since another one is gone, whom the watch is about to name.
+                watch.thread.join(SILENT + GRACE + 5)
             watch.end(f"{FAILED}{_first_line(error)}")
             raise
         else:
+            if watch.rank != 0:
+                watch.first_done.wait()  # as long as it writes; if it is gone, the watch says so
             watch.end(DONE)
             jax.distributed.shutdown()
         finally:
@@ -161,7 +167,8 @@ def _meet(cluster: Cluster) -> None:
         ) from error
     except jax.errors.JaxRuntimeError as error:
         raise UserError(
-            f"the other processes could not be reached in {JOINING} s: check --coordinator and that all were started"
+            f"the other processes could not be reached ({_first_line(error)}): check --coordinator and that all were "
+            f"started within {JOINING} s"
         ) from error
 
 

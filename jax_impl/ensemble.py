@@ -19,7 +19,7 @@ from jax_impl import devices
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws, look_at, native, next_of_all
 from jax_impl.errors import ArgumentError, UserError
-from jax_impl.model import Params, stacked
+from jax_impl.model import Params
 from jax_impl.recipes import Recipe
 from jax_impl.train import compiled_epoch, count_correct, start
 
@@ -132,10 +132,12 @@ def fit_many(
     images, labels = devices.everywhere((mnist.train_images, mnist.train_labels), mesh)
     test_images, test_labels = devices.everywhere((mnist.test_images, mnist.test_labels), mesh)
     rates = [recipe.learning_rate] * len(runs) if learning_rates is None else learning_rates
-    states = [start(run.params, rate, recipe.optimizer) for run, rate in zip(runs, rates, strict=True)]
+    # All in the host's memory: a device is to hold no more than trains there at a time.
+    states = [jax.device_get(start(run.params, rate, recipe.optimizer)) for run, rate in zip(runs, rates, strict=True)]
     size = at_once or (len(runs) if devices.side_by_side(mesh) else 1)
     parts = [slice(first, first + size) for first in range(0, len(runs), size)]
-    waiting = [stacked(states[part]) for part in parts]
+    waiting = [jax.tree.map(lambda *leaves: np.stack(leaves), *states[part]) for part in parts]
+    del states
     for epoch in range(1, recipe.epochs + 1):
         found, seconds = [], 0.0
         for place, part in enumerate(parts):
@@ -143,7 +145,9 @@ def fit_many(
             train_epoch = compiled_epoch(
                 recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer, mesh
             )
-            state = devices.by_run(waiting[place], mesh)
+            state = waiting[place]
+            if epoch == 1 or len(parts) > 1:
+                state = devices.by_run(state, mesh)
             started = time.perf_counter()
             state, losses = train_epoch(state, images, labels, order)
             losses = devices.rows(losses)  # waits for the device

@@ -20,7 +20,7 @@ def last_words(rank: int, processes: int, coordinator: str) -> str:
         gone = 0
     else:
         gone = rank
-    return f"error: process {gone} of {processes} is gone; start all of them again: what is finished is kept"
+    return f"error: process {gone} of {processes} is gone; start all of them again"
 
 
 def main() -> None:

@@ -14,12 +14,12 @@ NARROW = 32  # outputs: up to here the transpose is the faster one, but for 784 
 
 
 def dot_general(
-    inputs: Float[Array, "batch fan_in"],
+    inputs: Float[Array, "*batch fan_in"],
     kernel: Float[Array, "fan_in fan_out"],
     dimension_numbers: jax.lax.DotDimensionNumbers,
     **options: Any,
-) -> Float[Array, "batch fan_out"]:
-    """Return inputs @ kernel, as `flax.nnx.Linear` asks its `dot_general` for it.
+) -> Float[Array, "*batch fan_out"]:
+    """Return inputs @ kernel, as `flax.nnx.Linear` asks its `dot_general` for it: the last axis times the first.
 
     The kernel of a narrow layer is multiplied as its transpose, so that its gradient comes as the transpose, too; the
     barrier keeps XLA from turning both back. Values and gradients are those of `jax.lax.dot_general` in any case.
@@ -31,7 +31,7 @@ def dot_general(
     def turned(inputs: Array, kernel: Array) -> Array:
         return jax.lax.dot_general(inputs, jax.lax.optimization_barrier(kernel.T), (((1,), (1,)), ((), ())), **options)
 
-    if kernel.shape[1] > NARROW:
+    if inputs.ndim != 2 or kernel.shape[1] > NARROW:
         return plain(inputs, kernel)
     product: Array = jax.lax.platform_dependent(inputs, kernel, cpu=turned, default=plain)
     return product

@@ -1,7 +1,7 @@
 """A cell of a study: one recipe, trained once a seed, and what is kept of it.
 
-Cells of one shape train together, as many runs of one program and over all devices; to a cell's record that makes no
-difference.
+Cells of one shape train together, as many runs of one program and over all devices; on a CPU that makes no difference
+to a cell's record, on an accelerator but for the order in which sums are taken.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jax_impl import devices, ensemble, machine
 from jax_impl.data import Mnist
@@ -89,10 +90,7 @@ def run(
     images, labels = jnp.asarray(mnist.test_images[:PROBED]), jnp.asarray(mnist.test_labels[:PROBED])
     activation = cells[0].recipe.activation
     before = [summary(propagate(stacked([one.params]), images, labels, activation)) for one in runs]
-    plan = ensemble.split(here[0], len(here), mnist, mesh=mesh, max_bytes=max_bytes)
-    if plan.at_once < plan.runs and devices.side_by_side(mesh):
-        log(str(plan))
-    at_once = min(devices.gathered([plan.at_once]))  # hosts may have unlike memories, and must do the same
+    at_once = _at_once(here, mnist, mesh, max_bytes, log) if here[0].epochs else None
     rates = [recipe.learning_rate for recipe in here]
     trained = ensemble.fit_many(here[0], runs, mnist, learning_rates=rates, mesh=mesh, at_once=at_once)
     epochs = [epoch for epoch, _ in trained]
@@ -108,6 +106,16 @@ def run(
         share = (time.perf_counter() - started) * len(own) / len(recipes)
         records.append(_record(cell, own, share))
     return records
+
+
+def _at_once(
+    here: Sequence[Recipe], mnist: Mnist, mesh: Mesh | None, max_bytes: float | None, log: Callable[[str], None]
+) -> int:
+    """Return how many of this process's runs train at a time, and tell if the memory does not hold all."""
+    plan = ensemble.split(here[0], len(here), mnist, mesh=mesh, max_bytes=max_bytes)
+    if plan.at_once < plan.runs and devices.side_by_side(mesh):
+        log(str(plan))
+    return int(min(devices.gathered([plan.at_once])))  # hosts may have unlike memories, and must do the same
 
 
 def _piece(run: int, epochs: Sequence[EpochOfRuns]) -> dict[str, Any]:
@@ -138,12 +146,13 @@ def _record(cell: Cell, pieces: Sequence[dict[str, Any]], seconds: float) -> Rec
 
 def _drawn(recipe: Recipe, mnist: Mnist) -> tuple[Draws, str | None]:
     """Return a run's draws, and why there are none: lsuv cannot scale a layer whose units are all off."""
-    draws = native(recipe, len(mnist.train_images))
+    draws, reason = native(recipe, len(mnist.train_images)), None
     try:
-        return look_at(mnist.train_images, recipe, draws), None
+        draws = look_at(mnist.train_images, recipe, draws)
     except UserError as error:
         nothing = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), draws.params)
-        return draws._replace(params=nothing), str(error)
+        draws, reason = draws._replace(params=nothing), str(error)
+    return draws._replace(params=jax.device_get(draws.params)), reason  # a device holds only what trains there
 
 
 def means(losses: np.ndarray, points: int = POINTS) -> np.ndarray:

@@ -5,10 +5,12 @@ Where several processes take part, all of them train, and the first alone writes
 
 import contextlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from jax_impl import (
     budget,
     cli,
+    devices,
     distributed,
     evidence,
     files,
@@ -28,17 +30,34 @@ from jax_impl.progress import steps_bar
 Say = Callable[[str], None]
 
 
-def run(command: cli.Study, load: Callable[[], Mnist], say: Say, complain: Say) -> None:
+class Asked(NamedTuple):
+    """What a study is to do: presets, or else the cells of a grid."""
+
+    presets: list[evidence.Preset]
+    cells: list[study_cells.Cell]
+
+
+def asked(command: cli.Study) -> Asked:
+    """Return what the options ask for.
+
+    Raises:
+        ArgumentError: A name is unknown or a value out of range, or options contradict each other.
+    """
+    chosen = presets.named(command.presets())
+    if chosen and command.distributed:
+        raise ArgumentError("--preset trains in one process: leave out --distributed")
+    grid = None if chosen else study.Grid(**command.axes(), seeds=command.seeds, first_seed=command.first_seed)
+    return Asked(chosen, grid.cells() if grid else [])
+
+
+def run(command: cli.Study, what: Asked, load: Callable[[], Mnist], say: Say, complain: Say) -> None:
     """Run the command; what it has to say is said line by line.
 
     Raises:
         UserError: As the parts do; or a published result did not come out.
         KeyboardInterrupt: With the words that say what is kept.
     """
-    chosen = presets.named(command.presets())
-    cells = [] if chosen else study.Grid(**command.axes(), seeds=command.seeds, first_seed=command.first_seed).cells()
-    if chosen and command.distributed:
-        raise ArgumentError("--preset trains in one process: leave out --distributed")
+    chosen = what.presets
     leads = distributed.leads()
     say = say if leads else _nothing
     if leads:
@@ -49,7 +68,7 @@ def run(command: cli.Study, load: Callable[[], Mnist], say: Say, complain: Say) 
             if chosen:
                 _run_presets(command, chosen, mnist, say)
             else:
-                _run_cells(command, cells, mnist, say)
+                _run_cells(command, what.cells, mnist, say)
         except KeyboardInterrupt as error:
             kept = f"what is finished is kept in {command.out}: the same command goes on from there"
             raise KeyboardInterrupt(kept) from error
@@ -89,7 +108,10 @@ def _costs(command: cli.Study, cells: list[study_cells.Cell], n_images: int, say
     """Return the seconds that each cell to be run will take, by its key, and say their sum."""
     kept = records.load(command.out / study.RECORDS)
     left = [cell for cell in cells if cell.key not in kept]
-    found = budget.plan(left, n_images, max_hours=command.max_hours, max_gib=command.max_gib) if left else []
+    found: list[budget.Cost] = []
+    if left:
+        hours, gib = command.max_hours, command.max_gib
+        found = budget.plan(left, n_images, max_hours=hours, max_gib=gib, workers=devices.workers())
     costs = {cell.key: cost.seconds for cell, cost in zip(left, found, strict=True)}
     if left:
         say(f"{len(left)} of {len(cells)} cells to run, about {sum(costs.values()) / 60:.1f} minutes")

@@ -48,14 +48,13 @@ def recipe_of(command: cli.Train) -> Recipe:
     return recipe
 
 
-def run(command: cli.Train, load: Callable[[], Mnist], say: Say) -> None:
+def run(command: cli.Train, recipe: Recipe, load: Callable[[], Mnist], say: Say) -> None:
     """Run the command; what it has to say is said line by line.
 
     Raises:
         UserError: As the parts do.
         DivergedError: With the words that say what is kept; so does a KeyboardInterrupt.
     """
-    recipe = recipe_of(command)  # a wrong name is told before anything is fetched
     out = command.out or Path("runs") / f"jax_impl-{recipe.name}-{recipe.seed}"
     stack = interop.load_stack(command.dbn) if command.dbn else None
     jax.config.update("jax_enable_x64", recipe.dtype == "float64")

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from jax_impl import records, study
 
-GRID = ("--inits", "xavier_normal,zeros,orthogonal", "--depths", "1", "--width", "8", "--seeds", "2", "--epochs", "1")
+GRID = ("--inits", "xavier_normal,zeros,orthogonal", "--depths", "1", "--width", "8", "--seeds", "2", "--epochs", "2")
 # What tells when and how fast a record was made, and nothing of what was found.
 CLOCK = ("made", "seconds", "training_seconds")
 
@@ -101,11 +101,12 @@ def test_a_training_of_processes_is_that_of_one(count: int, alone: Path) -> None
 
 @pytest.fixture
 def in_the_middle() -> Iterator[list[subprocess.Popen[str]]]:
-    """Three processes of a long study, after its first cells."""
+    """Three processes of a long study, after its first two cells, which train together."""
     processes = start(3, "study", *GRID, "--inits", "xavier_normal,zeros", "--depths", "1,20", "--out", "study")
     try:
         deadline = time.monotonic() + 60
-        while not Path("study", study.RECORDS).exists():
+        kept = Path("study", study.RECORDS)
+        while not kept.exists() or kept.read_bytes().count(b"\n") < 2:
             assert time.monotonic() < deadline
             assert all(process.poll() is None for process in processes)
             time.sleep(0.05)

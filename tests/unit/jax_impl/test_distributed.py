@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,7 @@ def words(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], str]:
     """What process 1 of 3 says about the others, who left their signs in the store."""
     monkeypatch.setattr(distributed, "BEAT", 0.01)
     monkeypatch.setattr(distributed, "SILENT", 0.2)
+    monkeypatch.setattr(distributed, "GRACE", 0.1)
 
     def found(store: Store) -> str:
         heard: list[str] = []
@@ -71,6 +73,34 @@ def test_why_another_process_failed_is_passed_on(words: Callable[[Store], str]) 
     store = Store()
     store.values |= {"alive/0": distributed.DONE, "alive/2": f"{distributed.FAILED}the disk is full"}
     assert words(store) == "process 2 ended: the disk is full"
+
+
+def test_an_error_of_all_is_said_by_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process ends by itself soon after another did, and its own words are not cut short."""
+    monkeypatch.setattr(distributed, "BEAT", 0.01)
+    heard: list[str] = []
+    store = Store()
+    store.values |= {"alive/0": f"{distributed.FAILED}the cost became nan"}
+    watch = distributed.Watch(store, 1, 2, heard.append)
+    watch.start()
+    time.sleep(0.2)
+    watch.end(f"{distributed.FAILED}the cost became nan")
+    assert heard == []
+
+
+def test_the_others_learn_that_the_first_is_done(
+    words: Callable[[Store], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    real = distributed.Watch.end
+    monkeypatch.setattr(
+        distributed.Watch, "end", lambda watch, sign: (seen.append(watch.first_done.is_set()), real(watch, sign))
+    )
+    for sign in ("7", distributed.DONE):
+        store = Store()
+        store.values |= {"alive/0": sign, "alive/2": distributed.DONE}
+        words(store)
+    assert seen == [False, True]
 
 
 def test_a_store_that_is_gone_was_process_0_s(words: Callable[[Store], str]) -> None:

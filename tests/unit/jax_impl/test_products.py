@@ -21,6 +21,13 @@ def test_values_and_gradients_are_those_of_the_plain_product(fan_out: int) -> No
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(20,), (2, 3, 20)])
+def test_one_input_and_more_axes_are_multiplied_as_by_flax(shape: tuple[int, ...]) -> None:
+    inputs, kernel = jax.numpy.ones(shape), jax.numpy.ones((20, 4))
+    numbers = (((len(shape) - 1,), (0,)), ((), ()))
+    np.testing.assert_array_equal(products.dot_general(inputs, kernel, numbers), np.full((*shape[:-1], 4), 20))
+
+
 @pytest.mark.parametrize(("fan_out", "expected"), [(10, "f32[10,256]"), (256, "f32[256,256]")])
 def test_the_gradient_of_a_narrow_kernel_is_computed_as_its_transpose(fan_out: int, expected: str) -> None:
     def gradient(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
