@@ -4,6 +4,7 @@
 counter on the device, so that it needs nothing of the host. Products are in full float32, as JAX's are here.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -21,7 +22,7 @@ TOLERANCE = 1e-4  # of their losses: what rung 12 of the parity ladder allows te
 Advance = Callable[[], object]  # one step
 
 
-class Training:
+class Training(ABC):
     """What one training and many have in common.
 
     Args:
@@ -57,13 +58,13 @@ class Training:
         )
         self.start()
 
+    @abstractmethod
     def backward(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Set every parameter's gradient and return the loss, of the shape that the constructor was told."""
-        raise NotImplementedError
 
+    @abstractmethod
     def trained(self) -> Iterator[dict[str, torch.Tensor]]:
         """Yield each run's parameters by name."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def start(self) -> None:
