@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,10 @@ def use_cache() -> None:
     """Let JAX keep what it compiles, unless the environment says where or that it must not.
 
     JAX's own variables hold, such as `JAX_COMPILATION_CACHE_DIR` and `JAX_ENABLE_COMPILATION_CACHE=0`. A folder that
-    cannot be made or written means no cache, for nothing depends on it but the seconds until the first epoch.
+    cannot be made or written means no cache, and a damaged program is compiled anew without a word, for nothing depends
+    on it but the seconds until the first epoch.
     """
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
     for name, value in CACHE.items():
         if name.upper() not in os.environ:
             jax.config.update(name, value)
