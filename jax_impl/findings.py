@@ -8,7 +8,6 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from jax_impl.records import Record
 from jax_impl.study_cells import NAME
@@ -31,6 +30,13 @@ class Spread(NamedTuple):
     def __str__(self) -> str:
         """Return mean ± deviation."""
         return f"{self.mean:.4g}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.2g}")
+
+    def percent(self) -> str:
+        """Return a share in per cent with its deviation."""
+        if math.isnan(self.mean):
+            return "–"
+        deviation = "" if math.isnan(self.deviation) else f" ± {100 * self.deviation:.2f}"
+        return f"{100 * self.mean:.2f}{deviation} %"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +180,8 @@ def _rank(row: Row) -> tuple[bool, int, float, str]:
 
 
 def _alike(best: Row, other: Row) -> bool:
+    from scipy import stats  # half a second to import, and only needed here
+
     if min(len(best.accuracies), len(other.accuracies)) < 2:
         return True  # one seed tells nothing apart
     if np.ptp(best.accuracies) == np.ptp(other.accuracies) == 0:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from jax_impl import data, files, interop, machine, report
+from jax_impl import data, files, interop, machine
 from jax_impl.errors import UserError
 from jax_impl.model import Params
 from jax_impl.recipes import Recipe
@@ -56,6 +56,8 @@ def finish(out: Path, recipe: Recipe, records: Sequence[EpochRecord], params: Pa
     record(out, records)
     interop.save(out / "params.safetensors", params)
     if records:
+        from jax_impl import report  # with Matplotlib, which only who writes has to wait for
+
         files.write(out / "curve.png", report.curve(records, f"{recipe.name}, seed {recipe.seed}, JAX"))
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from jax_impl import (
     budget,
     cli,
+    contents,
     devices,
     distributed,
     evidence,
@@ -20,8 +21,6 @@ from jax_impl import (
     runs,
     study,
     study_cells,
-    study_figures,
-    study_report,
 )
 from jax_impl.data import Mnist
 from jax_impl.errors import ArgumentError, UserError
@@ -74,6 +73,8 @@ def run(command: cli.Study, what: Asked, load: Callable[[], Mnist], say: Say, co
             raise KeyboardInterrupt(kept) from error
         if not leads:
             return
+        from jax_impl import study_figures, study_report  # with Matplotlib, which only who writes has to wait for
+
         result = study_report.write(command.out)
     for advice in [] if chosen else result.advice:
         say(f"{study_figures.title(advice.best)}: {findings.words(advice)}")
@@ -97,10 +98,7 @@ def _run_cells(command: cli.Study, cells: list[study_cells.Cell], mnist: Mnist, 
         results = study.go_on(cells, mnist, command.out, max_bytes=max_bytes, log=say)
         for done, (cell, record, known) in enumerate(results, start=1):
             row = findings.row(record)
-            say(
-                f"{cell}: {row.verdict}, {study_report.percent(row.accuracy)} "
-                f"({'kept' if known else f'{row.seconds:.1f} s'})"
-            )
+            say(f"{cell}: {row.verdict}, {row.accuracy.percent()} ({'kept' if known else f'{row.seconds:.1f} s'})")
             bar.update(task, advance=costs.get(cell.key, 0.0), done=done)
 
 
@@ -115,7 +113,7 @@ def _costs(command: cli.Study, cells: list[study_cells.Cell], n_images: int, say
     costs = {cell.key: cost.seconds for cell, cost in zip(left, found, strict=True)}
     if left:
         say(f"{len(left)} of {len(cells)} cells to run, about {sum(costs.values()) / 60:.1f} minutes")
-    study_report.remember(command.out, cells=cells)
+    contents.remember(command.out, cells=cells)
     return costs
 
 
@@ -129,7 +127,7 @@ def _run_presets(command: cli.Study, chosen: list[evidence.Preset], mnist: Mnist
             for label, _, _ in evidence.go_on(preset, seeds, mnist, command.out):
                 done = int(bar.tasks[0].completed) + 1
                 bar.update(task, advance=1, done=done, description=f"{preset.name}: {label}")
-            study_report.remember(command.out, measured={preset.name: seeds})
+            contents.remember(command.out, measured={preset.name: seeds})
             say(f"{preset.name}: {preset.claim}")
             for check in preset.checks(evidence.data_of(preset, seeds, command.out) or {}):
                 verdict = "pass" if check.passed else "FAIL"

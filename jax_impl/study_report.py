@@ -1,22 +1,19 @@
 """A study's folder as pages: `index.html`, `study.md` and a PNG a figure. Every number was measured elsewhere."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jax_impl import evidence, files, presets, records, study, study_cells
+from jax_impl import contents, evidence, files, presets, records, study
 from jax_impl.canvas import date, duration, templates
-from jax_impl.errors import UserError
 from jax_impl.evidence import Check, Preset, Seeds
-from jax_impl.findings import ALIKE, TARGET, Advice, Row, Spread, advise, row, words
+from jax_impl.findings import ALIKE, TARGET, Advice, Row, advise, row, words
 from jax_impl.preset_figures import draw_preset
 from jax_impl.records import Record
 from jax_impl.study_figures import pictures, title
 
-CONTENTS = "study.json"
 HEAD = (
     "initialiser", "hidden layers", "activation", "optimizer", "verdict", "test accuracy", "cost",
     f"epochs to {TARGET:.0%}", "diverged", "seconds",
@@ -32,31 +29,18 @@ class Result(NamedTuple):
     presets: dict[str, list[Check]]  # of every preset that was measured
 
 
-def remember(out: Path, *, cells: Iterable[study_cells.Cell] = (), measured: Mapping[str, Seeds] | None = None) -> None:
-    """Note in `study.json` which records the report is of; what was noted before of the other kind stays.
-
-    Raises:
-        UserError: The file cannot be read or written.
-    """
-    contents = _contents(out)
-    keys = [cell.key for cell in cells]
-    contents["cells"] = keys or contents["cells"]
-    contents["presets"] |= {name: list(seeds) for name, seeds in (measured or {}).items()}
-    files.write(out / CONTENTS, (json.dumps(contents, indent=1) + "\n").encode())
-
-
 def read(out: Path) -> Result:
     """Return what `out` holds.
 
     Raises:
         UserError: A file cannot be read.
     """
-    contents, kept = _contents(out), records.load(out / study.RECORDS)
-    cells = [kept[key] for key in contents["cells"] if key in kept]
+    noted, kept = contents.read(out), records.load(out / study.RECORDS)
+    cells = [kept[key] for key in noted["cells"] if key in kept]
     rows = [row(record) for record in cells]
     checks = {
         preset.name: preset.checks(data)
-        for preset, _, data in _measured(out, contents["presets"])
+        for preset, _, data in _measured(out, noted["presets"])
     }  # fmt: skip
     return Result(cells, rows, advise(rows), checks)
 
@@ -67,11 +51,11 @@ def write(out: Path) -> Result:
     Raises:
         UserError: The folder cannot be read or written.
     """
-    result, contents = read(out), _contents(out)
+    result, noted = read(out), contents.read(out)
     drawn = pictures(result.cells)
-    shown = [_preset(*one) for one in _measured(out, contents["presets"])]
+    shown = [_preset(*one) for one in _measured(out, noted["presets"])]
     page = {
-        "measured": measured(out, result.cells, contents["presets"]),
+        "measured": measured(out, result.cells, noted["presets"]),
         "cells": len(result.cells),
         "seeds": sorted({len(record["seeds"]) for record in result.cells}),
         "epochs": sorted({record["recipe"]["epochs"] for record in result.cells}),
@@ -122,20 +106,12 @@ def cells(one: Row) -> tuple[str, ...]:
         one.activation,
         one.optimizer,
         one.verdict,
-        percent(one.accuracy),
+        one.accuracy.percent(),
         "–" if math.isnan(one.cost.mean) else str(one.cost),
         one.epochs_to_target() if one.verdict != "not trained" else "–",
         f"{one.diverged} of {one.seeds}",
         f"{one.seconds:.1f}",
     )
-
-
-def percent(share: Spread) -> str:
-    """Return a share in per cent with its deviation."""
-    if math.isnan(share.mean):
-        return "–"
-    deviation = "" if math.isnan(share.deviation) else f" ± {100 * share.deviation:.2f}"
-    return f"{100 * share.mean:.2f}{deviation} %"
 
 
 def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -177,7 +153,7 @@ def markdown(page: Mapping[str, Any]) -> str:
 def _place(one: Row | None) -> dict[str, str]:
     if one is None:
         return {"verdict": "", "text": ""}
-    return {"verdict": one.verdict.replace(" ", "-"), "text": percent(one.accuracy)}
+    return {"verdict": one.verdict.replace(" ", "-"), "text": one.accuracy.percent()}
 
 
 def _preset(preset: Preset, seeds: Seeds, data: evidence.Data) -> dict[str, Any]:
@@ -210,19 +186,6 @@ def _measured(out: Path, noted: Mapping[str, Seeds]) -> list[tuple[Preset, Seeds
         if data is not None:
             found.append((preset, noted[name], data))
     return found
-
-
-def _contents(out: Path) -> dict[str, Any]:
-    path = out / CONTENTS
-    try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {"cells": [], "presets": {}}
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}; delete it, the records stay") from error
-    if not isinstance(contents, dict) or not {"cells", "presets"} <= set(contents):
-        raise UserError(f"{path} does not say what the report is of: delete it, the records stay")
-    return contents
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

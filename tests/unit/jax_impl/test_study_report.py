@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from jax_impl import axes, evidence, findings, records, study, study_cells, study_figures, study_report
+from jax_impl import axes, contents, evidence, findings, records, study, study_cells, study_figures, study_report
 from jax_impl.data import Mnist
 from jax_impl.errors import UserError
 from jax_impl.presets import PRESETS
@@ -33,7 +33,7 @@ def folder(small: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / study.RECORDS).unlink()
     for record in kept:
         records.add(out / study.RECORDS, record)
-    study_report.remember(out, cells=cells)
+    contents.remember(out, cells=cells)
     study_report.write(out)
     return out
 
@@ -101,7 +101,7 @@ def test_the_heat_map_has_a_place_for_every_cell(folder: Path) -> None:
     for line in found["lines"]:
         for depth, place in zip((1, 3), line["places"], strict=True):
             row = by_place[line["label"], depth]
-            assert place == {"verdict": row.verdict, "text": study_report.percent(row.accuracy)}
+            assert place == {"verdict": row.verdict, "text": row.accuracy.percent()}
     (found,) = study_report.heat_maps(rows[:-1])
     assert found["lines"][-1]["places"][-1] == {"verdict": "", "text": ""}
 
@@ -110,7 +110,7 @@ def test_a_study_without_training_has_ladders_and_no_curves(small: Mnist, tmp_pa
     cells = study.Grid(**{**GRID.__dict__, "epochs": 0, "depths": (1,)}).cells()
     for _ in study.go_on(cells, small, tmp_path):
         pass
-    study_report.remember(tmp_path, cells=cells)
+    contents.remember(tmp_path, cells=cells)
     result = study_report.write(tmp_path)
     assert {row.verdict for row in result.rows} == {"not trained"}
     assert {path.stem.split("-")[0] for path in (tmp_path / "figures").iterdir()} == {"ladder", "vitals", "histograms"}
@@ -132,7 +132,7 @@ def test_figures_of_an_earlier_grid_go(small: Mnist, tmp_path: Path) -> None:
         cells = study.Grid(inits=("zeros",), depths=(depth,), width=8, seeds=1, epochs=0).cells()
         for _ in study.go_on(cells, small, tmp_path):
             pass
-        study_report.remember(tmp_path, cells=cells)
+        contents.remember(tmp_path, cells=cells)
         study_report.write(tmp_path)
         assert {path.stem.split("-")[1] for path in (tmp_path / "figures").iterdir()} == {str(depth)}
 
@@ -141,7 +141,7 @@ def test_the_report_says_where_and_when_its_records_were_made(small: Mnist, tmp_
     cells = study.Grid(inits=("zeros", "ones"), depths=(1,), width=8, seeds=1, epochs=0).cells()
     for _ in study.go_on(cells, small, tmp_path):
         pass
-    study_report.remember(tmp_path, cells=cells)
+    contents.remember(tmp_path, cells=cells)
     kept = list(records.load(tmp_path / study.RECORDS).values())
     assert kept[0]["where"].endswith(f"jax {jax.__version__}")
     kept[1] |= {"where": "another machine", "made": "2025-01-02T03:04:05Z"}
@@ -159,20 +159,22 @@ def test_an_unknown_study_is_empty(tmp_path: Path) -> None:
     assert study_report.read(tmp_path) == ([], [], [], {})
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"cells": [1], "presets": {}}', '{"cells": [], "presets": {"lsuv": "all"}}']
+)
 def test_a_damaged_table_of_contents_is_named(text: str, tmp_path: Path) -> None:
-    (tmp_path / study_report.CONTENTS).write_text(text)
+    (tmp_path / contents.NAME).write_text(text)
     with pytest.raises(UserError, match=r"study\.json.*delete it, the records stay"):
         study_report.read(tmp_path)
 
 
 def test_grid_and_presets_are_remembered_side_by_side(tmp_path: Path) -> None:
-    study_report.remember(tmp_path, cells=GRID.cells())
-    study_report.remember(tmp_path, measured={"lsuv": [1, 2]})
-    study_report.remember(tmp_path, measured={"he-2015": range(3)})
-    contents = json.loads((tmp_path / study_report.CONTENTS).read_text(encoding="utf-8"))
-    assert contents["cells"] == [cell.key for cell in GRID.cells()]
-    assert contents["presets"] == {"lsuv": [1, 2], "he-2015": [0, 1, 2]}
+    contents.remember(tmp_path, cells=GRID.cells())
+    contents.remember(tmp_path, measured={"lsuv": [1, 2]})
+    contents.remember(tmp_path, measured={"he-2015": range(3)})
+    noted = json.loads((tmp_path / contents.NAME).read_text(encoding="utf-8"))
+    assert noted["cells"] == [cell.key for cell in GRID.cells()]
+    assert noted["presets"] == {"lsuv": [1, 2], "he-2015": [0, 1, 2]}
 
 
 WHERE = {"made": "2026-11-24T07:00:00Z", "where": "a made-up machine"}
@@ -212,7 +214,7 @@ def test_a_preset_is_shown_with_its_checks_passed_or_not(name: str, tmp_path: Pa
         records.add(
             tmp_path / evidence.RECORDS, {"key": evidence.key(preset, label, [1, 2, 3]), "data": data[label], **WHERE}
         )
-    study_report.remember(tmp_path, measured={name: [1, 2, 3]})
+    contents.remember(tmp_path, measured={name: [1, 2, 3]})
     result = study_report.write(tmp_path)
     checks = preset.checks(data)
     assert not all(check.passed for check in checks)  # the numbers are made up
@@ -231,7 +233,7 @@ def test_a_preset_that_is_half_measured_is_left_out(tmp_path: Path) -> None:
     preset = PRESETS["he-2015"]
     label = next(iter(preset.parts))
     records.add(tmp_path / evidence.RECORDS, {"key": evidence.key(preset, label, [1]), "data": {}})
-    study_report.remember(tmp_path, measured={"he-2015": [1]})
+    contents.remember(tmp_path, measured={"he-2015": [1]})
     assert study_report.read(tmp_path).presets == {}
 
 
