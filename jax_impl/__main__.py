@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from jax_impl import cli, cli_cluster, cli_rbm, data, recipes, sources
+from jax_impl import cli, cli_cluster, cli_rbm, data, recipes, sources, stopping
 from jax_impl.errors import UserError
 
 
@@ -37,8 +37,10 @@ def run_command_line() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for paths that the locale cannot spell
+    stop = stopping.Stop(end=end, log=complain)
     try:
-        run()
+        with stop.catching():
+            run(stop)
     except UserError as error:
         if debug:
             raise
@@ -46,15 +48,15 @@ def run_command_line() -> int:
         return error.exit_code
     except KeyboardInterrupt as error:
         complain(f"interrupted{f': {error}' if error.args else ''}")
-        return 130
+        return getattr(error, "exit_code", 130)
     except BrokenPipeError:  # whoever read the lines has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 
 
-def run() -> None:
-    """Run the command that the arguments name."""
+def run(stop: stopping.Stop) -> None:
+    """Run the command that the arguments name, until it is asked to stop."""
     command = cli.parse(sys.argv[1:])
     if not isinstance(command, cli.Data):
         from jax_impl import compiling
@@ -62,7 +64,7 @@ def run() -> None:
         compiling.use_cache()
     match command:
         case cli.Train():
-            run_train(command)
+            run_train(command, stop)
         case cli.Evaluate():
             run_evaluate(command)
         case cli.Study():
@@ -73,13 +75,14 @@ def run() -> None:
             run_data(command)
 
 
-def run_train(command: cli.Train) -> None:
+def run_train(command: cli.Train, stop: stopping.Stop) -> None:
     """Train a recipe, alone or together with other processes."""
     from jax_impl import distributed, train_command
 
     recipe = train_command.recipe_of(command)  # what is wrong is told before anybody is waited for
+    stop.after(command.max_seconds)
     with distributed.joined(cli_cluster.cluster_of(command), give_up):
-        train_command.run(command, recipe, lambda: load(command.data_dir), say)
+        train_command.run(command, recipe, lambda: load(command.data_dir), say, complain, stop)
 
 
 def run_machines(command: cli_rbm.TrainRbm | cli_rbm.TrainDbn) -> None:

@@ -13,6 +13,7 @@ from tyro.conf import Positional, arg
 from jax_impl import recipes
 from jax_impl.cli_cluster import Coordinator, Distributed, Processes, ProcessId
 from jax_impl.cli_rbm import DataDir, Debug, TrainDbn, TrainRbm, listed
+from jax_impl.cli_saving import CheckpointEvery, MaxSeconds, Resume
 from jax_impl.errors import ArgumentError, unknown_name
 from jax_impl.recipes import DEFAULT
 
@@ -63,6 +64,9 @@ class Train:
         Path | None,
         arg(metavar="DIR", help="The run folder.", help_behavior_hint="(default: runs/jax_impl-RECIPE-SEED)"),
     ] = None
+    resume: Resume = False
+    checkpoint_every: CheckpointEvery = None
+    max_seconds: MaxSeconds = None
     data_parallel: Annotated[bool, arg(help="Share each batch out among all devices.")] = False
     distributed: Distributed = False
     coordinator: Coordinator = None

@@ -152,6 +152,11 @@ def from_first(value: Any) -> Any:
     return gathered([value])[0]
 
 
+def arrays_from_first(tree: Any) -> Any:
+    """Return the arrays of the first process, in all of them; they are of one shape everywhere."""
+    return jax.tree.map(np.array, multihost_utils.broadcast_one_to_all(tree))
+
+
 def room() -> int:
     """Return how many runs it takes to keep all devices busy."""
     return jax.device_count() * (1 if jax.default_backend() == "cpu" else SIDE_BY_SIDE)

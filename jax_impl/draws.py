@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,20 @@ START = (LOOKED_AT, asdict(PRETRAINING))
 Orders = Iterator[Int32[np.ndarray, "steps batch"]]
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """Orders that tell where they are, so that a checkpoint can keep it."""
+
+    def __iter__(self) -> Orders: ...
+    def __next__(self) -> Int32[np.ndarray, "steps batch"]: ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what the next order and all after it depend on."""
+
+    def go_to(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from where `state()` was taken."""
+
+
 class Draws(NamedTuple):
     """What training takes from a random stream; where it came from does not matter to it."""
 
@@ -49,6 +63,14 @@ class Shuffles:
     def __next__(self) -> Int32[np.ndarray, "steps batch"]:
         self.epoch += 1
         return np.asarray(_shuffled(self.key, self.epoch - 1, self.n_images, self.batch_size))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the key's words and the epoch."""
+        return {"key": np.array(jax.random.key_data(self.key)), "epoch": np.array(self.epoch)}
+
+    def go_to(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from where `state()` was taken."""
+        self.key, self.epoch = jax.random.wrap_key_data(jnp.asarray(state["key"])), int(state["epoch"])
 
 
 @partial(jax.jit, static_argnames=("n_images", "batch_size"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,14 +37,19 @@ def write(path: Path, content: bytes) -> None:
 def taken(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder for as long as the context lasts.
 
+    The lock is the system's, on a file that names its owner: it ends with the process, however that ends.
+
     Raises:
         UserError: Another process has it, or the folder cannot be written.
     """
-    lock = FileLock(folder / ".lock")
+    path = folder / ".lock"
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
+        path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
     except Timeout as error:
-        raise UserError(f"{folder} is in use by another process: wait for it, or name another --out") from error
+        owner = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        raise UserError(f"{folder} is in use by {owner}: wait for it, or name another --out") from error
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}; name another --out") from error
     try:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 
-from jax_impl.draws import Draws, Orders, batches, check_batch_size
+from jax_impl.draws import Draws, batches, check_batch_size
 from jax_impl.errors import ArgumentError, unknown_name
 from jax_impl.initializers import DATA_DRIVEN, KERNELS, kaiming_std, linear_default_bound, xavier_std
 from jax_impl.interop import from_torch
@@ -36,7 +36,7 @@ def replayed(recipe: Recipe, n_images: int) -> Draws:
     generator = TorchGenerator(recipe.seed)
     tensors = _initial(recipe, generator)
     params = from_torch({name: tensor.astype(recipe.dtype) for name, tensor in tensors.items()}, recipe.layers)
-    return Draws(params, _orders(generator, n_images, recipe.batch_size))
+    return Draws(params, Loader(generator, n_images, recipe.batch_size))
 
 
 def check_init(recipe: Recipe) -> None:
@@ -59,9 +59,25 @@ def permutation(generator: TorchGenerator, n_images: int) -> Int64[np.ndarray, "
     return TorchGenerator(generator.random_int64()).randperm(n_images)
 
 
-def _orders(generator: TorchGenerator, n_images: int, batch_size: int) -> Orders:
-    while True:
-        yield batches(permutation(generator, n_images), batch_size)
+class Loader:
+    """The orders of a shuffling DataLoader that drops the ragged end, endless: each `iter(loader)` is the next one."""
+
+    def __init__(self, generator: TorchGenerator, n_images: int, batch_size: int) -> None:
+        self.generator, self.n_images, self.batch_size = generator, n_images, batch_size
+
+    def __iter__(self) -> "Loader":
+        return self
+
+    def __next__(self) -> Int32[np.ndarray, "steps batch"]:
+        return batches(permutation(self.generator, self.n_images), self.batch_size)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the state of the generator, as the bytes of `torch.get_rng_state()`."""
+        return {"generator": self.generator.state()}
+
+    def go_to(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from where `state()` was taken."""
+        self.generator = TorchGenerator.from_state(state["generator"])
 
 
 def _initial(recipe: Recipe, generator: TorchGenerator) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-from jax_impl.train import EpochRecord
+from jax_impl.trajectory import EpochRecord
 
 
 def curve(records: Sequence[EpochRecord], title: str) -> bytes:

@@ -10,7 +10,7 @@ from jax_impl import data, files, interop, machine
 from jax_impl.errors import UserError
 from jax_impl.model import Params
 from jax_impl.recipes import Recipe
-from jax_impl.train import EpochRecord
+from jax_impl.trajectory import EpochRecord
 
 
 def check(out: Path) -> None:

@@ -5,10 +5,9 @@ The order of the batches is data, an int32 array (steps, batch), so that another
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,36 +18,11 @@ from jaxtyping import Array, Float, Int32, UInt8
 
 from jax_impl import compiling, devices
 from jax_impl.data import Mnist
-from jax_impl.draws import Draws
-from jax_impl.errors import DivergedError
+from jax_impl.draws import Draws, Stream
 from jax_impl.model import Params, apply, init_params
 from jax_impl.pixels import scale
 from jax_impl.recipes import Recipe
-
-
-class State(NamedTuple):
-    """All that a training step changes."""
-
-    params: Params
-    opt_state: optax.OptState  # Adam's two moments and its step count; nothing for SGD
-    learning_rate: Array  # traced, so that another one compiles nothing anew
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """One line of `metrics.jsonl`, and of what a run prints."""
-
-    epoch: int  # from 1
-    cost: float  # mean over the epoch of each batch's mean loss before its update, in nats
-    test_accuracy: float  # of all 10,000 test images, after the epoch, from 0 to 1
-    seconds: float  # of training; compiling and testing apart
-
-    def __str__(self) -> str:
-        """Return the notebook's own line, followed by the test accuracy and the seconds."""
-        return (
-            f"Epoch: {self.epoch:04d} cost = {self.cost:.9f}  "
-            f"test accuracy = {self.test_accuracy:.2%}  ({self.seconds:.2f} s)"
-        )
+from jax_impl.trajectory import EpochRecord, Progress, State, diverged
 
 
 def losses(
@@ -142,32 +116,84 @@ def fit(recipe: Recipe, mnist: Mnist, draws: Draws, mesh: Mesh | None = None) ->
     Raises:
         DivergedError: The cost of an epoch is not finite; what was yielded before stays good.
     """
+    for progress in advance(recipe, mnist, draws, mesh):
+        yield progress.records[-1], progress.state.params
+
+
+def advance(
+    recipe: Recipe,
+    mnist: Mnist,
+    draws: Draws,
+    mesh: Mesh | None = None,
+    *,
+    since: Progress | None = None,
+    every: int | None = None,
+) -> Iterator[Progress]:
+    """Train as `fit` does, from where another training stopped; yield how far it came, which `since` takes.
+
+    Args:
+        recipe: What is trained.
+        mnist: The data.
+        draws: The initial parameters, and the orders, which with `since` go on from where it says.
+        mesh: Whose devices share each batch.
+        since: Where to go on; None for the beginning.
+        every: How many steps lie between two yields, the last before an epoch's end fewer; None for a whole epoch.
+
+    Raises:
+        DivergedError: As `fit`.
+    """
     images, labels = devices.everywhere((mnist.train_images, mnist.train_labels), mesh)
     test_images, test_labels = devices.everywhere((mnist.test_images, mnist.test_labels), mesh)
-    params = jax.tree.map(jnp.array, draws.params)  # a copy: the state is donated
-    state = devices.everywhere(start(params, recipe.learning_rate, recipe.optimizer), mesh)
-    for epoch, order in enumerate(islice(draws.orders, recipe.epochs), start=1):
-        train_epoch = compiled_epoch(
-            recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer, mesh
+    if since is None:
+        since = begin(recipe, draws)
+    elif isinstance(draws.orders, Stream):
+        draws.orders.go_to(since.stream)
+    records, losses, seconds = since.records, since.losses, since.seconds
+    state = devices.everywhere(jax.tree.map(jnp.array, since.state), mesh)  # a copy: it is donated
+    stream = since.stream
+    for order in islice(draws.orders, recipe.epochs - len(records)):
+        epoch = len(records) + 1
+        while len(losses) < len(order):
+            now = order[len(losses) :][:every]
+            train_steps = compiled_epoch(
+                recipe.layers, recipe.dtype, images.shape, now.shape, recipe.activation, recipe.optimizer, mesh
+            )
+            batches = devices.by_batch(now, mesh)
+            started = time.perf_counter()
+            state, found = train_steps(state, images, labels, batches)
+            losses = np.concatenate([losses, np.asarray(found)])  # waits for the device
+            seconds += time.perf_counter() - started
+            reached = jax.tree.map(np.array, state)
+            # A loss is taken before its update: only the parameters show what the last step did.
+            if not all(np.isfinite(values).all() for values in (losses, *jax.tree.leaves(reached.params))):
+                raise diverged(epoch, losses, recipe.learning_rate)
+            if len(losses) < len(order):
+                yield Progress(state=reached, stream=stream, records=records, losses=losses, seconds=seconds)
+        record = EpochRecord(
+            epoch=epoch,
+            cost=float(losses.mean(dtype=np.float64)),
+            test_accuracy=accuracy(state.params, test_images, test_labels, recipe.activation),
+            seconds=seconds,
         )
-        batches = devices.by_batch(order, mesh)
-        started = time.perf_counter()
-        state, found = train_epoch(state, images, labels, batches)
-        losses = np.asarray(found)  # waits for the device
-        seconds = time.perf_counter() - started
-        params = jax.tree.map(np.array, state.params)
-        # A loss is taken before its update: only the parameters show what the last step of the epoch did.
-        if not all(np.isfinite(values).all() for values in (losses, *jax.tree.leaves(params))):
-            raise diverged(epoch, losses, recipe.learning_rate)
-        yield (
-            EpochRecord(
-                epoch=epoch,
-                cost=float(losses.mean(dtype=np.float64)),
-                test_accuracy=accuracy(state.params, test_images, test_labels, recipe.activation),
-                seconds=seconds,
-            ),
-            params,
-        )
+        records, losses, seconds, stream = (*records, record), losses[:0], 0.0, _where(draws)
+        yield Progress(state=reached, stream=stream, records=records, losses=losses, seconds=seconds)
+
+
+def begin(recipe: Recipe, draws: Draws) -> Progress:
+    """Return where a training begins."""
+    state = start(draws.params, recipe.learning_rate, recipe.optimizer)
+    return Progress(
+        state=jax.tree.map(np.array, state),
+        stream=_where(draws),
+        records=(),
+        losses=np.zeros(0, recipe.dtype),
+        seconds=0.0,
+    )
+
+
+def _where(draws: Draws) -> dict[str, np.ndarray]:
+    """Return where the orders are, if they can tell."""
+    return draws.orders.state() if isinstance(draws.orders, Stream) else {}
 
 
 @lru_cache(maxsize=16)
@@ -206,13 +232,3 @@ def compiled_epoch(
         (jax.ShapeDtypeStruct(order_shape, jnp.int32), by_batch),
     )
     return compiling.compiled(epoch, *(devices.shaped(tree, mesh, spec) for tree, spec in shapes))
-
-
-def diverged(epoch: int, losses: Float[np.ndarray, " steps"], learning_rate: float) -> DivergedError:
-    """Return the error that says where the cost stopped being finite, and the likely cause."""
-    steps = np.flatnonzero(~np.isfinite(losses))
-    cost, step = (losses[steps[0]], steps[0] + 1) if len(steps) else ("nan", len(losses) + 1)
-    return DivergedError(
-        f"the cost became {cost} in epoch {epoch}, step {step}: the learning rate {learning_rate:g} is probably too "
-        "large, or the initial weights are; try --learning-rate 0.001"
-    )

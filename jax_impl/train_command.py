@@ -3,20 +3,38 @@
 Where several processes take part, all of them train, and the first alone writes and has something to say.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
-from jax.sharding import Mesh
-from rich.progress import Progress
+from rich.progress import Progress as Bar
 
-from jax_impl import cli, devices, distributed, draws, initializers, interop, rbm_train, recipes, replay, runs, train
+from jax_impl import (
+    cli,
+    devices,
+    distributed,
+    draws,
+    files,
+    initializers,
+    interop,
+    rbm_train,
+    recipes,
+    replay,
+    resuming,
+    runs,
+    stopping,
+    train,
+)
+from jax_impl.checkpoint import FOLDER, Checkpoints
 from jax_impl.data import Mnist
-from jax_impl.draws import Draws
-from jax_impl.errors import ArgumentError, DivergedError
+from jax_impl.errors import ArgumentError, DivergedError, keeping
+from jax_impl.model import Params
 from jax_impl.progress import epochs_bar
 from jax_impl.rbm_settings import PRETRAINING
 from jax_impl.recipes import Recipe
+from jax_impl.trajectory import Progress
 
 Say = Callable[[str], None]
 
@@ -45,15 +63,19 @@ def recipe_of(command: cli.Train) -> Recipe:
         raise ArgumentError("train --distributed goes with --data-parallel: what else should the processes share?")
     if command.dbn and recipe.init != "dbn":
         raise ArgumentError(f"--dbn goes with --init dbn, got --init {recipe.init}")
+    if command.checkpoint_every is not None and command.checkpoint_every < 1:
+        raise ArgumentError(f"--checkpoint-every must be an integer >= 1, got {command.checkpoint_every}")
     return recipe
 
 
-def run(command: cli.Train, recipe: Recipe, load: Callable[[], Mnist], say: Say) -> None:
+def run(
+    command: cli.Train, recipe: Recipe, load: Callable[[], Mnist], say: Say, complain: Say, stop: stopping.Stop
+) -> None:
     """Run the command; what it has to say is said line by line.
 
     Raises:
         UserError: As the parts do.
-        DivergedError: With the words that say what is kept; so does a KeyboardInterrupt.
+        DivergedError: With the words that say what is kept; so does an `errors.Interrupted`.
     """
     out = command.out or Path("runs") / f"jax_impl-{recipe.name}-{recipe.seed}"
     stack = interop.load_stack(command.dbn) if command.dbn else None
@@ -61,54 +83,120 @@ def run(command: cli.Train, recipe: Recipe, load: Callable[[], Mnist], say: Say)
     mnist = load()
     draw = replay.replayed if command.stream == "torch" else draws.native
     drawn = draw(recipe, len(mnist.train_images))
-    if distributed.leads():
+    leads = distributed.leads()
+    if leads:
         runs.check(out)
-    with epochs_bar() as bar:
-        watch = _pretraining(bar, recipe, say if distributed.leads() else _nothing)
-        drawn = draws.look_at(mnist.train_images, recipe, drawn, stack=stack, held_out=mnist.test_images, watch=watch)
-    mesh = devices.mesh_for(data=True) if command.data_parallel else None
-    if distributed.leads():
-        _train(recipe, mnist, drawn, mesh, out, command.stream, say)
-    else:
-        for _ in train.fit(recipe, mnist, drawn, mesh):
-            pass
+    settings = resuming.identity(recipe, mnist, stream=command.stream, dbn=resuming.file_digest(command.dbn))
+    with files.taken(out) if leads else contextlib.nullcontext(), Checkpoints(out / FOLDER, settings) as kept:
+        found = resuming.found(kept, recipe, drawn, resume=command.resume, log=complain) if leads else None
+        since = resuming.shared(found, recipe, drawn)
+        if since is None:
+            with epochs_bar() as bar:
+                watch = _pretraining(bar, recipe, say if leads else _nothing)
+                drawn = draws.look_at(
+                    mnist.train_images, recipe, drawn, stack=stack, held_out=mnist.test_images, watch=watch
+                )
+        mesh = devices.mesh_for(data=True) if command.data_parallel else None
+        course = train.advance(recipe, mnist, drawn, mesh, since=since, every=command.checkpoint_every)
+        with stop.softly():
+            if leads:
+                run = _Run(recipe, len(mnist.train_images), out, command.stream, kept, say, stop)
+                _write(course, since or train.begin(recipe, drawn), run)
+            else:
+                for progress in course:
+                    _heed(stop, recipe, progress)
 
 
-def _train(recipe: Recipe, mnist: Mnist, drawn: Draws, mesh: Mesh | None, out: Path, stream: str, say: Say) -> None:
-    """Train epoch by epoch; what was reached is saved also when the run ends early."""
-    records: list[train.EpochRecord] = []
-    params = drawn.params
+class _Run(NamedTuple):
+    """What is written of a training, and where."""
+
+    recipe: Recipe
+    n_images: int
+    out: Path
+    stream: str
+    kept: Checkpoints
+    say: Say
+    stop: stopping.Stop
+
+
+def _write(course: Iterator[Progress], origin: Progress, run: _Run) -> None:
+    """Follow a training and write what it reaches, also when it ends early."""
+    recipe, out = run.recipe, run.out
+    reached, begun = origin, bool(origin.records) or len(origin.losses) > 0
+    params = None if len(origin.losses) else origin.state.params  # after the last whole epoch
     try:
         with epochs_bar() as bar:
-            task = bar.add_task(recipe.name, total=recipe.epochs)
-            for record, params_after in train.fit(recipe, mnist, drawn, mesh):
-                params = params_after
-                records.append(record)
-                if len(records) == 1:
-                    runs.begin(out, recipe, stream=stream)
-                runs.record(out, records)
-                say(str(record))
-                bar.advance(task)
-    except BaseException as error:
-        saved = "no epoch was finished, and nothing was written"
-        if records:
-            runs.finish(out, recipe, records, params)
-            saved = f"{out} holds {len(records)} epochs and the parameters after them"
-        if isinstance(error, DivergedError | KeyboardInterrupt):
-            raise type(error)(f"{error}; {saved}" if error.args else saved) from error
+            task = bar.add_task(recipe.name, total=recipe.epochs, completed=len(origin.records))
+            for progress in course:
+                if not begun:
+                    _begin(run)
+                    begun = True
+                reached = progress
+                if not len(progress.losses):
+                    params = progress.state.params
+                    runs.record(out, progress.records)
+                    run.say(str(progress.records[-1]))
+                    bar.advance(task)
+                place = resuming.place(progress, run.n_images // recipe.batch_size)
+                run.kept.save(place, *resuming.packed(progress, recipe.epochs))
+                _heed(run.stop, recipe, progress, run.kept.wait)
+    except (DivergedError, KeyboardInterrupt) as error:
+        raise keeping(error, _kept(error, reached, params, run)) from error
+    except BrokenPipeError as error:
+        _kept(error, reached, params, run)
         raise
-    if not records:
-        runs.begin(out, recipe, stream=stream)
-    runs.finish(out, recipe, records, params)
-    say("Learning finished")
-    say(f"written to {out}")
+    if not begun:
+        _begin(run)
+    runs.finish(out, recipe, reached.records, reached.state.params)
+    run.say("Learning finished")
+    run.say(f"written to {out}")
+
+
+def _begin(run: _Run) -> None:
+    """Make room in the folder, now that there is something to put there."""
+    run.kept.remove()
+    runs.begin(run.out, run.recipe, stream=run.stream)
+
+
+def _kept(error: BaseException, reached: Progress, params: Params | None, run: _Run) -> str:
+    """Write the results of a training that ended early, and say what there is."""
+    epochs, steps = len(reached.records), len(reached.losses)
+    if not epochs and not steps:
+        return "no epoch was finished, and nothing was written"
+    text = f"{run.out} holds {_counted(epochs, 'epoch')}"
+    if epochs and params is not None:
+        runs.finish(run.out, run.recipe, reached.records, params)
+        text += f" and the parameters after {'it' if epochs == 1 else 'them'}"
+    if steps:
+        text += f", and a checkpoint of {_counted(steps, 'step')} of the next"
+    if isinstance(error, DivergedError):
+        run.kept.remove()  # it would diverge again
+        return text
+    run.kept.wait()
+    return f"{text}: the same command with --resume goes on from there"
+
+
+def _heed(stop: stopping.Stop, recipe: Recipe, progress: Progress, save: Callable[[], None] = lambda: None) -> None:
+    """End the training if one of the processes is asked to, and something is left to do: all of them together.
+
+    Raises:
+        Interrupted: The training ends here, and what it reached is saved.
+    """
+    if len(progress.records) < recipe.epochs and any(devices.gathered([stop.wanted])):
+        save()
+        devices.gathered([""])  # the others stay until it is
+        raise stop.interrupted()
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def _nothing(text: str) -> None:
     """Say nothing."""
 
 
-def _pretraining(bar: Progress, recipe: Recipe, say: Say) -> Callable[[rbm_train.RbmRecord], None]:
+def _pretraining(bar: Bar, recipe: Recipe, say: Say) -> Callable[[rbm_train.RbmRecord], None]:
     """Return what says how a DBN's training comes along, and moves the bar."""
     steps = PRETRAINING.epochs * (len(recipe.layers) - 2)
     task = bar.add_task("pretraining", total=steps, visible=recipe.init == "dbn")

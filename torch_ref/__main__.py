@@ -1,23 +1,12 @@
 """The door: runs the command that `cli` parsed, prints the notebook's lines, and turns errors into exit codes."""
 
+import contextlib
 import io
 import os
 import sys
-from functools import partial
-from pathlib import Path
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
-from torch_ref import cli, recipes
-from torch_ref.errors import ArgumentError, DivergedError, UserError
+from torch_ref import cli, recipes, stopping
+from torch_ref.errors import UserError
 
 
 def main() -> int:
@@ -26,8 +15,10 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for paths that the locale cannot spell
+    stop = stopping.Stop(end=end, log=complain)
     try:
-        run()
+        with stop.catching():
+            run(stop)
     except UserError as error:
         if debug:
             raise
@@ -35,7 +26,7 @@ def main() -> int:
         return error.exit_code
     except KeyboardInterrupt as error:
         complain(f"interrupted{f': {error}' if error.args else ''}")
-        return 130
+        return getattr(error, "exit_code", 130)
     except BrokenPipeError:  # whoever read the lines has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -47,69 +38,22 @@ def main() -> int:
     return 0
 
 
-def run() -> None:
-    """Run the command that the arguments name."""
+def run(stop: stopping.Stop) -> None:
+    """Run the command that the arguments name, until it is asked to stop."""
     match cli.parse(sys.argv[1:]):
         case cli.Train() as command:
-            run_train(command)
+            run_train(command, stop)
         case cli.Evaluate() as command:
             run_evaluate(command)
 
 
-def run_train(command: cli.Train) -> None:
-    """Train epoch by epoch; what was reached is saved also when the run ends early."""
-    import torch
+def run_train(command: cli.Train, stop: stopping.Stop) -> None:
+    """Train a recipe; what it reaches is written also when the command is asked to stop."""
+    from torch_ref import train_command
 
-    from torch_ref import data, model, runs, train
-
-    recipe = recipes.named(command.recipe).but(
-        epochs=command.epochs,
-        seed=command.seed,
-        init=command.init,
-        activation=command.activation,
-        optimizer=command.optimizer,
-        init_passes=command.init_passes,
-        batch_size=command.batch_size,
-        learning_rate=command.learning_rate,
-        dtype=command.dtype,
-    )
-    out = command.out or Path("runs") / f"torch_ref-{recipe.name}-{recipe.seed}"
-    if command.threads < 1:
-        raise ArgumentError(f"threads must be an integer >= 1, got {command.threads}")
-    torch.set_num_threads(command.threads)
-    model.initialisers(recipe)  # a wrong name is told before anything is fetched
-    mnist_train, mnist_test = data.load(command.data_dir, dtype=recipe.dtype, log=complain)
-    train.check_batch_size(recipe, mnist_train)
-    runs.check(out)
-    begin = partial(runs.begin, out, recipe, loader=command.loader, device=train.device_of_choice())
-    records: list[train.EpochRecord] = []
-    tensors: dict[str, torch.Tensor] = {}
-    try:
-        with epochs_bar() as bar:
-            task = bar.add_task(recipe.name, total=recipe.epochs)
-            for record, network in train.fit(recipe, mnist_train, mnist_test, loader=command.loader):
-                tensors = runs.snapshot(network)
-                if record is None:  # the initial parameters
-                    continue
-                records.append(record)
-                if len(records) == 1:
-                    begin()
-                runs.record(out, records)
-                print(record, flush=True)
-                bar.advance(task)
-    except BaseException as error:
-        saved = "no epoch was finished, and nothing was written"
-        if records:
-            runs.finish(out, recipe, records, tensors)
-            saved = f"{out} holds {len(records)} epochs and the parameters after them"
-        if isinstance(error, DivergedError | KeyboardInterrupt):
-            raise type(error)(f"{error}; {saved}" if error.args else saved) from error
-        raise
-    if not records:
-        begin()
-    runs.finish(out, recipe, records, tensors)
-    print("Learning finished")
-    print(f"written to {out}")
+    recipe = train_command.recipe_of(command)  # what is wrong is told before anything is fetched
+    stop.after(command.max_seconds)
+    train_command.run(command, recipe, say, complain, stop)
 
 
 def run_evaluate(command: cli.Evaluate) -> None:
@@ -131,21 +75,17 @@ def complain(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def epochs_bar() -> Progress:
-    """Return a progress bar that shows only where standard error is a terminal, and leaves nothing behind."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs"),
-        TimeElapsedColumn(),
-        TextColumn("remaining"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),  # lines for a terminal go above the bar, others where they belong
-        disable=not sys.stderr.isatty(),
-    )
+def say(text: str) -> None:
+    """Print a line to standard output, at once."""
+    print(text, flush=True)
+
+
+def end(code: int) -> None:
+    """End this process at once."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,25 @@ class Train:
         Path | None,
         arg(metavar="DIR", help="The run folder.", help_behavior_hint="(default: runs/torch_ref-RECIPE-SEED)"),
     ] = None
+    resume: Annotated[
+        bool, arg(help="Go on from the last checkpoint in the run folder; where there is none, begin.")
+    ] = False
+    checkpoint_every: Annotated[
+        int | None,
+        arg(
+            metavar="N",
+            help="Save a checkpoint every so many steps, too.",
+            help_behavior_hint="(default: at the end of an epoch)",
+        ),
+    ] = None
+    max_seconds: Annotated[
+        float | None,
+        arg(
+            metavar="X",
+            help="End after so many seconds as on a Ctrl-C, with exit code 124.",
+            help_behavior_hint="(default: never)",
+        ),
+    ] = None
     debug: Debug = False
 
 

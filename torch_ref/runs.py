@@ -1,12 +1,13 @@
 """The files of a run, the same as jax_impl's: config.json, metrics.jsonl, params.safetensors, curve.png."""
 
+import contextlib
 import io
 import json
 import os
 import platform
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import pairwise
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from filelock import FileLock, Timeout
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 from safetensors import SafetensorError
@@ -57,6 +59,31 @@ def begin(out: Path, recipe: Recipe, *, loader: str, device: torch.device) -> No
     write(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     for name in ("metrics.jsonl", "params.safetensors", "curve.png"):
         (out / name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def taken(out: Path) -> Iterator[None]:
+    """Keep other processes out of a folder for as long as the context lasts.
+
+    The lock is the system's, on a file that names its owner: it ends with the process, however that ends.
+
+    Raises:
+        UserError: Another process has it, or the folder cannot be written.
+    """
+    path = out / ".lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+        path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+    except Timeout as error:
+        owner = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        raise UserError(f"{out} is in use by {owner}: wait for it, or name another --out") from error
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror or error}; name another --out") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def record(out: Path, records: Sequence[EpochRecord]) -> None:

@@ -7,25 +7,20 @@ accuracy is taken after every epoch (without a second DataLoader, which would dr
 import math
 import random
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torchvision.datasets import MNIST
 
 from torch_ref import dbn
 from torch_ref import model as models
-from torch_ref.errors import ArgumentError, DivergedError
+from torch_ref.errors import DivergedError
+from torch_ref.loaders import Batch, Batches, make_loader, scaled
 from torch_ref.recipes import Recipe
 
 LOOKED_AT = 10_000  # images, the first of the training set, by an initialiser that looks at them
-LOADERS = ("dataloader", "tensor")
-
-
-class Batches(Sized, Iterable[tuple[torch.Tensor, torch.Tensor]], Protocol):
-    """What the loop needs of a loader: its length, and images with their labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,23 +40,6 @@ class EpochRecord:
         )
 
 
-class TensorLoader:
-    """DataLoader's batches, from tensors in memory: the same images in the same order, several times faster."""
-
-    def __init__(self, images: torch.Tensor, labels: torch.Tensor, batch_size: int) -> None:
-        self.images, self.labels = images, labels
-        self.sampler = BatchSampler(RandomSampler(range(len(images))), batch_size, drop_last=True)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        torch.empty((), dtype=torch.int64).random_()  # DataLoader draws a base seed for its workers, even for none
-        for batch in self.sampler:
-            rows = torch.tensor(batch)
-            yield self.images[rows], self.labels[rows]
-
-
 def device_of_choice() -> torch.device:
     """Return cuda when there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -73,30 +51,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     torch.manual_seed(seed)
     torch.cuda.manual_seed_all(seed)
-
-
-def check_batch_size(recipe: Recipe, mnist_train: MNIST) -> None:
-    """Check that one full batch fits.
-
-    Raises:
-        ArgumentError: It does not.
-    """
-    if recipe.batch_size > (n := len(mnist_train)):
-        raise ArgumentError(f"batch size must be at most the {n} training images, got {recipe.batch_size}")
-
-
-def make_loader(recipe: Recipe, mnist_train: MNIST, loader: str = "dataloader") -> Batches:
-    """Return the notebook's DataLoader, or the same batches from memory (`loader="tensor"`)."""
-    if loader == "tensor":
-        return TensorLoader(scaled(mnist_train, recipe.dtype), mnist_train.targets, recipe.batch_size)
-    # dataset loader
-    return DataLoader(dataset=mnist_train, batch_size=recipe.batch_size, shuffle=True, drop_last=True)
-
-
-def scaled(mnist: MNIST, dtype: str, first: int | None = None) -> torch.Tensor:
-    """Return all images, or the first so many, as (n, 784) in [0, 1], as `ToTensor` gives them one by one."""
-    pixels: torch.Tensor = mnist.data[:first].view(-1, 28 * 28)
-    return pixels.to(getattr(torch, dtype)).div(255)
 
 
 def make_optimizer(recipe: Recipe, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -112,9 +66,22 @@ def train_epoch(
     device: torch.device,
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Run the notebook's inner loop; return its average cost and each batch's cost before its update."""
+    return train_steps(model, optimizer, data_loader, device, len(data_loader), torch.zeros((), device=device))
+
+
+def train_steps(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data_loader: Iterable[Batch],
+    device: torch.device,
+    total_batch: int,
+    avg_cost: torch.Tensor,
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Run a part of the inner loop, some of an epoch's `total_batch` batches, of which `avg_cost` has the share so far.
+
+    Returns the average cost with these batches, and each one's cost before its update.
+    """
     criterion = torch.nn.CrossEntropyLoss().to(device)  # Softmax is internally computed.
-    total_batch = len(data_loader)
-    avg_cost = torch.zeros((), device=device)
     costs = []
 
     for X, Y in data_loader:  # noqa: N806
@@ -154,29 +121,116 @@ def fit(
         DivergedError: The cost of an epoch is not finite.
         UserError: lsuv cannot scale a layer, or a DBN cannot be trained for the layers.
     """
+    training = begin(recipe, mnist_train, loader=loader)
+    initialise_(training, recipe, mnist_train)
+    yield None, training.model
+    for _ in advance(training, recipe, mnist_test):
+        yield training.records[-1], training.model
+
+
+@dataclass(kw_only=True)
+class Training:
+    """A training and how far it has come; with torch's generator, all that it needs to go on bit for bit."""
+
+    model: torch.nn.Sequential
+    optimizer: torch.optim.Optimizer
+    data_loader: Batches
+    device: torch.device
+    generator: torch.Tensor  # the state of torch's generator before the epoch under way
+    records: list[EpochRecord]  # of the whole epochs
+    steps: int = 0  # of the epoch under way
+    avg_cost: torch.Tensor  # its share of the epoch's cost so far
+    seconds: float = 0.0  # of training, in it
+
+    @property
+    def total_batch(self) -> int:
+        """The number of steps in an epoch."""
+        return len(self.data_loader)
+
+
+def begin(recipe: Recipe, mnist_train: MNIST, *, loader: str = "dataloader") -> Training:
+    """Make what the notebook makes before its loop, in its order; `initialise_` is to follow, or a checkpoint."""
     device = device_of_choice()
     seed_everything(recipe.seed)
     data_loader = make_loader(recipe, mnist_train, loader)
     model = models.build(recipe).to(device)
-    if recipe.init == "lsuv":
-        models.lsuv_(model, scaled(mnist_train, recipe.dtype, LOOKED_AT).to(device))
-    if recipe.init == "dbn":
-        dbn.pretrain_(model, scaled(mnist_train, recipe.dtype).to(device), recipe)
-    yield None, model
-
     # define cost/loss & optimizer
     optimizer = make_optimizer(recipe, model)
+    return Training(
+        model=model,
+        optimizer=optimizer,
+        data_loader=data_loader,
+        device=device,
+        generator=torch.get_rng_state(),
+        records=[],
+        avg_cost=torch.zeros((), device=device),
+    )
 
-    for epoch in range(recipe.epochs):
-        started = time.perf_counter()
-        avg_cost, _ = train_epoch(model, optimizer, data_loader, device)
-        cost = avg_cost.item()  # waits for the device
-        seconds = time.perf_counter() - started
-        # A cost is taken before its update: only the parameters show what the last step of the epoch did.
-        if not all(torch.isfinite(values).all() for values in (avg_cost, *model.parameters())):
-            raise DivergedError(
-                f"the cost became {'nan' if math.isfinite(cost) else cost} in epoch {epoch + 1}: the learning rate "
-                f"{recipe.learning_rate:g} is probably too large, or the initial weights are; try --learning-rate 0.001"
+
+def initialise_(training: Training, recipe: Recipe, mnist_train: MNIST) -> None:
+    """Let an initialiser that looks at training images change the model; any other leaves it alone.
+
+    Raises:
+        UserError: lsuv cannot scale a layer, or a DBN cannot be trained for the layers.
+    """
+    if recipe.init == "lsuv":
+        models.lsuv_(training.model, scaled(mnist_train, recipe.dtype, LOOKED_AT).to(training.device))
+    if recipe.init == "dbn":
+        dbn.pretrain_(training.model, scaled(mnist_train, recipe.dtype).to(training.device), recipe)
+
+
+def advance(
+    training: Training,
+    recipe: Recipe,
+    mnist_test: MNIST,
+    *,
+    every: int | None = None,
+    pause: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
+    """Train on, and stop after each epoch, after `every` steps, and after a step when `pause` says so.
+
+    Raises:
+        DivergedError: The cost of an epoch is not finite.
+    """
+    while (epoch := len(training.records) + 1) <= recipe.epochs:
+        training.generator = torch.get_rng_state()
+        batches = iter(training.data_loader)
+        for _ in range(training.steps):  # those before a checkpoint
+            next(batches)
+        while training.steps < training.total_batch:
+            started = time.perf_counter()
+            training.avg_cost, costs = train_steps(
+                training.model,
+                training.optimizer,
+                _until(islice(batches, every), pause),
+                training.device,
+                training.total_batch,
+                training.avg_cost,
             )
-        test_accuracy = accuracy(model, mnist_test, device)
-        yield EpochRecord(epoch=epoch + 1, cost=cost, test_accuracy=test_accuracy, seconds=seconds), model
+            cost = training.avg_cost.item()  # waits for the device
+            training.seconds += time.perf_counter() - started
+            training.steps += len(costs)
+            # A cost is taken before its update: only the parameters show what the last step did.
+            if not all(torch.isfinite(values).all() for values in (training.avg_cost, *training.model.parameters())):
+                raise DivergedError(
+                    f"the cost became {'nan' if math.isfinite(cost) else cost} in epoch {epoch}: the learning rate "
+                    f"{recipe.learning_rate:g} is probably too large, or the initial weights are; try --learning-rate "
+                    "0.001"
+                )
+            if training.steps < training.total_batch:
+                yield
+        test_accuracy = accuracy(training.model, mnist_test, training.device)
+        training.records.append(
+            EpochRecord(epoch=epoch, cost=cost, test_accuracy=test_accuracy, seconds=training.seconds)
+        )
+        training.steps, training.avg_cost, training.seconds = 0, torch.zeros_like(training.avg_cost), 0.0
+        training.generator = torch.get_rng_state()
+        yield
+
+
+def _until(batches: Iterable[Batch], pause: Callable[[], bool]) -> Iterator[Batch]:
+    """Yield the batches, and no more after one during whose step `pause` began to say so."""
+    for batch in batches:
+        yield batch
+        if pause():
+            return

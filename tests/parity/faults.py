@@ -78,7 +78,7 @@ FACTS = (  # where ports go wrong, as measured before this ladder was built
     Fault("inputs left in 0 … 255", 2, scaled_by(lambda _: 1)),
     Fault("another shuffle", 3, replace(replay, "permutation", mistakes.numpy_shuffle)),
     Fault("the shuffle of older torch", 3, replace(replay, "permutation", mistakes.global_shuffle)),
-    Fault("the same order every epoch", 3, replace(replay, "_orders", mistakes.same_order)),
+    Fault("the same order every epoch", 3, replace(replay, "Loader", mistakes.same_order)),
     Fault("last batch kept", 3, replace(replay, "batches", mistakes.keep_last_batch)),
     Fault("square kernel not transposed", 5, mistakes.untransposed_square_kernel),
     Fault("uniform draws rounded twice", 6, replace(torch_random, "_multiply_add", mistakes.two_roundings)),

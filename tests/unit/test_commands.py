@@ -60,8 +60,8 @@ def test_train_prints_the_notebook_s_lines_and_writes_its_files(runs_dir: Path, 
     assert config["recipe"]["epochs"] == 1
     assert len(config["data_sha256"]) == 4
     assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert {path.name for path in out.iterdir()} == {
-        "config.json", "metrics.jsonl", "params.safetensors", "curve.png", "stdout",
+    assert {path.name for path in out.glob("[!.]*")} == {
+        "config.json", "metrics.jsonl", "params.safetensors", "curve.png", "checkpoints", "stdout",
     }  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def test_no_epochs_write_the_initial_parameters(
     arguments = ["train", "mnist_nn_zeros", "--epochs", "0", "--out", str(tmp_path), "--data-dir", str(mnist_dir)]
     code, _, err = call(package, *arguments, monkeypatch=monkeypatch, capsys=capsys)
     assert (code, err) == (0, "")
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "metrics.jsonl", "params.safetensors"}
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {"config.json", "metrics.jsonl", "params.safetensors"}
     assert (tmp_path / "metrics.jsonl").read_text(encoding="utf-8") == ""
 
 
@@ -224,7 +224,7 @@ def test_a_cost_that_turns_nan_saves_what_there_is(
         r"no epoch was finished, and nothing was written\n",
         err,
     )
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
 
 
 def square_weight(trained: object) -> np.ndarray:
@@ -240,19 +240,20 @@ def test_an_interrupt_saves_what_there_is(
     package: str, epochs: int, tmp_path: Path, mnist_dir: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    real = importlib.import_module(f"{package}.train").fit
-
+    real = importlib.import_module(f"{package}.train").advance
     yielded = []
 
-    def interrupted(*arguments: object, **keywords: object) -> object:
-        for progress in real(*arguments, **keywords):
-            if len([record for record, _ in yielded if record]) == epochs:
-                raise KeyboardInterrupt
-            yielded.append((progress[0], square_weight(progress[1])))
+    def interrupted(training: object, *arguments: object, **keywords: object) -> object:
+        course = real(training, *arguments, **keywords)
+        while len(yielded) < epochs:
+            progress = next(course)
+            trained = progress.state.params if package == "jax_impl" else training.model
+            yielded.append(square_weight(trained))
             yield progress
+        raise KeyboardInterrupt
 
     (tmp_path / "curve.png").write_text("earlier", encoding="utf-8")
-    monkeypatch.setattr(f"{package}.train.fit", interrupted)
+    monkeypatch.setattr(f"{package}.train.advance", interrupted)
     arguments = ["train", "--batch-size", "6000", "--out", str(tmp_path), "--data-dir", str(mnist_dir)]
     if package == "torch_ref":
         arguments += ["--loader", "tensor"]
@@ -260,13 +261,15 @@ def test_an_interrupt_saves_what_there_is(
     assert code == 130
     if epochs == 0:  # an earlier result stays
         assert "no epoch was finished, and nothing was written" in err
-        assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"curve.png": "earlier"}
+        assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("[!.]*")} == {
+            "curve.png": "earlier"
+        }
         return
     assert f"{tmp_path} holds 2 epochs and the parameters after them" in err
     assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 2
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     kept = safetensors.numpy.load_file(tmp_path / "params.safetensors")["linear2.weight"]
-    np.testing.assert_array_equal(kept, yielded[-1][1])
+    np.testing.assert_array_equal(kept, yielded[-1])
 
 
 @pytest.mark.parametrize("package", DOORS)

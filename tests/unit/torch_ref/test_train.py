@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 
 from jax_impl import data as jax_data
-from torch_ref import data, model, recipes, train
+from torch_ref import data, loaders, model, recipes, train
 from torch_ref.errors import ArgumentError, DivergedError
 
 RECIPE = recipes.named("mnist_nn_xavier").but(epochs=2)
@@ -62,7 +62,7 @@ def notebook(mnist_train: torch.utils.data.Dataset) -> tuple[list[str], torch.nn
     return printed, model
 
 
-@pytest.mark.parametrize("loader", train.LOADERS)
+@pytest.mark.parametrize("loader", loaders.LOADERS)
 def test_the_package_prints_what_the_notebook_prints(
     small_train: MNIST, torch_mnist: tuple[MNIST, MNIST], loader: str
 ) -> None:
@@ -80,9 +80,9 @@ def test_the_fast_loader_yields_the_dataloader_s_batches(mnist_dir: Path, dtype:
     mnist_train.data, mnist_train.targets = mnist_train.data[:1230], mnist_train.targets[:1230]
     recipe = RECIPE.but(dtype=dtype)
     batches = {}
-    for loader in train.LOADERS:
+    for loader in loaders.LOADERS:
         train.seed_everything(5)
-        made = train.make_loader(recipe, mnist_train, loader)
+        made = loaders.make_loader(recipe, mnist_train, loader)
         # Two epochs and a draw after each: the generator, too, must be where DataLoader leaves it.
         batches[loader] = [(*batch, torch.rand(1)) for _ in range(2) for batch in made]
         assert len(made) == 12
@@ -95,13 +95,13 @@ def test_the_fast_loader_yields_the_dataloader_s_batches(mnist_dir: Path, dtype:
 
 
 def test_a_loader_that_skips_the_base_seed_would_be_seen(small_train: MNIST) -> None:
-    class Careless(train.TensorLoader):
+    class Careless(loaders.TensorLoader):
         def __iter__(self):  # type: ignore[no-untyped-def]
             for batch in self.sampler:
                 yield self.images[torch.tensor(batch)], self.labels[torch.tensor(batch)]
 
     train.seed_everything(5)
-    right = next(iter(train.make_loader(RECIPE, small_train, "tensor")))
+    right = next(iter(loaders.make_loader(RECIPE, small_train, "tensor")))
     train.seed_everything(5)
     wrong = next(iter(Careless(train.scaled(small_train, "float32"), small_train.targets, 100)))
     assert not torch.equal(right[1], wrong[1])
@@ -124,7 +124,7 @@ def test_a_cost_that_turns_nan_stops_the_run(small_train: MNIST, torch_mnist: tu
 
 def test_a_batch_larger_than_the_data_is_refused(small_train: MNIST) -> None:
     with pytest.raises(ArgumentError, match="batch size must be at most the 2050 training images, got 2051"):
-        train.check_batch_size(RECIPE.but(batch_size=2051), small_train)
+        loaders.check_batch_size(RECIPE.but(batch_size=2051), small_train)
 
 
 def test_both_packages_read_the_same_pixels(torch_mnist: tuple[MNIST, MNIST], mnist: jax_data.Mnist) -> None:

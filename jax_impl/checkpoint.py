@@ -1,0 +1,246 @@
+"""Checkpoints: what a computation needs to go on bit for bit, kept by Orbax as plain arrays and facts.
+
+They are written aside while the computation goes on, and appear whole or not at all. The last two are kept, and each
+carries the SHA-256 of its content: one that was damaged later is noticed, and the one before it taken.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jax_impl.errors import ArgumentError, UserError
+
+Arrays = dict[str, np.ndarray]
+Facts = dict[str, Any]  # as JSON spells it
+
+KEPT = 2
+FOLDER = "checkpoints"  # in that of a run
+PARTS = {"arrays": ocp.PyTreeCheckpointHandler, "facts": ocp.JsonCheckpointHandler}
+
+
+class Saved(NamedTuple):
+    """The content of a checkpoint."""
+
+    arrays: Arrays
+    facts: Facts
+
+
+class Checkpoints:
+    """The checkpoints of one computation, in a folder of their own; a context at whose end all are written."""
+
+    def __init__(self, folder: Path, identity: Facts) -> None:
+        """Keep what belongs to `identity`: all that the computation's result depends on, as plain data."""
+        self.folder, self.identity = folder, identity
+        self.manager: ocp.CheckpointManager | None = None
+        for name in ("absl", "orbax"):  # what is wrong is said by the errors below
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.manager is not None:
+            try:
+                self.wait()
+            finally:
+                manager, self.manager = self.manager, None
+                with contextlib.suppress(Exception):  # what it may fail for was told already
+                    manager.close()
+
+    def save(self, place: int, arrays: Mapping[str, Any], facts: Facts) -> None:
+        """Begin to write a checkpoint; `place` grows from one to the next.
+
+        Args:
+            place: How far the computation has come.
+            arrays: Without axes of length 0; they may be changed once this returns.
+            facts: As JSON can spell them.
+
+        Raises:
+            UserError: This one, or the one before it, cannot be written.
+        """
+        own = {name: np.array(array) for name, array in arrays.items()}
+        whole = {"identity": self.identity, "facts": facts, "arrays": list(own)}
+        content = whole | {"digest": digest(own, whole)}
+        try:
+            if self.manager is None:
+                self._clean()
+                self.manager = _manager(self.folder.absolute())
+            self.manager.save(
+                place, args=ocp.args.Composite(arrays=ocp.args.PyTreeSave(own), facts=ocp.args.JsonSave(content))
+            )
+        except Exception as error:  # of Orbax, TensorStore or the system, in many forms
+            raise self._failed(error) from error
+
+    def wait(self) -> None:
+        """Wait until what was saved is on the disk.
+
+        Raises:
+            UserError: It could not be written.
+        """
+        try:
+            if self.manager is not None:
+                self.manager.wait_until_finished()
+        except Exception as error:  # as above
+            raise self._failed(error) from error
+
+    def newest(self, log: Callable[[str], None]) -> Saved | None:
+        """Return the newest checkpoint that is whole, or None where there is none.
+
+        One that is damaged is set aside under another name, and `log` hears of it.
+
+        Raises:
+            ArgumentError: It belongs to another computation; the message names what differs.
+            UserError: The folder cannot be read, or none of several is whole.
+        """
+        places = self.places()
+        for place in reversed(places):
+            path = self.folder / str(place)
+            found = _read(path)
+            if found is None:
+                log(f"checkpoint {path} is damaged: set aside as {_aside(path).name}")
+                continue
+            if differing := difference(found.facts["identity"], self.identity):
+                raise ArgumentError(
+                    f"{self.folder.parent} cannot be resumed: {differing}; give what it was begun with, or name "
+                    "another --out"
+                )
+            return Saved(found.arrays, found.facts["facts"])
+        if places:
+            raise UserError(f"no checkpoint in {self.folder} is whole: begin anew, without --resume")
+        return None
+
+    def glance(self) -> Facts | None:
+        """Return the facts of the newest checkpoint that gives any, whosever it is; arrays are not looked at.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        for place in reversed(self.places()):
+            facts = _facts(self.folder / str(place))
+            if facts is not None:
+                return dict(facts["facts"])
+        return None
+
+    def places(self) -> list[int]:
+        """Return how far each of the checkpoints has come, in rising order.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        try:
+            return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"cannot read {self.folder}: {error.strerror or error}; name another --out") from error
+
+    def remove(self) -> None:
+        """Forget all of them: their computation is over, or another one begins in its place."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _clean(self) -> None:
+        """Remove what a killed process left half written: the folder is ours alone."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _failed(self, error: Exception) -> UserError:
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        else:
+            reason = " ".join(str(error).split("[")[0].split())[:200] or type(error).__name__
+        return UserError(f"cannot write a checkpoint to {self.folder}: {reason}; name an --out that can be written")
+
+
+def flat(prefix: str, tree: Any) -> Arrays:
+    """Return the leaves of a tree by their paths, as NumPy arrays: what `checkpoint.Checkpoints.save` takes."""
+    found, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {f"{prefix}{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in found}
+
+
+def unflat(prefix: str, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return a tree of the structure of `like` from what `flat` made of it."""
+    paths, structure = jax.tree_util.tree_flatten_with_path(like)
+    return jax.tree.unflatten(structure, [arrays[f"{prefix}{jax.tree_util.keystr(path)}"] for path, _ in paths])
+
+
+def digest(arrays: Mapping[str, np.ndarray], facts: Facts) -> str:
+    """Return the SHA-256 of arrays, their names, dtypes and shapes, and of facts."""
+    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        found.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def difference(saved: Mapping[str, Any], asked: Mapping[str, Any], where: str = "") -> str:
+    """Return the first setting in which two identities differ, in words; nothing if they are the same."""
+    for name in dict.fromkeys((*asked, *saved)):
+        was, now = saved.get(name), asked.get(name)
+        if isinstance(was, dict) and isinstance(now, dict):
+            if inner := difference(was, now, f"{where}{name}."):
+                return inner
+        elif json.dumps(was) != json.dumps(now):
+            return f"its {where}{name} is {json.dumps(was)}, not {json.dumps(now)}"
+    return ""
+
+
+def _manager(folder: Path) -> ocp.CheckpointManager:
+    # Only the process that leads writes, and alone: the others need not be there.
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(), active_processes={jax.process_index()}, barrier_sync_key_prefix="leader"
+    )
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=KEPT, create=False, enable_async_checkpointing=True, multiprocessing_options=alone
+    )
+    return ocp.CheckpointManager(folder, options=options, item_names=tuple(PARTS))
+
+
+def _read(path: Path) -> Saved | None:
+    """Return the content of one checkpoint, whose facts hold its `identity` and its own `facts`; None if damaged."""
+    facts = _facts(path)
+    if facts is None:
+        return None
+    arrays = {}
+    try:
+        with ocp.Checkpointer(PARTS["arrays"]()) as reader:
+            # One at a time: where several are read and one fails, the others' answers find nobody and complain.
+            for name in facts["arrays"]:
+                wanted = ocp.args.PyTreeRestore({name: 0}, partial_restore=True)
+                arrays[name] = np.asarray(reader.restore((path / "arrays").absolute(), args=wanted)[name])
+    except Exception:  # damaged bytes make a reader fail in any way it likes
+        return None
+    return Saved(arrays, facts) if facts.pop("digest", "") == digest(arrays, facts) else None
+
+
+def _facts(path: Path) -> Facts | None:
+    try:
+        with ocp.Checkpointer(PARTS["facts"]()) as reader:
+            facts = reader.restore((path / "facts").absolute())
+    except Exception:  # as above
+        return None
+    match facts:
+        case {"facts": dict(), "identity": dict(), "arrays": list()}:
+            return dict(facts)
+    return None
+
+
+def _aside(path: Path) -> Path:
+    """Set a checkpoint aside under a name that is not taken."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    return path.rename(aside)

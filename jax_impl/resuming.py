@@ -1,0 +1,116 @@
+"""What of a training goes into a checkpoint, and comes back from it."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jax_impl import devices
+from jax_impl.checkpoint import Arrays, Checkpoints, Facts, Saved, flat, unflat
+from jax_impl.data import Mnist
+from jax_impl.draws import Draws
+from jax_impl.errors import ArgumentError, UserError
+from jax_impl.recipes import Recipe
+from jax_impl.train import begin
+from jax_impl.trajectory import EpochRecord, Progress
+
+VERSION = 1  # raise it when the same settings train otherwise than before
+
+
+def identity(recipe: Recipe, mnist: Mnist, **more: Any) -> Facts:
+    """Return all that the course of a training depends on but the number of its epochs, as plain data."""
+    settings = {name: value for name, value in asdict(recipe).items() if name != "epochs"}
+    return {"version": VERSION, "recipe": settings, **more, "data": data_digest(mnist)}
+
+
+def data_digest(mnist: Mnist) -> str:
+    """Return the SHA-256 of the images and labels."""
+    found = hashlib.sha256()
+    for part in mnist:
+        found.update(np.ascontiguousarray(part).data)
+    return found.hexdigest()
+
+
+def file_digest(path: Path | None) -> str | None:
+    """Return the SHA-256 of a file, if one is given."""
+    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def place(progress: Progress, steps: int) -> int:
+    """Return how many steps a training has taken, of so many an epoch."""
+    return len(progress.records) * steps + len(progress.losses)
+
+
+def packed(progress: Progress, epochs: int) -> tuple[Arrays, Facts]:
+    """Return what a checkpoint takes of a training of so many epochs."""
+    arrays = flat("state", progress.state) | flat("stream", progress.stream)
+    if len(progress.losses):
+        arrays["losses"] = progress.losses
+    records = [asdict(record) for record in progress.records]
+    return arrays, {"records": records, "seconds": progress.seconds, "epochs": epochs}
+
+
+def unpacked(saved: Saved, recipe: Recipe, drawn: Draws) -> Progress:
+    """Return how far a training had come; `drawn` is where it had begun."""
+    like = begin(recipe, drawn)
+    return Progress(
+        state=unflat("state", like.state, saved.arrays),
+        stream=unflat("stream", like.stream, saved.arrays),
+        records=tuple(EpochRecord(**record) for record in saved.facts["records"]),
+        losses=saved.arrays.get("losses", like.losses),
+        seconds=saved.facts["seconds"],
+    )
+
+
+def found(
+    kept: Checkpoints, recipe: Recipe, drawn: Draws, *, resume: bool, log: Callable[[str], None]
+) -> Progress | None:
+    """Return how far the training in a folder had come, if it is to be resumed; `log` hears what a person should know.
+
+    Raises:
+        ArgumentError: Another training was begun there, or one of more epochs.
+        UserError: An unfinished one would be lost, or no checkpoint is whole.
+    """
+    out = kept.folder.parent
+    if not resume:
+        facts = kept.glance()
+        if facts and len(facts["records"]) < facts["epochs"]:
+            raise UserError(
+                f"{out} holds an unfinished run, {len(facts['records'])} of {facts['epochs']} epochs: add --resume to "
+                "go on with it, or name another --out, or delete the folder"
+            )
+        return None
+    saved = kept.newest(log)
+    if saved is None:
+        log(f"nothing to resume in {out}: beginning")
+        return None
+    since = unpacked(saved, recipe, drawn)
+    reached = len(since.records) + bool(len(since.losses))
+    if recipe.epochs < reached:
+        raise ArgumentError(f"{out} has come to epoch {reached}: --epochs must not be less, got {recipe.epochs}")
+    return since
+
+
+def shared(since: Progress | None, recipe: Recipe, drawn: Draws) -> Progress | None:
+    """Return in all processes how far the first of them says that the training had come."""
+    if jax.process_count() == 1:
+        return since
+    facts = None
+    if since is not None:
+        facts = {"stream": {name: values.tolist() for name, values in since.stream.items()}, "seconds": since.seconds}
+        facts |= {"records": [asdict(record) for record in since.records], "losses": since.losses.tolist()}
+    facts = devices.from_first(facts)
+    if facts is None:
+        return None
+    ours = since or begin(recipe, drawn)
+    return Progress(
+        state=devices.arrays_from_first(ours.state),
+        stream={name: np.array(values, ours.stream[name].dtype) for name, values in facts["stream"].items()},
+        records=tuple(EpochRecord(**record) for record in facts["records"]),
+        losses=np.array(facts["losses"], ours.losses.dtype),
+        seconds=facts["seconds"],
+    )

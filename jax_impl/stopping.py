@@ -1,0 +1,77 @@
+"""Ending early in good order.
+
+On the first Ctrl-C or SIGTERM, and when the time that was given is over, the steps under way are finished and saved; on
+the second signal the process ends at once.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from jax_impl.errors import ArgumentError, Interrupted
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+OUT_OF_TIME = 124  # exit code, that of timeout(1)
+
+
+class Stop:
+    """Whether the command is asked to end, and why."""
+
+    def __init__(self, *, end: Callable[[int], None], log: Callable[[str], None]) -> None:
+        """Take what ends the process at once with an exit code, and what tells a person a line."""
+        self.end, self.log = end, log
+        self.received: signal.Signals | None = None
+        self.soft = False  # whether the first signal is left to who asks `wanted`
+        self.begun, self.max_seconds = time.monotonic(), float("inf")
+
+    @contextlib.contextmanager
+    def catching(self) -> Iterator[None]:
+        """Catch signals for as long as the context lasts."""
+        before = {number: signal.signal(number, self._caught) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def after(self, max_seconds: float | None) -> None:
+        """Want to end so many seconds after the beginning of the command.
+
+        Raises:
+            ArgumentError: It is no number above 0.
+        """
+        if max_seconds is not None:
+            if not max_seconds > 0:
+                raise ArgumentError(f"--max-seconds must be a number above 0, got {max_seconds:g}")
+            self.max_seconds = max_seconds
+
+    @contextlib.contextmanager
+    def softly(self) -> Iterator[None]:
+        """Leave the first signal to who asks `wanted`; without this context it interrupts whatever is under way."""
+        self.soft = True
+        try:
+            yield
+        finally:
+            self.soft = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the command is to end as soon as what it reached is saved."""
+        return self.received is not None or time.monotonic() - self.begun > self.max_seconds
+
+    def interrupted(self) -> Interrupted:
+        """Return what to raise once it is."""
+        if self.received is None:
+            return Interrupted(f"--max-seconds {self.max_seconds:g} are over", exit_code=OUT_OF_TIME)
+        text = "" if self.received == signal.SIGINT else self.received.name
+        return Interrupted(text, exit_code=128 + self.received)
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.received is not None:
+            self.end(128 + number)
+        self.received = signal.Signals(number)
+        if not self.soft:
+            raise self.interrupted()
+        self.log("finishing the steps under way; once more ends at once")
