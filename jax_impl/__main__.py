@@ -68,9 +68,9 @@ def run(stop: stopping.Stop) -> None:
         case cli.Evaluate():
             run_evaluate(command)
         case cli.Study():
-            run_study(command)
+            run_study(command, stop)
         case cli_rbm.TrainRbm() | cli_rbm.TrainDbn():
-            run_machines(command)
+            run_machines(command, stop)
         case cli.Data():
             run_data(command)
 
@@ -85,12 +85,13 @@ def run_train(command: cli.Train, stop: stopping.Stop) -> None:
         train_command.run(command, recipe, lambda: load(command.data_dir), say, complain, stop)
 
 
-def run_machines(command: cli_rbm.TrainRbm | cli_rbm.TrainDbn) -> None:
+def run_machines(command: cli_rbm.TrainRbm | cli_rbm.TrainDbn, stop: stopping.Stop) -> None:
     """Train an RBM, or a stack of them."""
     from jax_impl import rbm_command
 
     command.settings(), command.sizes()  # what is wrong is told before anything is fetched
-    for line in rbm_command.train(command, load(command.data_dir)):
+    stop.after(command.max_seconds)
+    for line in rbm_command.train(command, load(command.data_dir), stop, complain):
         say(line)
 
 
@@ -109,13 +110,14 @@ def run_evaluate(command: cli.Evaluate) -> None:
     print(f"Accuracy: {share:.4f}")
 
 
-def run_study(command: cli.Study) -> None:
+def run_study(command: cli.Study, stop: stopping.Stop) -> None:
     """Run a grid or presets, alone or together with other processes."""
     from jax_impl import distributed, study_command
 
     asked = study_command.asked(command)  # what is wrong is told before anybody is waited for
+    stop.after(command.max_seconds)
     with distributed.joined(cli_cluster.cluster_of(command), give_up):
-        study_command.run(command, asked, lambda: load(command.data_dir), say, complain)
+        study_command.run(command, asked, lambda: load(command.data_dir), say, complain, stop)
 
 
 def give_up(word: str) -> None:

@@ -5,8 +5,6 @@ carries the SHA-256 of its content: one that was damaged later is noticed, and t
 """
 
 import contextlib
-import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
@@ -19,9 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jax_impl.errors import ArgumentError, UserError
-
-Arrays = dict[str, np.ndarray]
-Facts = dict[str, Any]  # as JSON spells it
+from jax_impl.packing import Arrays, Facts, difference, digest
 
 KEPT = 2
 FOLDER = "checkpoints"  # in that of a run
@@ -121,6 +117,29 @@ class Checkpoints:
             raise UserError(f"no checkpoint in {self.folder} is whole: begin anew, without --resume")
         return None
 
+    def to_resume(self, *, resume: bool, log: Callable[[str], None]) -> Saved | None:
+        """Return what to go on from; without `resume`, nothing, but no unfinished computation is given up for that.
+
+        Facts must say how many of how many `epochs` are `done`.
+
+        Raises:
+            ArgumentError: As `newest`.
+            UserError: An unfinished one would be lost; or as `newest`.
+        """
+        out = self.folder.parent
+        if resume:
+            found = self.newest(log)
+            if found is None:
+                log(f"nothing to resume in {out}: beginning")
+            return found
+        facts = self.glance()
+        if facts and facts["done"] < facts["epochs"]:
+            raise UserError(
+                f"{out} holds an unfinished run, {facts['done']} of {facts['epochs']} epochs: add --resume to go on "
+                "with it, or name another --out, or delete the folder"
+            )
+        return None
+
     def glance(self) -> Facts | None:
         """Return the facts of the newest checkpoint that gives any, whosever it is; arrays are not looked at.
 
@@ -162,40 +181,6 @@ class Checkpoints:
         else:
             reason = " ".join(str(error).split("[")[0].split())[:200] or type(error).__name__
         return UserError(f"cannot write a checkpoint to {self.folder}: {reason}; name an --out that can be written")
-
-
-def flat(prefix: str, tree: Any) -> Arrays:
-    """Return the leaves of a tree by their paths, as NumPy arrays: what `checkpoint.Checkpoints.save` takes."""
-    found, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {f"{prefix}{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in found}
-
-
-def unflat(prefix: str, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Return a tree of the structure of `like` from what `flat` made of it."""
-    paths, structure = jax.tree_util.tree_flatten_with_path(like)
-    return jax.tree.unflatten(structure, [arrays[f"{prefix}{jax.tree_util.keystr(path)}"] for path, _ in paths])
-
-
-def digest(arrays: Mapping[str, np.ndarray], facts: Facts) -> str:
-    """Return the SHA-256 of arrays, their names, dtypes and shapes, and of facts."""
-    found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        found.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
-
-
-def difference(saved: Mapping[str, Any], asked: Mapping[str, Any], where: str = "") -> str:
-    """Return the first setting in which two identities differ, in words; nothing if they are the same."""
-    for name in dict.fromkeys((*asked, *saved)):
-        was, now = saved.get(name), asked.get(name)
-        if isinstance(was, dict) and isinstance(now, dict):
-            if inner := difference(was, now, f"{where}{name}."):
-                return inner
-        elif json.dumps(was) != json.dumps(now):
-            return f"its {where}{name} is {json.dumps(was)}, not {json.dumps(now)}"
-    return ""
 
 
 def _manager(folder: Path) -> ocp.CheckpointManager:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
+from jax_impl.cli_saving import MaxSeconds, Resume
 from jax_impl.errors import ArgumentError
 from jax_impl.rbm_settings import PRETRAINING, Settings
 
@@ -56,6 +57,8 @@ class TrainRbm(_Machines):
 
     hidden: Annotated[int, _setting("N", "Hidden units.")] = Settings.hidden
     epochs: Annotated[int, _setting("N", "Passes over the images.")] = Settings.epochs
+    resume: Resume = False
+    max_seconds: MaxSeconds = None
     data_dir: DataDir = None
     out: Out = Path("runs/rbm")
     debug: Debug = False
@@ -71,6 +74,8 @@ class TrainDbn(_Machines):
 
     hidden: Annotated[str, _setting("N,…", "Hidden units of each machine, from the pixels up.")] = "500,500"
     epochs: Annotated[int, _setting("N", "Passes over the images, of each machine.")] = PRETRAINING.epochs
+    resume: Resume = False
+    max_seconds: MaxSeconds = None
     data_dir: DataDir = None
     out: Out = Path("runs/dbn")
     debug: Debug = False

@@ -89,6 +89,14 @@ def is_genuine(name: str, content: bytes | None) -> bool:
     return content is not None and hashlib.sha256(content).hexdigest() == SHA256[name]
 
 
+def digest(mnist: Mnist) -> str:
+    """Return the SHA-256 of the images and labels."""
+    found = hashlib.sha256()
+    for part in mnist:
+        found.update(np.ascontiguousarray(part).data)
+    return found.hexdigest()
+
+
 def ensure(
     data_dir: Path | None = None,
     *,

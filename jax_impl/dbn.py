@@ -6,6 +6,7 @@ was the first start from which deep networks could be trained.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,27 @@ from jax_impl.errors import ArgumentError
 from jax_impl.model import Params
 from jax_impl.rbm import Hidden, Rbm, Visible, gibbs, hidden_given_visible, sample, uniforms, visible_given_hidden
 from jax_impl.rbm_settings import Settings
-from jax_impl.rbm_train import RbmRecord, fit
+from jax_impl.rbm_train import RbmRecord, Reached, State, advance
 
 Stack = Sequence[Rbm]  # from the pixels up
+
+
+class StackReached(NamedTuple):
+    """How far a stack has come: all that its training needs to go on, as NumPy arrays of the caller's own."""
+
+    below: tuple[Rbm, ...]  # the finished machines
+    state: State  # of the one above them
+    records: tuple[RbmRecord, ...]  # of all
+
+    @property
+    def stack(self) -> list[Rbm]:
+        """The machines, from the pixels up."""
+        return [*self.below, self.state.rbm]
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the last machine has not been trained yet."""
+        return not self.records or self.records[-1].layer < len(self.stack)
 
 
 def fit_stack(
@@ -36,17 +55,34 @@ def fit_stack(
         ArgumentError: There is no size, or a setting is out of range, or a pixel outside [0, 1].
         DivergedError: As `rbm_train.fit`.
     """
+    for reached in advance_stack(sizes, settings, images, held_out):
+        yield (None if reached.fresh else reached.records[-1]), reached.stack
+
+
+def advance_stack(
+    sizes: Sequence[int],
+    settings: Settings,
+    images: Float[Array, "n visible"],
+    held_out: Float[Array, "m visible"],
+    since: StackReached | None = None,
+) -> Iterator[StackReached]:
+    """Train as `fit_stack` does, from where `since` says."""
     if not sizes:
         raise ArgumentError("a DBN needs at least one hidden layer, got none")
     every = [replace(settings, hidden=size) for size in sizes]  # a wrong size is told before anything is trained
-    below: list[Rbm] = []
-    for layer, of_layer in enumerate(every, start=1):
-        rbm = None
-        for record, rbm in fit(of_layer, images, held_out, layer):
-            yield record, [*below, rbm]
-        assert rbm is not None  # noqa: S101 - `fit` yields at least the initial machine
-        below.append(rbm)
+    below, records = (since.below, since.records) if since else ((), ())
+    for rbm in below:
         images, held_out = _up_one(rbm, images), _up_one(rbm, held_out)
+    for layer, of_layer in enumerate(every[len(below) :], start=len(below) + 1):
+        earlier = tuple(record for record in records if record.layer < layer)
+        at = Reached(since.state, records[len(earlier) :]) if since and layer == len(since.stack) else None
+        state = since.state if since else None
+        for reached in advance(of_layer, images, held_out, layer, at):
+            state, records = reached.state, (*earlier, *reached.records)
+            yield StackReached(below, state, records)
+        assert state is not None  # noqa: S101 - `advance` yields at least the initial machine
+        images, held_out = _up_one(state.rbm, images), _up_one(state.rbm, held_out)
+        below = (*below, state.rbm)
 
 
 def up(stack: Stack, v: Visible) -> Float[Array, "batch top"]:

@@ -15,9 +15,11 @@ from typing import Any
 import jax
 from jax._src import distributed as runtime  # the store has no public name; Orbax takes it from here, too
 
+from jax_impl import devices
 from jax_impl.cluster import Cluster
 from jax_impl.errors import ArgumentError, UserError
 from jax_impl.herald import FAREWELL
+from jax_impl.stopping import Stop
 
 BEAT = 1.0  # seconds between two signs of life
 SILENT = 15.0  # seconds without one after which a process is taken for dead; a busy machine delays a few
@@ -170,6 +172,18 @@ def _meet(cluster: Cluster) -> None:
             f"the other processes could not be reached ({_first_line(error)}): check --coordinator and that all were "
             f"started within {JOINING} s"
         ) from error
+
+
+def heed(stop: Stop, save: Callable[[], None] = lambda: None) -> None:
+    """End the computation if one of the processes is asked to: all of them together, once `save` has done its work.
+
+    Raises:
+        Interrupted: One of them is.
+    """
+    if any(devices.gathered([stop.wanted])):
+        save()
+        devices.gathered([""])  # the others stay until the first has saved
+        raise stop.interrupted()
 
 
 def leads() -> bool:

@@ -17,11 +17,12 @@ from jaxtyping import Array, Bool, Float
 
 from jax_impl import devices
 from jax_impl.data import Mnist
-from jax_impl.draws import Draws, look_at, native, next_of_all
+from jax_impl.draws import Draws, Stream, look_at, native, next_of_all
 from jax_impl.errors import ArgumentError, UserError
 from jax_impl.model import Params
 from jax_impl.recipes import Recipe
 from jax_impl.train import compiled_epoch, count_correct, start
+from jax_impl.trajectory import State
 
 GIB = 2**30
 SHARE = 0.8  # of a device's memory: the rest is for the test images, the results, and whoever else computes there
@@ -106,6 +107,20 @@ def split(
         share = max(1, min(share - 1, int(share * allowed / needed)))
 
 
+class Reached(NamedTuple):
+    """How far the runs have come: all that their training needs to go on, as NumPy arrays of the caller's own."""
+
+    states: list[State]  # of the runs of each part that trains at a time, each leaf with an axis of runs
+    streams: list[dict[str, np.ndarray]]  # where each run's orders are
+    epochs: tuple[EpochOfRuns, ...]
+
+    @property
+    def params(self) -> Params:
+        """The parameters of all runs."""
+        params: Params = jax.tree.map(lambda *rows: np.concatenate(rows), *(state.params for state in self.states))
+        return params
+
+
 def fit_many(
     recipe: Recipe,
     runs: Sequence[Draws],
@@ -129,44 +144,73 @@ def fit_many(
         at_once: How many train at a time, the others waiting in the host's memory; None for all, but on one CPU, where
             nothing is gained by it, for one. See `split`.
     """
-    images, labels = devices.everywhere((mnist.train_images, mnist.train_labels), mesh)
-    test_images, test_labels = devices.everywhere((mnist.test_images, mnist.test_labels), mesh)
+    begun = begin(recipe, runs, learning_rates=learning_rates, mesh=mesh, at_once=at_once)
+    for reached in advance(recipe, runs, mnist, begun, mesh=mesh):
+        yield reached.epochs[-1], reached.params
+
+
+def begin(
+    recipe: Recipe,
+    runs: Sequence[Draws],
+    *,
+    learning_rates: Sequence[float] | None = None,
+    mesh: Mesh | None = None,
+    at_once: int | None = None,
+) -> Reached:
+    """Return where the runs begin; the arguments are those of `fit_many`."""
     rates = [recipe.learning_rate] * len(runs) if learning_rates is None else learning_rates
     # All in the host's memory: a device is to hold no more than trains there at a time.
     states = [jax.device_get(start(run.params, rate, recipe.optimizer)) for run, rate in zip(runs, rates, strict=True)]
     size = at_once or (len(runs) if devices.side_by_side(mesh) else 1)
-    parts = [slice(first, first + size) for first in range(0, len(runs), size)]
-    waiting = [jax.tree.map(lambda *leaves: np.stack(leaves), *states[part]) for part in parts]
-    del states
-    for epoch in range(1, recipe.epochs + 1):
+    parts = [states[first : first + size] for first in range(0, len(runs), size)]
+    return Reached([jax.tree.map(lambda *leaves: np.stack(leaves), *part) for part in parts], _where(runs), ())
+
+
+def advance(
+    recipe: Recipe, runs: Sequence[Draws], mnist: Mnist, since: Reached, *, mesh: Mesh | None = None
+) -> Iterator[Reached]:
+    """Train as `fit_many` does, from where `since` says."""
+    images, labels = devices.everywhere((mnist.train_images, mnist.train_labels), mesh)
+    test_images, test_labels = devices.everywhere((mnist.test_images, mnist.test_labels), mesh)
+    for run, stream in zip(runs, since.streams, strict=True):
+        if isinstance(run.orders, Stream):
+            run.orders.go_to(stream)
+    waiting, epochs = list(since.states), since.epochs
+    sizes = [len(jax.tree.leaves(state)[0]) for state in waiting]
+    parts = [slice(sum(sizes[:place]), sum(sizes[: place + 1])) for place in range(len(sizes))]
+    on_device: Any = None  # the state of the only part stays there from epoch to epoch
+    for epoch in range(len(epochs) + 1, recipe.epochs + 1):
         found, seconds = [], 0.0
         for place, part in enumerate(parts):
             order = devices.by_run(next_of_all([run.orders for run in runs[part]]), mesh)  # (runs, steps, batch)
             train_epoch = compiled_epoch(
                 recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer, mesh
             )
-            state = waiting[place]
-            if epoch == 1 or len(parts) > 1:
-                state = devices.by_run(state, mesh)
+            state = devices.by_run(waiting[place], mesh) if on_device is None else on_device
             started = time.perf_counter()
             state, losses = train_epoch(state, images, labels, order)
             losses = devices.rows(losses)  # waits for the device
             seconds += time.perf_counter() - started
             correct = devices.rows(_count_all(state.params, test_images, test_labels, recipe.activation, mesh))
-            found.append((losses, correct, jax.tree.map(devices.rows, state.params)))
-            waiting[place] = state if len(parts) == 1 else jax.tree.map(devices.rows, state)
-        losses, correct, params = jax.tree.map(lambda *rows: np.concatenate(rows), *found)
-        yield (
-            EpochOfRuns(
-                epoch=epoch,
-                costs=losses.mean(axis=1, dtype=np.float64),
-                losses=losses,
-                test_accuracies=correct / len(test_labels),
-                finite=np.isfinite(losses).all(axis=1) & _all_finite(params),
-                seconds=seconds,
-            ),
-            params,
+            waiting[place] = jax.tree.map(devices.rows, state)
+            found.append((losses, correct, _all_finite(waiting[place].params)))
+            on_device = state if len(parts) == 1 else None
+        losses, correct, finite = (np.concatenate(rows) for rows in zip(*found, strict=True))
+        record = EpochOfRuns(
+            epoch=epoch,
+            costs=losses.mean(axis=1, dtype=np.float64),
+            losses=losses,
+            test_accuracies=correct / len(test_labels),
+            finite=np.isfinite(losses).all(axis=1) & finite,
+            seconds=seconds,
         )
+        epochs = (*epochs, record)
+        yield Reached(list(waiting), _where(runs), epochs)
+
+
+def _where(runs: Sequence[Draws]) -> list[dict[str, np.ndarray]]:
+    """Return where each run's orders are, if they can tell."""
+    return [run.orders.state() if isinstance(run.orders, Stream) else {} for run in runs]
 
 
 @partial(jax.jit, static_argnames=("activation", "mesh"))

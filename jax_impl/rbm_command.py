@@ -1,20 +1,20 @@
 """What the commands `rbm` and `dbn` do: train, keep what was reached, measure and draw."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 
-from jax_impl import dbn, rbm_runs, runs
+from jax_impl import dbn, files, rbm_resuming, rbm_runs, runs, stopping
+from jax_impl.checkpoint import FOLDER, Checkpoints
 from jax_impl.cli_rbm import TrainDbn, TrainRbm
 from jax_impl.data import Mnist
-from jax_impl.errors import DivergedError
+from jax_impl.dbn import StackReached
+from jax_impl.errors import DivergedError, keeping
 from jax_impl.pixels import scale
 from jax_impl.progress import epochs_bar, waiting
-from jax_impl.rbm import Rbm
-from jax_impl.rbm_train import RbmRecord
 
 
-def train(command: TrainRbm | TrainDbn, mnist: Mnist) -> Iterator[str]:
+def train(command: TrainRbm | TrainDbn, mnist: Mnist, stop: stopping.Stop, log: Callable[[str], None]) -> Iterator[str]:
     """Train RBMs from the pixels up and write the files of the run; yield the lines to print.
 
     What was reached is kept also when the run ends early; an earlier run stays until the first epoch is done.
@@ -22,36 +22,59 @@ def train(command: TrainRbm | TrainDbn, mnist: Mnist) -> Iterator[str]:
     Raises:
         UserError: A setting is out of range, or the folder cannot be written.
         DivergedError: The learning rate is too large.
+        Interrupted: With the words that say what is kept.
     """
     sizes, settings, out = command.sizes(), command.settings(), command.out
     runs.check(out)
     train, test = (scale(jnp.asarray(part), settings.dtype) for part in (mnist.train_images, mnist.test_images))
-    records: list[RbmRecord] = []
-    stack: list[Rbm] = []
-    try:
-        with epochs_bar() as bar:
-            task = bar.add_task("RBM 1", total=settings.epochs * len(sizes))
-            for record, so_far in dbn.fit_stack(sizes, settings, train, test):
-                stack = so_far
-                if record is None:  # an initial machine
-                    bar.update(task, description=f"RBM {len(stack)}")
-                    continue
-                records.append(record)
-                if len(records) == 1:
-                    rbm_runs.begin(out, sizes, settings)
-                rbm_runs.record(out, records, stack)
-                yield str(record)
-                bar.update(task, advance=1)
-        if not records:
-            rbm_runs.begin(out, sizes, settings)
-            rbm_runs.record(out, records, stack)
-        if isinstance(command, TrainRbm):
-            with waiting("annealed importance sampling"):
-                found = rbm_runs.likelihood(out, stack[0], train, test)
-            yield f"log-likelihood of the test images: {found}"
-        with waiting("drawing"):
-            rbm_runs.draw(out, records, stack, mnist.test_images)
-    except (DivergedError, KeyboardInterrupt) as error:
-        saved = f"{out} holds {len(records)} epochs and the machines after them" if records else "nothing was written"
-        raise type(error)(f"{error}; {saved}" if error.args else saved) from error
+    with files.taken(out), Checkpoints(out / FOLDER, rbm_resuming.identity(sizes, settings, mnist)) as kept:
+        saved = kept.to_resume(resume=command.resume, log=log)
+        since = rbm_resuming.unpacked(saved) if saved else None
+        reached, begun, epochs = since, since is not None, settings.epochs * len(sizes)
+        try:
+            with epochs_bar() as bar, stop.softly():
+                task = bar.add_task("RBM 1", total=epochs, completed=len(since.records) if since else 0)
+                for reached in dbn.advance_stack(sizes, settings, train, test, since):
+                    bar.update(task, description=f"RBM {len(reached.stack)}")
+                    if reached.fresh:
+                        continue
+                    if not begun:
+                        kept.remove()
+                        rbm_runs.begin(out, sizes, settings)
+                        begun = True
+                    kept.save(len(reached.records), *rbm_resuming.packed(reached, epochs))
+                    rbm_runs.record(out, reached.records, reached.stack)
+                    yield str(reached.records[-1])
+                    bar.update(task, advance=1)
+                    if stop.wanted and len(reached.records) < epochs:
+                        kept.wait()
+                        raise stop.interrupted()
+            assert reached is not None  # noqa: S101 - there is at least an initial machine
+            if not begun:
+                rbm_runs.begin(out, sizes, settings)
+            rbm_runs.record(out, reached.records, reached.stack)
+            if isinstance(command, TrainRbm):
+                with waiting("annealed importance sampling"):
+                    found = rbm_runs.likelihood(out, reached.stack[0], train, test)
+                yield f"log-likelihood of the test images: {found}"
+            with waiting("drawing"):
+                rbm_runs.draw(out, reached.records, reached.stack, mnist.test_images)
+        except (DivergedError, KeyboardInterrupt) as error:
+            raise keeping(error, _kept(error, reached, command, kept)) from error
     yield f"written to {out}"
+
+
+def _kept(
+    error: DivergedError | KeyboardInterrupt,
+    reached: StackReached | None,
+    command: TrainRbm | TrainDbn,
+    kept: Checkpoints,
+) -> str:
+    """Say what there is of a training that ended early."""
+    if not reached or not reached.records:
+        return "nothing was written"
+    text = f"{command.out} holds {len(reached.records)} epochs and the machines after them"
+    if isinstance(error, DivergedError):
+        kept.remove()  # it would diverge again
+        return text
+    return f"{text}: the same command with --resume goes on from there"

@@ -53,6 +53,13 @@ class RbmRecord:
         )
 
 
+class Reached(NamedTuple):
+    """How far a machine has come: all that its training needs to go on, as NumPy arrays of the caller's own."""
+
+    state: State
+    records: tuple[RbmRecord, ...]  # one an epoch
+
+
 def start(settings: Settings, images: Float[Array, "n visible"], key: PRNGKeyArray) -> State:
     """Return the state before the first step; persistent chains begin at the first images."""
     rbm = init(key, images.mean(axis=0), settings.hidden, settings.dtype)
@@ -133,21 +140,38 @@ def fit(
         ArgumentError: A pixel is outside [0, 1], or there are fewer images than a batch has.
         DivergedError: A parameter is not a number, or beyond `LIMIT`.
     """
+    for reached in advance(settings, images, held_out, layer):
+        yield (reached.records[-1] if reached.records else None), reached.state.rbm
+
+
+def advance(
+    settings: Settings,
+    images: Float[Array, "n visible"],
+    held_out: Float[Array, "m visible"],
+    layer: int = 1,
+    since: Reached | None = None,
+) -> Iterator[Reached]:
+    """Train as `fit` does, from where `since` says, whose epochs are then not yielded again.
+
+    Every epoch's draws follow from the seed, the layer and the epoch, so that they need no state of their own.
+    """
     check(images, held_out, settings)
     key = jax.random.fold_in(jax.random.key(settings.seed), layer - 1)
     init_key, epochs_key = jax.random.split(key)
-    state = start(settings, images, init_key)
-    yield None, _copied(state.rbm)
+    if since is None:
+        since = Reached(_copied(start(settings, images, init_key)), ())
+        yield since
+    state, records = jax.tree.map(jnp.array, since.state), since.records
     train_epoch = compiled_epoch(replace(settings, seed=0), *images.shape)
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(len(records) + 1, settings.epochs + 1):
         order_key, chains_key, monitor_key = jax.random.split(jax.random.fold_in(epochs_key, epoch), 3)
         order = _order(order_key, len(images), settings.batch_size)
         rate = jnp.asarray(settings.learning_rate * (1 - (epoch - 1) / settings.epochs), settings.dtype)
         started = time.perf_counter()
         state = jax.block_until_ready(train_epoch(state, images, order, chains_key, rate))
         seconds = time.perf_counter() - started
-        rbm = _copied(state.rbm)
-        largest = max(float(np.abs(array).max()) for array in rbm)
+        reached = _copied(state)
+        largest = max(float(np.abs(array).max()) for array in reached.rbm)
         if not largest < LIMIT:  # NaN is not, either
             raise DivergedError(
                 f"RBM {layer} diverged in epoch {epoch}, its largest parameter is {largest:.3g}: the learning rate "
@@ -155,7 +179,8 @@ def fit(
             )
         found = _monitors(state.rbm, images[:MONITORED], held_out, monitor_key)
         monitors = {name: float(value) for name, value in found.items()}
-        yield RbmRecord(layer=layer, epoch=epoch, seconds=seconds, **monitors), rbm
+        records = (*records, RbmRecord(layer=layer, epoch=epoch, seconds=seconds, **monitors))
+        yield Reached(reached, records)
 
 
 def check(images: Float[Array, "n visible"], held_out: Float[Array, "m visible"], settings: Settings) -> None:
@@ -188,6 +213,7 @@ def _monitors(rbm: Rbm, images: Array, held_out: Array, key: PRNGKeyArray) -> di
     }
 
 
-def _copied(rbm: Rbm) -> Rbm:
-    """Return the machine as NumPy arrays of the caller's own: the state is donated."""
-    return Rbm(*map(np.array, rbm))
+def _copied(state: State) -> State:
+    """Return the state as NumPy arrays of the caller's own: it is donated."""
+    copied: State = jax.tree.map(np.array, state)
+    return copied

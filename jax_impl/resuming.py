@@ -10,10 +10,11 @@ import jax
 import numpy as np
 
 from jax_impl import devices
-from jax_impl.checkpoint import Arrays, Checkpoints, Facts, Saved, flat, unflat
-from jax_impl.data import Mnist
+from jax_impl.checkpoint import Checkpoints, Saved
+from jax_impl.data import Mnist, digest
 from jax_impl.draws import Draws
-from jax_impl.errors import ArgumentError, UserError
+from jax_impl.errors import ArgumentError
+from jax_impl.packing import Arrays, Facts, flat, unflat
 from jax_impl.recipes import Recipe
 from jax_impl.train import begin
 from jax_impl.trajectory import EpochRecord, Progress
@@ -24,15 +25,7 @@ VERSION = 1  # raise it when the same settings train otherwise than before
 def identity(recipe: Recipe, mnist: Mnist, **more: Any) -> Facts:
     """Return all that the course of a training depends on but the number of its epochs, as plain data."""
     settings = {name: value for name, value in asdict(recipe).items() if name != "epochs"}
-    return {"version": VERSION, "recipe": settings, **more, "data": data_digest(mnist)}
-
-
-def data_digest(mnist: Mnist) -> str:
-    """Return the SHA-256 of the images and labels."""
-    found = hashlib.sha256()
-    for part in mnist:
-        found.update(np.ascontiguousarray(part).data)
-    return found.hexdigest()
+    return {"version": VERSION, "recipe": settings, **more, "data": digest(mnist)}
 
 
 def file_digest(path: Path | None) -> str | None:
@@ -51,7 +44,7 @@ def packed(progress: Progress, epochs: int) -> tuple[Arrays, Facts]:
     if len(progress.losses):
         arrays["losses"] = progress.losses
     records = [asdict(record) for record in progress.records]
-    return arrays, {"records": records, "seconds": progress.seconds, "epochs": epochs}
+    return arrays, {"records": records, "seconds": progress.seconds, "done": len(records), "epochs": epochs}
 
 
 def unpacked(saved: Saved, recipe: Recipe, drawn: Draws) -> Progress:
@@ -75,23 +68,15 @@ def found(
         ArgumentError: Another training was begun there, or one of more epochs.
         UserError: An unfinished one would be lost, or no checkpoint is whole.
     """
-    out = kept.folder.parent
-    if not resume:
-        facts = kept.glance()
-        if facts and len(facts["records"]) < facts["epochs"]:
-            raise UserError(
-                f"{out} holds an unfinished run, {len(facts['records'])} of {facts['epochs']} epochs: add --resume to "
-                "go on with it, or name another --out, or delete the folder"
-            )
-        return None
-    saved = kept.newest(log)
+    saved = kept.to_resume(resume=resume, log=log)
     if saved is None:
-        log(f"nothing to resume in {out}: beginning")
         return None
     since = unpacked(saved, recipe, drawn)
     reached = len(since.records) + bool(len(since.losses))
     if recipe.epochs < reached:
-        raise ArgumentError(f"{out} has come to epoch {reached}: --epochs must not be less, got {recipe.epochs}")
+        raise ArgumentError(
+            f"{kept.folder.parent} has come to epoch {reached}: --epochs must not be less, got {recipe.epochs}"
+        )
     return since
 
 

@@ -14,11 +14,12 @@ from typing import Any
 import jax
 
 from jax_impl import devices, initializers, recipes, records
-from jax_impl.data import Mnist
+from jax_impl.data import Mnist, digest
 from jax_impl.errors import ArgumentError, unknown_name
 from jax_impl.recipes import NAMES, Recipe
 from jax_impl.records import Record
 from jax_impl.study_cells import NAME, Cell, run
+from jax_impl.study_saving import Saving
 
 RECORDS = "cells.jsonl"
 LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}  # the notebook's, and the one at which depth tells initialisers apart
@@ -123,8 +124,12 @@ def go_on(
     *,
     max_bytes: float | None = None,
     log: Callable[[str], None] = lambda text: None,  # noqa: ARG005
+    heed: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Cell, Record, bool]]:
     """Run the cells that `out` has no record of; each yields its record and whether it had been there.
+
+    Cells that were interrupted go on after their last whole epoch. `heed` is called after every epoch, and ends the
+    study by what it raises.
 
     Where several processes take part, what counts is what the first of them finds in `out`, and it alone writes; the
     others get what is new.
@@ -133,17 +138,25 @@ def go_on(
         UserError: The records cannot be read or written.
     """
     leads = jax.process_index() == 0
+    saving = Saving(out, digest(mnist), heed, log)
     kept = records.load(out / RECORDS) if leads else {}
     known = set(devices.from_first(list(kept)))
     groups = grouped([cell for cell in cells if cell.key not in known], devices.room())
+    ran = False
     for cell in cells:
         if cell.key in known and not leads:
             continue
         if cell.key not in kept:
-            for record in run(next(groups), mnist, max_bytes=max_bytes, log=log):
+            if ran:
+                heed()
+            found = run(next(groups), mnist, max_bytes=max_bytes, saving=saving, log=log)
+            for record in found:
                 kept[record["key"]] = record
                 if leads:
                     records.add(out / RECORDS, record)
+            if leads:
+                saving.forget(record["key"] for record in found)
+            ran = True
         yield cell, kept[cell.key], cell.key in known
 
 

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ from jax_impl.model import stacked
 from jax_impl.propagation import Histogram, Propagation, propagate
 from jax_impl.recipes import Recipe
 from jax_impl.records import Record, plain
+from jax_impl.study_saving import Saving
 
 PROBED = 500  # test images, the first, on which the propagation is measured
 POINTS = 20  # of the loss curve, an epoch
@@ -65,6 +67,7 @@ def run(
     mnist: Mnist,
     *,
     max_bytes: float | None = None,
+    saving: Saving | None = None,
     log: Callable[[str], None] = lambda text: None,  # noqa: ARG005
 ) -> list[Record]:
     """Train the seeds of some cells of one shape together; return what each cell gave, as plain data by seed and epoch.
@@ -77,10 +80,12 @@ def run(
         cells: Of one shape: they differ in what is data, initialiser, learning rate and seeds.
         mnist: The data.
         max_bytes: Of a device's memory; None for what it has to give.
+        saving: Where the training goes on from, and is saved to; None for neither.
         log: Is told if the runs do not fit the memory together.
 
     Raises:
-        UserError: Not even one run fits the memory.
+        UserError: Not even one run fits the memory, or a checkpoint cannot be written.
+        Interrupted: As `saving` says.
     """
     started = time.perf_counter()
     recipes = [cell.recipe.but(seed=seed) for cell in cells for seed in cell.seeds]
@@ -92,8 +97,13 @@ def run(
     before = [summary(propagate(stacked([one.params]), images, labels, activation)) for one in runs]
     at_once = _at_once(here, mnist, mesh, max_bytes, log) if here[0].epochs else None
     rates = [recipe.learning_rate for recipe in here]
-    trained = ensemble.fit_many(here[0], runs, mnist, learning_rates=rates, mesh=mesh, at_once=at_once)
-    epochs = [epoch for epoch, _ in trained]
+    begun = ensemble.begin(here[0], runs, learning_rates=rates, mesh=mesh, at_once=at_once)
+    course = partial(ensemble.advance, here[0], runs, mnist, mesh=mesh)
+    if saving:
+        epochs = saving.followed([cell.key for cell in cells], begun, here[0].epochs, course)
+    else:
+        *_, reached = (begun, *course(begun))
+        epochs = reached.epochs
     seconds = sum(epoch.seconds for epoch in epochs) / len(here)
     pieces = [
         _piece(run, epochs) | {"not_started": not_started[run], "propagation": before[run], "training_seconds": seconds}

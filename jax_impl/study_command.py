@@ -5,6 +5,7 @@ Where several processes take part, all of them train, and the first alone writes
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from jax_impl import (
@@ -19,11 +20,12 @@ from jax_impl import (
     presets,
     records,
     runs,
+    stopping,
     study,
     study_cells,
 )
 from jax_impl.data import Mnist
-from jax_impl.errors import ArgumentError, UserError
+from jax_impl.errors import ArgumentError, UserError, keeping
 from jax_impl.progress import steps_bar
 
 Say = Callable[[str], None]
@@ -49,12 +51,14 @@ def asked(command: cli.Study) -> Asked:
     return Asked(chosen, grid.cells() if grid else [])
 
 
-def run(command: cli.Study, what: Asked, load: Callable[[], Mnist], say: Say, complain: Say) -> None:
+def run(
+    command: cli.Study, what: Asked, load: Callable[[], Mnist], say: Say, complain: Say, stop: stopping.Stop
+) -> None:
     """Run the command; what it has to say is said line by line.
 
     Raises:
         UserError: As the parts do; or a published result did not come out.
-        KeyboardInterrupt: With the words that say what is kept.
+        Interrupted: With the words that say what is kept.
     """
     chosen = what.presets
     leads = distributed.leads()
@@ -65,12 +69,13 @@ def run(command: cli.Study, what: Asked, load: Callable[[], Mnist], say: Say, co
     with files.taken(command.out) if leads else contextlib.nullcontext():
         try:
             if chosen:
-                _run_presets(command, chosen, mnist, say)
+                _run_presets(command, chosen, mnist, say, stop)
             else:
-                _run_cells(command, what.cells, mnist, say)
+                with stop.softly():
+                    _run_cells(command, what.cells, mnist, say, stop)
         except KeyboardInterrupt as error:
             kept = f"what is finished is kept in {command.out}: the same command goes on from there"
-            raise KeyboardInterrupt(kept) from error
+            raise keeping(error, kept) from error
         if not leads:
             return
         from jax_impl import study_figures, study_report  # with Matplotlib, which only who writes has to wait for
@@ -89,13 +94,15 @@ def run(command: cli.Study, what: Asked, load: Callable[[], Mnist], say: Say, co
         )
 
 
-def _run_cells(command: cli.Study, cells: list[study_cells.Cell], mnist: Mnist, say: Say) -> None:
+def _run_cells(command: cli.Study, cells: list[study_cells.Cell], mnist: Mnist, say: Say, stop: stopping.Stop) -> None:
     """Run a grid, its cost told beforehand; say a line a cell."""
     costs = _costs(command, cells, len(mnist.train_images), say) if distributed.leads() else {}
     max_bytes = None if command.max_gib is None else command.max_gib * budget.GIB
     with steps_bar("cells", len(cells)) as bar:
         task = bar.add_task("study", total=sum(costs.values()) or 1, done=0)
-        results = study.go_on(cells, mnist, command.out, max_bytes=max_bytes, log=say)
+        results = study.go_on(
+            cells, mnist, command.out, max_bytes=max_bytes, log=say, heed=partial(distributed.heed, stop)
+        )
         for done, (cell, record, known) in enumerate(results, start=1):
             row = findings.row(record)
             say(f"{cell}: {row.verdict}, {row.accuracy.percent()} ({'kept' if known else f'{row.seconds:.1f} s'})")
@@ -117,7 +124,9 @@ def _costs(command: cli.Study, cells: list[study_cells.Cell], n_images: int, say
     return costs
 
 
-def _run_presets(command: cli.Study, chosen: list[evidence.Preset], mnist: Mnist, say: Say) -> None:
+def _run_presets(
+    command: cli.Study, chosen: list[evidence.Preset], mnist: Mnist, say: Say, stop: stopping.Stop
+) -> None:
     """Measure presets part by part; say a line a check."""
     seeds = range(command.first_seed, command.first_seed + command.seeds)
     parts = sum(len(preset.parts) for preset in chosen)
@@ -127,6 +136,8 @@ def _run_presets(command: cli.Study, chosen: list[evidence.Preset], mnist: Mnist
             for label, _, _ in evidence.go_on(preset, seeds, mnist, command.out):
                 done = int(bar.tasks[0].completed) + 1
                 bar.update(task, advance=1, done=done, description=f"{preset.name}: {label}")
+                if stop.wanted and done < parts:
+                    raise stop.interrupted()
             contents.remember(command.out, measured={preset.name: seeds})
             say(f"{preset.name}: {preset.claim}")
             for check in preset.checks(evidence.data_of(preset, seeds, command.out) or {}):

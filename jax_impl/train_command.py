@@ -104,7 +104,8 @@ def run(
                 _write(course, since or train.begin(recipe, drawn), run)
             else:
                 for progress in course:
-                    _heed(stop, recipe, progress)
+                    if len(progress.records) < recipe.epochs:
+                        distributed.heed(stop)
 
 
 class _Run(NamedTuple):
@@ -139,7 +140,8 @@ def _write(course: Iterator[Progress], origin: Progress, run: _Run) -> None:
                     bar.advance(task)
                 place = resuming.place(progress, run.n_images // recipe.batch_size)
                 run.kept.save(place, *resuming.packed(progress, recipe.epochs))
-                _heed(run.stop, recipe, progress, run.kept.wait)
+                if len(progress.records) < recipe.epochs:
+                    distributed.heed(run.stop, run.kept.wait)
     except (DivergedError, KeyboardInterrupt) as error:
         raise keeping(error, _kept(error, reached, params, run)) from error
     except BrokenPipeError as error:
@@ -174,18 +176,6 @@ def _kept(error: BaseException, reached: Progress, params: Params | None, run: _
         return text
     run.kept.wait()
     return f"{text}: the same command with --resume goes on from there"
-
-
-def _heed(stop: stopping.Stop, recipe: Recipe, progress: Progress, save: Callable[[], None] = lambda: None) -> None:
-    """End the training if one of the processes is asked to, and something is left to do: all of them together.
-
-    Raises:
-        Interrupted: The training ends here, and what it reached is saved.
-    """
-    if len(progress.records) < recipe.epochs and any(devices.gathered([stop.wanted])):
-        save()
-        devices.gathered([""])  # the others stay until it is
-        raise stop.interrupted()
 
 
 def _counted(number: int, what: str) -> str:

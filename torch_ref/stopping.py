@@ -6,6 +6,8 @@ the second signal the process ends at once.
 
 import contextlib
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -22,19 +24,32 @@ class Stop:
     def __init__(self, *, end: Callable[[int], None], log: Callable[[str], None]) -> None:
         """Take what ends the process at once with an exit code, and what tells a person a line."""
         self.end, self.log = end, log
-        self.received: signal.Signals | None = None
+        self.received: signal.Signals | None = None  # the first
         self.soft = False  # whether the first signal is left to who asks `wanted`
         self.begun, self.max_seconds = time.monotonic(), float("inf")
 
     @contextlib.contextmanager
     def catching(self) -> Iterator[None]:
-        """Catch signals for as long as the context lasts."""
+        """Catch signals for as long as the context lasts.
+
+        Python runs a handler only between two lines of the main thread, which may wait for a device for long: a thread
+        of its own hears every signal at once.
+        """
+        ours, systems = socket.socketpair()
+        systems.setblocking(False)
         before = {number: signal.signal(number, self._caught) for number in SIGNALS}
+        before_fd = signal.set_wakeup_fd(systems.fileno(), warn_on_full_buffer=False)
+        listener = threading.Thread(target=self._listen, args=(ours,), name="signals", daemon=True)
+        listener.start()
         try:
             yield
         finally:
+            signal.set_wakeup_fd(before_fd)
             for number, handler in before.items():
                 signal.signal(number, handler)
+            systems.close()  # the listener reads the end, and ends
+            listener.join()
+            ours.close()
 
     def after(self, max_seconds: float | None) -> None:
         """Want to end so many seconds after the beginning of the command.
@@ -67,10 +82,22 @@ class Stop:
         text = "" if self.received == signal.SIGINT else self.received.name
         return Interrupted(text, exit_code=128 + self.received)
 
+    def _listen(self, ours: socket.socket) -> None:
+        """Heed every signal, a byte each: the first is left to the main thread, another one ends the process."""
+        heard = 0
+        while numbers := ours.recv(1):
+            if numbers[0] not in SIGNALS:
+                continue
+            heard += 1
+            if heard > 1:
+                self.end(128 + numbers[0])
+            elif self.soft:
+                self.received = signal.Signals(numbers[0])
+                self.log("finishing the step under way; once more ends at once")
+
     def _caught(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.received is not None:
-            self.end(128 + number)
-        self.received = signal.Signals(number)
-        if not self.soft:
-            raise self.interrupted()
-        self.log("finishing the step under way; once more ends at once")
+        """Interrupt what the main thread does, unless it asks by itself."""
+        if self.received is None:
+            self.received = signal.Signals(number)
+            if not self.soft:
+                raise self.interrupted()

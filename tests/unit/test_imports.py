@@ -10,15 +10,15 @@ ROOT = Path(__file__).parents[2]
 # From the door down: a file imports only files that stand below it.
 ORDER = {
     "jax_impl": (
-        "__main__", "train_command", "study_command", "rbm_command", "stopping", "distributed", "herald", "progress",
-        "cli", "cli_saving", "cli_cluster", "cluster", "cli_rbm", "rbm_runs", "rbm_figures", "study_report",
-        "preset_figures", "study_figures", "axes", "canvas", "resuming", "runs", "report", "presets",
+        "__main__", "train_command", "study_command", "rbm_command", "distributed", "herald", "stopping", "progress",
+        "cli", "cli_cluster", "cluster", "cli_rbm", "cli_saving", "rbm_runs", "rbm_figures", "study_report",
+        "preset_figures", "study_figures", "axes", "canvas", "rbm_resuming", "resuming", "runs", "report", "presets",
         "presets_papers", "presets_pretraining", "presets_starts", "presets_notebook", "measures", "contents",
-        "evidence", "findings", "budget", "study", "study_cells", "records", "ensemble", "propagation", "train",
-        "trajectory", "compiling", "machine", "devices", "replay", "draws", "dbn", "rbm_train", "rbm_likelihood",
-        "interop", "rbm", "lsuv", "meanfield", "model", "products", "activations", "initializers", "pixels",
-        "torch_random", "compare", "compare_trees", "compare_stats", "compare_equivalence", "compare_results",
-        "sources", "data", "checkpoint", "files", "rbm_settings", "recipes", "errors",
+        "evidence", "findings", "budget", "study", "study_cells", "study_saving", "records", "ensemble",
+        "propagation", "train", "trajectory", "compiling", "machine", "devices", "replay", "draws", "dbn",
+        "rbm_train", "rbm_likelihood", "interop", "rbm", "lsuv", "meanfield", "model", "products", "activations",
+        "initializers", "pixels", "torch_random", "compare", "compare_trees", "compare_stats", "compare_equivalence",
+        "compare_results", "sources", "data", "checkpoint", "packing", "files", "rbm_settings", "recipes", "errors",
     ),
     "torch_ref": (
         "__main__", "train_command", "stopping", "cli", "checkpoint", "runs", "train", "loaders", "propagation", "dbn",

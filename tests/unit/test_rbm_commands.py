@@ -1,6 +1,7 @@
 """The commands `rbm` and `dbn`, end to end, and every foreseeable mistake."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_rbm_writes_its_files(door: Door, tmp_path: Path) -> None:
     assert lines[0].startswith("RBM 1, epoch   1: pseudo-log-likelihood = -")
     assert lines[1].startswith("log-likelihood of the test images: -")
     assert lines[2:] == [f"written to {out}"]
-    assert {path.name for path in out.iterdir()} == FILES | {"likelihood.json"}
+    assert {path.name for path in out.glob("[!.]*")} == FILES | {"likelihood.json", "checkpoints"}
     (stack,) = interop.load_stack(out / "params.safetensors")
     assert stack.weight.shape == (784, 16)
     (record,) = map(json.loads, (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
@@ -66,7 +67,7 @@ def test_a_network_starts_from_what_dbn_wrote(door: Door, tmp_path: Path) -> Non
     code, lines, err = door("dbn", "--hidden", "500,500", *QUICK, "--out", out)
     assert (code, err) == (0, "")
     assert [line[:16] for line in lines[:2]] == ["RBM 1, epoch   1", "RBM 2, epoch   1"]
-    assert {path.name for path in out.iterdir()} == FILES
+    assert {path.name for path in out.glob("[!.]*")} == FILES | {"checkpoints"}
     file = out / "params.safetensors"
     assert door("train", "mnist_dbn", "--dbn", file, "--epochs", 0, "--out", run)[0] == 0
     params = interop.load(run / "params.safetensors", (784, 500, 500, 10))
@@ -101,19 +102,19 @@ def test_bad_input_gets_one_line_and_writes_nothing(
 ) -> None:
     out = tmp_path / "out"
     assert door(*arguments, "--out", out) == (2, [], f"error: {expected}\n")
-    assert not out.exists() or list(out.iterdir()) == []
+    assert not out.exists() or list(out.glob("[!.]*")) == []
 
 
 def test_a_learning_rate_too_high_leaves_an_earlier_result_alone(door: Door, tmp_path: Path) -> None:
     out = tmp_path / "rbm"
     small = ("rbm", "--hidden", 4, *QUICK, "--out", out)
     assert door(*small)[0] == 0
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = {path: path.read_bytes() for path in out.rglob("[!.]*") if path.is_file()}
     code, lines, err = door(*small, "--learning-rate", "1e20")
     assert (code, lines) == (1, [])
     assert "RBM 1 diverged in epoch 1" in err
     assert err.endswith("try --learning-rate 0.1; nothing was written\n")
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {path: path.read_bytes() for path in out.rglob("[!.]*") if path.is_file()} == before
 
 
 def test_without_epochs_the_initial_machines_are_written(door: Door, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_without_epochs_the_initial_machines_are_written(door: Door, tmp_path: P
 def test_an_interrupt_keeps_the_epochs_that_were_finished(
     door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    real = dbn.fit_stack
+    real = dbn.advance_stack
 
     def two_epochs(*arguments: object) -> Iterator[object]:
         for seen, step in enumerate(real(*arguments)):
@@ -140,13 +141,38 @@ def test_an_interrupt_keeps_the_epochs_that_were_finished(
         raise KeyboardInterrupt
 
     if where == "training":
-        monkeypatch.setattr(dbn, "fit_stack", two_epochs)
+        monkeypatch.setattr(dbn, "advance_stack", two_epochs)
     else:
         monkeypatch.setattr(rbm_runs, "draw", stopped)
     code, lines, err = door("dbn", "--hidden", 4, "--epochs", 3, "--batch-size", 500, "--out", tmp_path)
     epochs = 2 if where == "training" else 3
+    resume = ": the same command with --resume goes on from there"
     assert (code, len(lines)) == (130, epochs)
-    assert err == f"interrupted: {tmp_path} holds {epochs} epochs and the machines after them\n"
+    assert err == f"interrupted: {tmp_path} holds {epochs} epochs and the machines after them{resume}\n"
     assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == epochs
     (rbm,) = interop.load_stack(tmp_path / "params.safetensors")
     assert abs(rbm.weight).max() > 0.1  # a trained one
+
+
+@pytest.mark.parametrize("more", [(), ("--persistent", "--momentum", "0.5")])
+def test_machines_that_are_interrupted_after_every_epoch_end_in_the_same_bits(
+    door: Door, tmp_path: Path, more: tuple[object, ...]
+) -> None:
+    command = ("dbn", "--hidden", "6,5", "--epochs", 2, "--batch-size", 500, *more)
+    assert door(*command, "--out", tmp_path / "whole")[0] == 0
+    out, resume = tmp_path / "parts", ()
+    for epochs in (1, 2, 3):
+        code, lines, err = door(*command, "--out", out, "--max-seconds", "1e-9", *resume)
+        assert (code, len(lines)) == (124, 1)
+        assert f"over; {out} holds {epochs} epochs and the machines after them: the same command with --res" in err
+        resume = ("--resume",)
+    code, _, err = door(*command, "--out", out)
+    assert (code, err.count("holds an unfinished run, 3 of 4 epochs: add --resume")) == (1, 1)
+    assert door(*command, "--out", out, "--resume", "--momentum", "0.9")[0] == 2
+    code, lines, err = door(*command, "--out", out, "--resume")
+    assert (code, len(lines), err) == (0, 2, "")
+    ours, theirs = ((side / "params.safetensors").read_bytes() for side in (out, tmp_path / "whole"))
+    assert ours == theirs
+    ours, theirs = ((side / "metrics.jsonl").read_text(encoding="utf-8") for side in (out, tmp_path / "whole"))
+    assert re.sub(r'"seconds": [^}]*', "", ours) == re.sub(r'"seconds": [^}]*', "", theirs)
+    assert (out / "samples.png").read_bytes() == (tmp_path / "whole" / "samples.png").read_bytes()

@@ -2,6 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -19,12 +24,16 @@ def modules(request: pytest.FixtureRequest) -> tuple[ModuleType, ModuleType]:
     return PACKAGES[request.param]
 
 
-class EndedError(Exception):
-    pass
-
-
 def end(code: int) -> None:
-    raise EndedError(code)
+    raise AssertionError(code)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a thread is about to do."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def wanted(stop: object) -> bool:
@@ -47,18 +56,43 @@ def test_a_signal_interrupts_at_once_outside_of_training(
 
 def test_the_first_waits_for_the_steps_and_the_second_does_not(modules: tuple[ModuleType, ModuleType]) -> None:
     stopping, _ = modules
+    before = threading.active_count()
     heard: list[str] = []
-    stop = stopping.Stop(end=end, log=heard.append)
+    codes: list[int] = []
+    stop = stopping.Stop(end=codes.append, log=heard.append)
     with stop.catching(), stop.softly():
         assert not wanted(stop)
         os.kill(os.getpid(), signal.SIGTERM)
         assert wanted(stop)
-        assert len(heard) == 1
+        until(lambda: len(heard) == 1)
         assert heard[0].endswith("under way; once more ends at once")
-        with pytest.raises(EndedError) as caught:
-            os.kill(os.getpid(), signal.SIGINT)
-    assert caught.value.args == (130,)
+        os.kill(os.getpid(), signal.SIGINT)
+        until(lambda: codes == [130])
     assert stop.interrupted().exit_code == 143
+    assert threading.active_count() == before
+
+
+def test_the_second_is_heard_while_the_main_thread_waits(modules: tuple[ModuleType, ModuleType]) -> None:
+    """In a call that returns to Python only at its end, as one that waits for a device."""
+    program = f"""
+import ctypes, os, signal, threading, time
+from {modules[0].__name__} import Stop
+stop = Stop(end=os._exit, log=lambda text: print(text, flush=True))
+def twice():
+    for _ in range(2):
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=twice).start()
+with stop.catching(), stop.softly():
+    ctypes.CDLL(None, use_errno=True).select(0, None, None, None, (ctypes.c_long * 2)(20, 0))
+    ctypes.CDLL(None, use_errno=True).select(0, None, None, None, (ctypes.c_long * 2)(20, 0))
+    ctypes.CDLL(None, use_errno=True).select(0, None, None, None, (ctypes.c_long * 2)(20, 0))
+"""
+    begun = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 143, result.stderr
+    assert result.stdout.endswith("under way; once more ends at once\n")
+    assert time.monotonic() - begun < 10
 
 
 def test_time_is_heeded_like_a_signal(modules: tuple[ModuleType, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`python -m jax_impl study`: end to end, gone on with, interrupted, and every foreseeable mistake."""
 
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -211,4 +212,19 @@ def test_a_folder_in_use_is_refused(
     with files.taken(tmp_path / "here"):
         code, out, err = call(*TINY, "--out", "here", monkeypatch=monkeypatch, capsys=capsys)
     assert (code, out) == (1, "")
-    assert err == "error: here is in use by another process: wait for it, or name another --out\n"
+    owner = rf"process {os.getpid()} on \S+"
+    assert re.fullmatch(rf"error: here is in use by {owner}: wait for it, or name another --out\n", err)
+
+
+def test_a_study_that_is_out_of_time_goes_on_after_its_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = ("--inits", "zeros", "--depths", "1", "--width", "8", "--seeds", "1", "--epochs", "2", "--out", "here")
+    code, out, err = call(*grid, "--max-seconds", "1e-9", monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, len(out.splitlines())) == (124, 1)
+    kept = "what is finished is kept in here: the same command goes on from there"
+    assert err == f"interrupted: --max-seconds 1e-09 are over; {kept}\n"
+    code, out, err = call(*grid, monkeypatch=monkeypatch, capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "going on after epoch 1 of 2" in out.splitlines()
+    assert not (tmp_path / "here" / "checkpoints").exists()

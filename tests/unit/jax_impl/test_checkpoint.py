@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jax_impl import checkpoint
+from jax_impl import packing
 from jax_impl.checkpoint import Checkpoints
 from jax_impl.errors import ArgumentError, UserError
 
@@ -151,7 +151,7 @@ def test_no_checkpoint_is_none(tmp_path: Path) -> None:
 
 def test_the_digest_sees_every_part() -> None:
     found = {
-        checkpoint.digest(*content)
+        packing.digest(*content)
         for content in (
             ({"a": np.zeros(2, np.float32)}, {"x": 1}),
             ({"a": np.zeros(2, np.float32)}, {"x": 2}),
@@ -166,6 +166,6 @@ def test_the_digest_sees_every_part() -> None:
 
 
 def test_differences_are_named_by_their_path() -> None:
-    assert checkpoint.difference({"a": {"b": [1, 2]}}, {"a": {"b": (1, 2)}}) == ""
-    assert checkpoint.difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "its a.b is 1, not 2"
-    assert checkpoint.difference({"a": 1, "old": 3}, {"a": 1}) == "its old is 3, not null"
+    assert packing.difference({"a": {"b": [1, 2]}}, {"a": {"b": (1, 2)}}) == ""
+    assert packing.difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "its a.b is 1, not 2"
+    assert packing.difference({"a": 1, "old": 3}, {"a": 1}) == "its old is 3, not null"

@@ -1,0 +1,85 @@
+"""The checkpoints of a study's cells: those of one shape train together, and are saved together after every epoch."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jax_impl.checkpoint import FOLDER, Checkpoints, Saved
+from jax_impl.ensemble import EpochOfRuns, Reached
+from jax_impl.packing import Arrays, Facts, flat, unflat
+
+MEASURED = ("costs", "losses", "test_accuracies", "finite")  # what of an `EpochOfRuns` is an array
+
+
+class Saving(NamedTuple):
+    """Where a study keeps what is half done, and what it listens to."""
+
+    out: Path
+    data: str  # digest of the images and labels
+    heed: Callable[[], None]  # raises once the study is asked to end
+    log: Callable[[str], None]
+
+    def kept(self, keys: Sequence[str]) -> Checkpoints:
+        """Return the checkpoints of the cells that train together."""
+        name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:16]
+        return Checkpoints(self.out / FOLDER / name, {"cells": list(keys), "data": self.data})
+
+    def followed(
+        self, keys: Sequence[str], begun: Reached, epochs: int, course: Callable[[Reached], Iterator[Reached]]
+    ) -> tuple[EpochOfRuns, ...]:
+        """Follow a training, from its last checkpoint if there is one, and return what its epochs gave.
+
+        Several processes only listen: each would have to find its own runs again.
+
+        Raises:
+            UserError: A checkpoint cannot be written.
+            Interrupted: The study is asked to end; what was reached is saved.
+        """
+        with self.kept(keys) if jax.process_count() == 1 else contextlib.nullcontext() as kept:
+            if kept and (saved := kept.newest(self.log)):
+                begun = unpacked(saved, begun)
+                self.log(f"going on after epoch {len(begun.epochs)} of {epochs}")
+            reached = begun
+            for reached in course(begun):
+                if len(reached.epochs) < epochs:
+                    if kept:
+                        kept.save(len(reached.epochs), *packed(reached, epochs))
+                    self.heed()
+        return reached.epochs
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove the checkpoints of cells whose records are written."""
+        kept = self.kept(list(keys))
+        kept.remove()
+        with contextlib.suppress(OSError):  # others are there
+            kept.folder.parent.rmdir()
+
+
+def packed(reached: Reached, epochs: int) -> tuple[Arrays, Facts]:
+    """Return what a checkpoint takes of runs that train for so many epochs."""
+    state = jax.tree.map(lambda *rows: np.concatenate(rows), *reached.states)
+    arrays = flat("state", state) | flat("streams", reached.streams)
+    for record in reached.epochs:
+        arrays |= {f"epoch {record.epoch}, {name}": getattr(record, name) for name in MEASURED}
+    seconds = [record.seconds for record in reached.epochs]
+    return arrays, {"seconds": seconds, "done": len(seconds), "epochs": epochs}
+
+
+def unpacked(saved: Saved, begun: Reached) -> Reached:
+    """Return how far runs had come; `begun` is where they had begun, and says which of them train at a time now."""
+    whole = unflat("state", begun.states[0], saved.arrays)
+    states, first = [], 0
+    for part in begun.states:
+        last = first + len(jax.tree.leaves(part)[0])
+        states.append(jax.tree.map(lambda rows, place=slice(first, last): rows[place], whole))
+        first = last
+    records = tuple(
+        EpochOfRuns(epoch=epoch, seconds=seconds, **{name: saved.arrays[f"epoch {epoch}, {name}"] for name in MEASURED})
+        for epoch, seconds in enumerate(saved.facts["seconds"], start=1)
+    )
+    return Reached(states, unflat("streams", begun.streams, saved.arrays), records)
