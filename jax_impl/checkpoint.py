@@ -183,13 +183,20 @@ class Checkpoints:
         return UserError(f"cannot write a checkpoint to {self.folder}: {reason}; name an --out that can be written")
 
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
-    # Only the process that leads writes, and alone: the others need not be there.
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=jax.process_index(), active_processes={jax.process_index()}, barrier_sync_key_prefix="leader"
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Say that only this process reads and writes: Orbax would wait for the others of a cluster."""
+    return ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(), active_processes={jax.process_index()}, barrier_sync_key_prefix="alone"
     )
+
+
+def _reader(part: str) -> ocp.Checkpointer:
+    return ocp.Checkpointer(PARTS[part](multiprocessing_options=_alone()), multiprocessing_options=_alone())
+
+
+def _manager(folder: Path) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=KEPT, create=False, enable_async_checkpointing=True, multiprocessing_options=alone
+        max_to_keep=KEPT, create=False, enable_async_checkpointing=True, multiprocessing_options=_alone()
     )
     return ocp.CheckpointManager(folder, options=options, item_names=tuple(PARTS))
 
@@ -201,7 +208,7 @@ def _read(path: Path) -> Saved | None:
         return None
     arrays = {}
     try:
-        with ocp.Checkpointer(PARTS["arrays"]()) as reader:
+        with _reader("arrays") as reader:
             # One at a time: where several are read and one fails, the others' answers find nobody and complain.
             for name in facts["arrays"]:
                 wanted = ocp.args.PyTreeRestore({name: 0}, partial_restore=True)
@@ -213,7 +220,7 @@ def _read(path: Path) -> Saved | None:
 
 def _facts(path: Path) -> Facts | None:
     try:
-        with ocp.Checkpointer(PARTS["facts"]()) as reader:
+        with _reader("facts") as reader:
             facts = reader.restore((path / "facts").absolute())
     except Exception:  # as above
         return None

@@ -23,6 +23,7 @@ from jax_impl import records, study
 
 GRID = ("--inits", "xavier_normal,zeros", "--depths", "1", "--width", "8", "--seeds", "2", "--epochs", "2")
 LONGER = (*GRID, "--depths", "1,8")
+TRAINING = ("train", "--epochs", "2", "--dtype", "float64", "--batch-size", "1000", "--out", "train")
 # What tells when and how fast a record was made, and nothing of what was found.
 CLOCK = ("made", "seconds", "training_seconds")
 
@@ -73,10 +74,7 @@ def ended(processes: Sequence[subprocess.Popen[str]], timeout: float = 60) -> li
 def alone(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> Iterator[Callable[[], Path]]:
     """The study and the training of one process with one device each: under way until asked for."""
     root = tmp_path_factory.mktemp("alone")
-    commands = (
-        ("study", *GRID, "--out", "study"),
-        ("train", "--epochs", "1", "--dtype", "float64", "--batch-size", "1000", "--out", "train"),
-    )
+    commands = (("study", *GRID, "--out", "study"), TRAINING)
     with standing_in(root, mnist_dir):
         processes = [subprocess.Popen([sys.executable, "-m", "jax_impl", *arguments]) for arguments in commands]
 
@@ -106,17 +104,27 @@ def test_a_study_of_processes_is_that_of_one(count: int, alone: Callable[[], Pat
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_training_of_processes_is_that_of_one(count: int, alone: Callable[[], Path]) -> None:
-    """One epoch in float64, each batch of 1,000 shared by four devices: of two processes, and of four."""
-    options = ("--epochs", "1", "--dtype", "float64", "--batch-size", "1000", "--data-parallel", "--out", "train")
-    lead, *others = ended(start(count, "train", *options))
+    """In float64, each batch of 1,000 shared by four devices: of two processes, which are stopped once, and of four."""
+    if count == 2:
+        lead, *others = ended(start(count, *TRAINING, "--data-parallel", "--max-seconds", "0.001"))
+        assert [lead[0], *(code for code, _, _ in others)] == [124, 124], lead[2]
+        kept = "train holds 1 epoch and the parameters after it: the same command with --resume goes on from there"
+        assert lead[2].splitlines()[-1] == f"interrupted: --max-seconds 0.001 are over; {kept}"
+    lead, *others = ended(start(count, *TRAINING, "--data-parallel", *(["--resume"] if count == 2 else [])))
     assert lead[0] == 0, lead[2]
     assert [(code, out) for code, out, _ in others] == [(0, "")] * (count - 1)
     ours, theirs = (load_file(folder / "train" / "params.safetensors") for folder in (Path(), alone()))
     for name, values in ours.items():
         np.testing.assert_allclose(values, theirs[name], rtol=0, atol=1e-12)
-    ours, theirs = (json.loads((folder / "train" / "metrics.jsonl").read_text()) for folder in (Path(), alone()))
-    assert ours["cost"] == pytest.approx(theirs["cost"], rel=1e-12)
-    assert ours["test_accuracy"] == theirs["test_accuracy"]
+    for ours, theirs in zip(*(metrics(folder) for folder in (Path(), alone())), strict=True):
+        assert ours["cost"] == pytest.approx(theirs["cost"], rel=1e-12)
+        assert ours["test_accuracy"] == theirs["test_accuracy"]
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "train" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    return [json.loads(line) for line in lines]
 
 
 class Killed(NamedTuple):
@@ -133,17 +141,17 @@ def killed(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> Iterato
     Other tests go on while the rest of the processes find that out.
     """
     cases = {
-        2: (3, ("study", *LONGER, "--out", "study"), wait_for_two_cells),
-        0: (2, ("train", "--epochs", "1000", "--data-parallel", "--out", "train"), wait_for_an_epoch),
+        1: (("study", *LONGER, "--out", "study"), wait_for_two_cells),
+        0: (("train", "--epochs", "1000", "--data-parallel", "--out", "train"), wait_for_an_epoch),
     }
     processes: list[subprocess.Popen[str]] = []
     found = {}
     with ThreadPoolExecutor(4) as pool:
         try:
-            for victim, (count, command, wait) in cases.items():
+            for victim, (command, wait) in cases.items():
                 folder = tmp_path_factory.mktemp(f"without-{victim}")
                 with standing_in(folder, mnist_dir):
-                    started = start(count, *command)
+                    started = start(2, *command)
                 processes += started
                 wait(folder, started[0])
                 assert all(process.poll() is None for process in started)
@@ -188,7 +196,7 @@ def refused(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> list[s
 
 @pytest.mark.usefixtures("refused")  # which is under way meanwhile
 def test_a_study_goes_on_where_killed_processes_left_it(killed: dict[int, Killed]) -> None:
-    shutil.copytree(killed[2].folder / "study", "study")
+    shutil.copytree(killed[1].folder / "study", "study")
     assert len(results(Path("study"))) == 2
     command = [sys.executable, "-m", "jax_impl", "study", *LONGER, "--out", "study"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -204,9 +212,9 @@ def test_an_error_of_one_process_is_told_by_the_others(refused: list[subprocess.
     assert "process 0 ended: --out taken is a file" in others[0][2]
 
 
-@pytest.mark.parametrize(("victim", "count"), [(2, 3), (0, 2)])
-def test_a_killed_process_is_named(victim: int, count: int, killed: dict[int, Killed]) -> None:
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_is_named(victim: int, killed: dict[int, Killed]) -> None:
     for code, err, seconds in (other.result(timeout=60) for other in killed[victim].others):
         assert code != 0
-        assert re.search(rf"process {victim} of {count} (is gone|has given no sign of life)", err), err
+        assert re.search(rf"process {victim} of 2 (is gone|has given no sign of life)", err), err
         assert seconds < 60
