@@ -14,7 +14,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch study rbm dbn data test parity bench lint clean
+.PHONY: help train-jax train-torch study rbm dbn data test parity bench faults lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/in
 
 bench: $(VENV)/.dev data ## time an epoch in JAX, torch and others side by side and write reports/bench
 	$(BIN)/python -m tests.bench $(ARGS)
+
+faults: $(VENV)/.dev data ## kill, interrupt and damage trainings many times over and write reports/faults.md
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: $(VENV)/.dev ## check format, lint and types
 	$(BIN)/ruff format --check .

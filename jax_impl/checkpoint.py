@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from jax_impl.errors import ArgumentError, UserError
 from jax_impl.packing import Arrays, Facts, difference, digest
 
 KEPT = 2
 FOLDER = "checkpoints"  # in that of a run
-PARTS = {"arrays": ocp.PyTreeCheckpointHandler, "facts": ocp.JsonCheckpointHandler}
+PARTS = {"arrays": "PyTreeCheckpointHandler", "facts": "JsonCheckpointHandler"}
 
 
 class Saved(NamedTuple):
@@ -37,7 +36,7 @@ class Checkpoints:
     def __init__(self, folder: Path, identity: Facts) -> None:
         """Keep what belongs to `identity`: all that the computation's result depends on, as plain data."""
         self.folder, self.identity = folder, identity
-        self.manager: ocp.CheckpointManager | None = None
+        self.manager: Any = None
         for name in ("absl", "orbax"):  # what is wrong is said by the errors below
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -66,6 +65,8 @@ class Checkpoints:
         Raises:
             UserError: This one, or the one before it, cannot be written.
         """
+        from orbax.checkpoint import args
+
         own = {name: np.array(array) for name, array in arrays.items()}
         whole = {"identity": self.identity, "facts": facts, "arrays": list(own)}
         content = whole | {"digest": digest(own, whole)}
@@ -73,9 +74,7 @@ class Checkpoints:
             if self.manager is None:
                 self._clean()
                 self.manager = _manager(self.folder.absolute())
-            self.manager.save(
-                place, args=ocp.args.Composite(arrays=ocp.args.PyTreeSave(own), facts=ocp.args.JsonSave(content))
-            )
+            self.manager.save(place, args=args.Composite(arrays=args.PyTreeSave(own), facts=args.JsonSave(content)))
         except Exception as error:  # of Orbax, TensorStore or the system, in many forms
             raise self._failed(error) from error
 
@@ -183,18 +182,28 @@ class Checkpoints:
         return UserError(f"cannot write a checkpoint to {self.folder}: {reason}; name an --out that can be written")
 
 
-def _alone() -> ocp.options.MultiprocessingOptions:
+# Orbax takes half a second to import, and has nothing to do before the first epoch is over.
+
+
+def _alone() -> Any:
     """Say that only this process reads and writes: Orbax would wait for the others of a cluster."""
-    return ocp.options.MultiprocessingOptions(
+    from orbax.checkpoint.options import MultiprocessingOptions
+
+    return MultiprocessingOptions(
         primary_host=jax.process_index(), active_processes={jax.process_index()}, barrier_sync_key_prefix="alone"
     )
 
 
-def _reader(part: str) -> ocp.Checkpointer:
-    return ocp.Checkpointer(PARTS[part](multiprocessing_options=_alone()), multiprocessing_options=_alone())
+def _reader(part: str) -> Any:
+    import orbax.checkpoint as ocp
+
+    handler = getattr(ocp, PARTS[part])(multiprocessing_options=_alone())
+    return ocp.Checkpointer(handler, multiprocessing_options=_alone())
 
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
+def _manager(folder: Path) -> Any:
+    import orbax.checkpoint as ocp
+
     options = ocp.CheckpointManagerOptions(
         max_to_keep=KEPT, create=False, enable_async_checkpointing=True, multiprocessing_options=_alone()
     )
@@ -206,12 +215,14 @@ def _read(path: Path) -> Saved | None:
     facts = _facts(path)
     if facts is None:
         return None
+    from orbax.checkpoint.args import PyTreeRestore
+
     arrays = {}
     try:
         with _reader("arrays") as reader:
             # One at a time: where several are read and one fails, the others' answers find nobody and complain.
             for name in facts["arrays"]:
-                wanted = ocp.args.PyTreeRestore({name: 0}, partial_restore=True)
+                wanted = PyTreeRestore({name: 0}, partial_restore=True)
                 arrays[name] = np.asarray(reader.restore((path / "arrays").absolute(), args=wanted)[name])
     except Exception:  # damaged bytes make a reader fail in any way it likes
         return None

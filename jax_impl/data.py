@@ -6,6 +6,7 @@ content whose SHA-256 is the published one, so where the bytes came from does no
 
 import gzip
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -77,11 +78,11 @@ def parse_idx(content: bytes) -> UInt8[np.ndarray, "n pixels"] | Int32[np.ndarra
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] not in (1, 3):
         raise DataError(f"not an IDX file of unsigned bytes: it begins with {content[:4].hex() or 'nothing'}")
     header = 4 + 4 * content[3]
-    shape = [int(size) for size in np.frombuffer(content[4:header], ">u4")]
-    if len(shape) != content[3] or len(content) != header + int(np.prod(shape, dtype=object)):
-        raise DataError(f"an IDX file of shape {tuple(shape)} cannot have {len(content)} bytes: it is cut or altered")
+    shape = tuple(int.from_bytes(content[place : place + 4], "big") for place in range(4, header, 4))
+    if len(content) != header + math.prod(shape):
+        raise DataError(f"an IDX file of shape {shape} cannot have {len(content)} bytes: it is cut or altered")
     values = np.frombuffer(content, np.uint8, offset=header)
-    return values.astype(np.int32) if len(shape) == 1 else values.reshape(shape[0], -1)
+    return values.astype(np.int32) if len(shape) == 1 else values.reshape(shape[0], math.prod(shape[1:]))
 
 
 def is_genuine(name: str, content: bytes | None) -> bool:

@@ -4,9 +4,12 @@ torch stores `linear1.weight` as (fan_out, fan_in), Flax a kernel as (fan_in, fa
 here, once, in each direction. A square kernel hides a forgotten transpose from every shape check.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -58,14 +61,14 @@ def from_torch(tensors: Tensors, layers: tuple[int, ...]) -> Params:
 
 def save(path: Path, params: Params) -> None:
     """Write the parameters to a safetensors file in torch's layout; it appears whole or not at all."""
-    files.write(path, safetensors.numpy.save(to_torch(params)))
+    files.write(path, sealed(to_torch(params)))
 
 
 def load(path: Path, layers: tuple[int, ...]) -> Params:
     """Read the parameters of a network of these layers from what either implementation wrote.
 
     Raises:
-        UserError: The file cannot be read, is no safetensors file, or holds another network.
+        UserError: The file cannot be read, is no safetensors file, is damaged, or holds another network.
     """
     tensors = _read(path)
     try:
@@ -84,14 +87,14 @@ def save_stack(path: Path, stack: Sequence[Rbm]) -> None:
         tensors[f"rbm{number}.weight"] = np.ascontiguousarray(np.asarray(rbm.weight).T)
         tensors[f"rbm{number}.visible_bias"] = np.asarray(rbm.visible_bias)
         tensors[f"rbm{number}.hidden_bias"] = np.asarray(rbm.hidden_bias)
-    files.write(path, safetensors.numpy.save(tensors))
+    files.write(path, sealed(tensors))
 
 
 def load_stack(path: Path) -> list[Rbm]:
     """Read machines that `save_stack` wrote, or torch_ref.
 
     Raises:
-        UserError: The file cannot be read, is no safetensors file, or holds something else.
+        UserError: The file cannot be read, is no safetensors file, is damaged, or holds something else.
     """
     tensors = _read(path)
     stack: list[Rbm] = []
@@ -114,13 +117,37 @@ def _machine(tensors: Tensors, number: int) -> Rbm | None:
     return Rbm(np.ascontiguousarray(weight.T), visible_bias, hidden_bias)
 
 
+def sealed(tensors: Tensors) -> bytes:
+    """Return a safetensors file whose metadata hold the SHA-256 of the tensors, their names, dtypes and shapes."""
+    digest = _digest(safetensors.numpy.save(tensors))
+    content: bytes = safetensors.numpy.save(tensors, metadata={"sha256": digest})
+    return content
+
+
 def _read(path: Path) -> Tensors:
     try:
-        return safetensors.numpy.load(path.read_bytes())
+        content = path.read_bytes()
+        tensors: Tensors = safetensors.numpy.load(content)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name the params.safetensors of a run") from error
-    except (SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise UserError(f"{path} is no safetensors file ({error}); name the params.safetensors of a run") from error
+    seal = _header(content).get("__metadata__", {}).get("sha256")
+    if seal is not None and seal != _digest(content):  # other writers set none
+        raise UserError(f"{path} is damaged, for its content is not what was written: take a copy, or train it anew")
+    return tensors
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """Return what stands before the tensors of a safetensors file: 8 bytes of its length, and JSON."""
+    header: dict[str, Any] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return header
+
+
+def _digest(content: bytes) -> str:
+    header = {name: place for name, place in _header(content).items() if name != "__metadata__"}
+    length = 8 + int.from_bytes(content[:8], "little")
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode() + content[length:]).hexdigest()
 
 
 def _text(layers: tuple[int, ...]) -> str:

@@ -1,6 +1,7 @@
 """The files of a run, the same as jax_impl's: config.json, metrics.jsonl, params.safetensors, curve.png."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -95,7 +97,7 @@ def record(out: Path, records: Sequence[EpochRecord]) -> None:
 def finish(out: Path, recipe: Recipe, records: Sequence[EpochRecord], tensors: dict[str, torch.Tensor]) -> None:
     """Write the results: what every epoch measured, the parameters after the last, and the curve."""
     record(out, records)
-    write(out / "params.safetensors", safetensors.torch.save(tensors))
+    write(out / "params.safetensors", sealed(tensors))
     if records:
         write(out / "curve.png", curve(records, f"{recipe.name}, seed {recipe.seed}, PyTorch"))
 
@@ -109,16 +111,20 @@ def load(path: Path, layers: tuple[int, ...]) -> dict[str, torch.Tensor]:
     """Read the parameters of a network of these layers from what either implementation wrote.
 
     Raises:
-        UserError: The file cannot be read, is no safetensors file, or holds another network.
+        UserError: The file cannot be read, is no safetensors file, is damaged, or holds another network.
     """
     try:
-        tensors = safetensors.torch.load(path.read_bytes())
+        content = path.read_bytes()
+        tensors: dict[str, torch.Tensor] = safetensors.torch.load(content)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; name the params.safetensors that `train` wrote"
         ) from error
     except (SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{path} is no safetensors file ({error}); name the one that `train` wrote") from error
+    seal = _header(content).get("__metadata__", {}).get("sha256")
+    if seal is not None and seal != _digest(content):  # other writers set none
+        raise UserError(f"{path} is damaged, for its content is not what was written: take a copy, or train it anew")
     expected: dict[str, tuple[int, ...]] = {}
     for number, (fan_in, fan_out) in enumerate(pairwise(layers), start=1):
         expected |= {f"linear{number}.weight": (fan_out, fan_in), f"linear{number}.bias": (fan_out,)}
@@ -132,6 +138,25 @@ def load(path: Path, layers: tuple[int, ...]) -> dict[str, torch.Tensor]:
     if {tensor.dtype for tensor in tensors.values()} not in ({torch.float32}, {torch.float64}):
         raise UserError(f"{path} must hold only float32 or only float64 tensors, as `train` writes them")
     return tensors
+
+
+def sealed(tensors: dict[str, torch.Tensor]) -> bytes:
+    """Return a safetensors file whose metadata hold the SHA-256 of the tensors, their names, dtypes and shapes."""
+    digest = _digest(safetensors.torch.save(tensors))
+    content: bytes = safetensors.torch.save(tensors, metadata={"sha256": digest})
+    return content
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """Return what stands before the tensors of a safetensors file: 8 bytes of its length, and JSON."""
+    header: dict[str, Any] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return header
+
+
+def _digest(content: bytes) -> str:
+    header = {name: place for name, place in _header(content).items() if name != "__metadata__"}
+    length = 8 + int.from_bytes(content[:8], "little")
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode() + content[length:]).hexdigest()
 
 
 def curve(records: Sequence[EpochRecord], title: str) -> bytes:
