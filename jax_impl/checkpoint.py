@@ -67,7 +67,7 @@ class Checkpoints:
         """
         from orbax.checkpoint import args
 
-        own = {name: np.array(array) for name, array in arrays.items()}
+        own = {name: np.asarray(array) for name, array in arrays.items()}
         whole = {"identity": self.identity, "facts": facts, "arrays": list(own)}
         content = whole | {"digest": digest(own, whole)}
         try:

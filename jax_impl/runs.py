@@ -28,12 +28,13 @@ def check(out: Path) -> None:
         raise UserError(f"cannot write to --out {out}: {error.strerror or error}; name another folder") from error
 
 
-def begin(out: Path, recipe: Recipe, *, stream: str) -> None:
-    """Say in config.json what is run, and take an earlier run's results out of the folder.
+def begin(out: Path, recipe: Recipe, *, stream: str, anew: bool = True) -> None:
+    """Say in config.json what is run, and, if that is begun anew, take an earlier run's results out of the folder.
 
     Called when there is something to put in their place, so that a run that comes to nothing costs nothing.
     """
-    describe(out, ("metrics.jsonl", "params.safetensors", "curve.png"), recipe=asdict(recipe), stream=stream)
+    results = ("metrics.jsonl", "params.safetensors", "curve.png") if anew else ()
+    describe(out, results, recipe=asdict(recipe), stream=stream)
 
 
 def describe(out: Path, results: Sequence[str], **settings: object) -> None:

@@ -128,6 +128,8 @@ def _write(course: Iterator[Progress], origin: Progress, run: _Run) -> None:
     try:
         with epochs_bar() as bar:
             task = bar.add_task(recipe.name, total=recipe.epochs, completed=len(origin.records))
+            if begun:  # the number of epochs may be another one now
+                runs.begin(out, recipe, stream=run.stream, anew=False)
             for progress in course:
                 if not begun:
                     _begin(run)

@@ -45,8 +45,8 @@ def check(out: Path) -> None:
         raise UserError(f"cannot write to --out {out}: {error.strerror or error}; name another folder") from error
 
 
-def begin(out: Path, recipe: Recipe, *, loader: str, device: torch.device) -> None:
-    """Say in config.json what is run, and take an earlier run's results out of the folder.
+def begin(out: Path, recipe: Recipe, *, loader: str, device: torch.device, anew: bool = True) -> None:
+    """Say in config.json what is run, and, if that is begun anew, take an earlier run's results out of the folder.
 
     Called when there is something to put in their place, so that a run that comes to nothing costs nothing.
     """
@@ -59,7 +59,7 @@ def begin(out: Path, recipe: Recipe, *, loader: str, device: torch.device) -> No
         "data_sha256": data.SHA256,
     }
     write(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())
-    for name in ("metrics.jsonl", "params.safetensors", "curve.png"):
+    for name in ("metrics.jsonl", "params.safetensors", "curve.png") if anew else ():
         (out / name).unlink(missing_ok=True)
 
 

@@ -119,6 +119,8 @@ def _write(command: cli.Train, training: Training, mnist_test: MNIST, run: _Run)
         with epochs_bar() as bar:
             task = bar.add_task(recipe.name, total=recipe.epochs, completed=len(training.records))
             course = train.advance(training, recipe, mnist_test, every=command.checkpoint_every, pause=stop.wanted)
+            if begun:  # the number of epochs may be another one now
+                runs.begin(out, recipe, loader=command.loader, device=training.device, anew=False)
             for _ in course:
                 if not begun:
                     _begin(command, training, run)

@@ -149,6 +149,8 @@ MISTAKES = [
     (["train", "--epoch", "2"], 2, "did you mean --epochs?"),
     (["train", "--batch-size", "60001"], 2, "batch size must be at most the 60000 training images, got 60001"),
     (["train", "--batch-size", "0"], 2, "batch size must be an integer >= 1, got 0"),
+    (["train", "--checkpoint-every", "0"], 2, "--checkpoint-every must be an integer >= 1, got 0"),
+    (["train", "--max-seconds", "0"], 2, "--max-seconds must be a number above 0, got 0"),
     (["train", "--learning-rate", "nan"], 2, "learning rate must be a number from 1e-30 to 1e+30, got nan"),
     (["train", "--dtype", "float16"], 2, "invalid choice 'float16'"),
     (["train", "--seed", "-5"], 2, "seed must be an integer from 0 to 4294967295, got -5"),

@@ -1,5 +1,6 @@
 """Checkpoints come back to the last bit, or are known to be damaged."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,22 @@ def test_a_damaged_file_is_noticed_and_the_one_before_taken(folder: Path, damage
         path.write_bytes(right)
     assert noticed >= 3
     assert Checkpoints(folder, IDENTITY).places() == [20, 30]
+
+
+@pytest.mark.parametrize("part", ["facts", "arrays"])
+def test_what_still_can_be_read_but_is_not_what_was_saved_is_noticed(folder: Path, part: str) -> None:
+    """A digit of a number, and the whole part of another checkpoint: for these there is nothing but the digest."""
+    if part == "facts":
+        path = folder / "30" / "facts" / "metadata"
+        path.write_text(path.read_text(encoding="utf-8").replace("30.1", "30.7"), encoding="utf-8")
+    else:
+        shutil.rmtree(folder / "30" / "arrays")
+        shutil.copytree(folder / "20" / "arrays", folder / "30" / "arrays")
+    heard: list[str] = []
+    found = Checkpoints(folder, IDENTITY).newest(heard.append)
+    assert found
+    assert found.facts["costs"][0] == 20.1
+    assert heard == [f"checkpoint {folder / '30'} is damaged: set aside as 30.damaged-1"]
 
 
 def test_a_damaged_one_does_not_stand_in_the_way(folder: Path) -> None:
