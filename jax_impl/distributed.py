@@ -58,7 +58,8 @@ class Watch:
                 self._say(str(beats))
                 signs = dict(self.client.key_value_dir_get("alive/"))
             except jax.errors.JaxRuntimeError:
-                self.lost("process 0, which the others meet at, cannot be reached any more")
+                count = len(self.others) + 1
+                self.lost(f"process 0 of {count} is gone: the others met at it, and it cannot be reached")
                 return
             word, patience = self._look(signs)
             if word:

@@ -106,7 +106,7 @@ def test_the_others_learn_that_the_first_is_done(
 def test_a_store_that_is_gone_was_process_0_s(words: Callable[[Store], str]) -> None:
     store = Store()
     store.gone = True
-    assert words(store) == "process 0, which the others meet at, cannot be reached any more"
+    assert words(store) == "process 0 of 3 is gone: the others met at it, and it cannot be reached"
 
 
 def test_a_herald_finds_out_who_is_gone() -> None:
