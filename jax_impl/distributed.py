@@ -17,7 +17,7 @@ from jax._src import distributed as runtime  # the store has no public name; Orb
 
 from jax_impl import devices
 from jax_impl.cluster import Cluster
-from jax_impl.errors import ArgumentError, UserError
+from jax_impl.errors import ArgumentError, Interrupted, UserError
 from jax_impl.herald import FAREWELL
 from jax_impl.stopping import Stop
 
@@ -155,6 +155,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _meet(cluster: Cluster) -> None:
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself; see `heed`
     try:
         jax.distributed.initialize(
             cluster.coordinator,
@@ -181,10 +182,12 @@ def heed(stop: Stop, save: Callable[[], None] = lambda: None) -> None:
     Raises:
         Interrupted: One of them is.
     """
-    if any(devices.gathered([stop.wanted])):
+    reasons = [reason for reason in devices.gathered([stop.reason]) if reason]
+    if reasons:
         save()
         devices.gathered([""])  # the others stay until the first has saved
-        raise stop.interrupted()
+        text, exit_code = reasons[0]
+        raise Interrupted(text, exit_code=exit_code)
 
 
 def leads() -> bool:

@@ -72,16 +72,23 @@ class Stop:
             self.soft = False
 
     @property
+    def reason(self) -> tuple[str, int] | None:
+        """Why the command is to end, in words, and with which exit code; None if it is not."""
+        if self.received is not None:
+            return "" if self.received == signal.SIGINT else self.received.name, 128 + self.received
+        if time.monotonic() - self.begun > self.max_seconds:
+            return f"--max-seconds {self.max_seconds:g} are over", OUT_OF_TIME
+        return None
+
+    @property
     def wanted(self) -> bool:
         """Whether the command is to end as soon as what it reached is saved."""
-        return self.received is not None or time.monotonic() - self.begun > self.max_seconds
+        return self.reason is not None
 
     def interrupted(self) -> Interrupted:
         """Return what to raise once it is."""
-        if self.received is None:
-            return Interrupted(f"--max-seconds {self.max_seconds:g} are over", exit_code=OUT_OF_TIME)
-        text = "" if self.received == signal.SIGINT else self.received.name
-        return Interrupted(text, exit_code=128 + self.received)
+        text, exit_code = self.reason or ("", 130)
+        return Interrupted(text, exit_code=exit_code)
 
     def _listen(self, ours: socket.socket) -> None:
         """Heed every signal, a byte each: the first is left to the main thread, another one ends the process."""

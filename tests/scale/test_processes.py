@@ -104,12 +104,17 @@ def test_a_study_of_processes_is_that_of_one(count: int, alone: Callable[[], Pat
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_training_of_processes_is_that_of_one(count: int, alone: Callable[[], Path]) -> None:
-    """In float64, each batch of 1,000 shared by four devices: of two processes, which are stopped once, and of four."""
+    """In float64, each batch of 1,000 shared by four devices: of two processes, one asked to end, and of four."""
     if count == 2:
-        lead, *others = ended(start(count, *TRAINING, "--data-parallel", "--max-seconds", "0.001"))
-        assert [lead[0], *(code for code, _, _ in others)] == [124, 124], lead[2]
-        kept = "train holds 1 epoch and the parameters after it: the same command with --resume goes on from there"
-        assert lead[2].splitlines()[-1] == f"interrupted: --max-seconds 0.001 are over; {kept}"
+        both = start(count, *TRAINING, "--data-parallel", "--checkpoint-every", "10")
+        wait_for_an_epoch(Path(), both[0])
+        both[1].send_signal(signal.SIGTERM)  # which the other one hears of
+        lead, other = ended(both)
+        assert (lead[0], other[0]) == (143, 143), lead[2]
+        assert (
+            lead[2].splitlines()[-1].startswith("interrupted: SIGTERM; train holds 1 epoch and the parameters after ")
+        )
+        assert other[2].splitlines()[-1] == "interrupted: SIGTERM"
     lead, *others = ended(start(count, *TRAINING, "--data-parallel", *(["--resume"] if count == 2 else [])))
     assert lead[0] == 0, lead[2]
     assert [(code, out) for code, out, _ in others] == [(0, "")] * (count - 1)
