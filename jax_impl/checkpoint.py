@@ -140,16 +140,13 @@ class Checkpoints:
         return None
 
     def glance(self) -> Facts | None:
-        """Return the facts of the newest checkpoint that gives any, whosever it is; arrays are not looked at.
+        """Return the facts of the newest checkpoint that is whole, whosever it is; the others stay where they are.
 
         Raises:
             UserError: The folder cannot be read.
         """
-        for place in reversed(self.places()):
-            facts = _facts(self.folder / str(place))
-            if facts is not None:
-                return dict(facts["facts"])
-        return None
+        found = (_read(self.folder / str(place)) for place in reversed(self.places()))
+        return next((dict(saved.facts["facts"]) for saved in found if saved), None)
 
     def places(self) -> list[int]:
         """Return how far each of the checkpoints has come, in rising order.

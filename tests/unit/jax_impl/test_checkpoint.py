@@ -102,6 +102,7 @@ def test_what_still_can_be_read_but_is_not_what_was_saved_is_noticed(folder: Pat
         shutil.rmtree(folder / "30" / "arrays")
         shutil.copytree(folder / "20" / "arrays", folder / "30" / "arrays")
     heard: list[str] = []
+    assert Checkpoints(folder, IDENTITY).glance() == {"costs": [20.1, 1e-300], "epochs": 3}
     found = Checkpoints(folder, IDENTITY).newest(heard.append)
     assert found
     assert found.facts["costs"][0] == 20.1
