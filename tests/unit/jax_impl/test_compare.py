@@ -24,11 +24,6 @@ def _rng():
     return np.random.default_rng(0)
 
 
-def _reference_and_truth():
-    truth = _rng().normal(size=100)
-    return truth.astype(np.float32), truth
-
-
 leafwise = pytest.mark.parametrize("function", LEAFWISE.values(), ids=LEAFWISE)
 treewise = pytest.mark.parametrize("function", TREEWISE.values(), ids=TREEWISE)
 rounded = pytest.mark.parametrize("function", ROUNDED.values(), ids=ROUNDED)
