@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jax_impl import files, study_cells
+from jax_impl import files, records, study_cells
 from jax_impl.errors import UserError
 from jax_impl.evidence import Seeds
 
@@ -22,7 +22,7 @@ def remember(out: Path, *, cells: Iterable[study_cells.Cell] = (), measured: Map
     keys = [cell.key for cell in cells]
     contents["cells"] = keys or contents["cells"]
     contents["presets"] |= {name: list(seeds) for name, seeds in (measured or {}).items()}
-    files.write(out / NAME, (json.dumps(contents, indent=1) + "\n").encode())
+    files.write(out / NAME, (json.dumps(records.sealed(contents), indent=1) + "\n").encode())
 
 
 def read(out: Path) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def read(out: Path) -> dict[str, Any]:
     """
     path = out / NAME
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
+        contents = records.unsealed(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {"cells": [], "presets": {}}
     except (OSError, ValueError) as error:

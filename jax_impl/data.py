@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from jaxtyping import Int32, UInt8
 
 from jax_impl import files
@@ -117,8 +117,16 @@ def ensure(
         return "the folder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log(f"another process fetches MNIST into {folder}: waiting for it")
+            lock.acquire()
+        try:
             return _fill(folder, sources, log)
+        finally:
+            lock.release()
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror or error}; name another with --data-dir") from error
 

@@ -1,9 +1,11 @@
 """Records that are kept line by line as JSON (JSONL), so that long work goes on where it was stopped.
 
-A record is a dict with a `key` that changes with anything that changes its content. A line that was cut short, as by a
-full disk, is not a record; the next one takes its place.
+A record is a dict with a `key` that changes with anything that changes its content. Its line also carries a seal, so
+that a number that was altered on the disk is never taken for a measured one. A line that was cut short, as by a full
+disk, is not a record; the next one takes its place.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -22,7 +24,7 @@ def load(path: Path) -> dict[str, Record]:
     """Return the records of a file by their keys; none where there is no file.
 
     Raises:
-        UserError: The file cannot be read, or a whole line is no record.
+        UserError: The file cannot be read, or a whole line is no record, or not what was written.
     """
     try:
         content = path.read_bytes()
@@ -33,10 +35,13 @@ def load(path: Path) -> dict[str, Record]:
     kept = {}
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
         try:
-            record = json.loads(line)
+            record = unsealed(json.loads(line))
             kept[record["key"]] = record
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}, line {number}, is no record: delete the line or the file") from error
+            raise UserError(
+                f"{path}, line {number}, is no record as it was written: delete the line, and what it held is measured "
+                "anew"
+            ) from error
     return kept
 
 
@@ -46,7 +51,7 @@ def add(path: Path, record: Record) -> None:
     Raises:
         UserError: The file cannot be written.
     """
-    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    line = json.dumps(sealed(record), allow_nan=False).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
@@ -56,6 +61,28 @@ def add(path: Path, record: Record) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error
+
+
+def sealed(content: Record) -> Record:
+    """Return plain data with the SHA-256 of all the rest in it."""
+    return content | {"sha256": _seal(content)}
+
+
+def unsealed(content: Any) -> Record:
+    """Return what was sealed.
+
+    Raises:
+        ValueError: It is not what was sealed.
+    """
+    if isinstance(content, dict):
+        rest = {name: value for name, value in content.items() if name != "sha256"}
+        if content.get("sha256") == _seal(rest):
+            return rest
+    raise ValueError("not what was sealed")
+
+
+def _seal(content: Record) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _end_of_lines(file: BinaryIO) -> int:

