@@ -20,13 +20,11 @@ def main() -> int:
             raise
         traceback.print_exc()
         code = 1
-    if code and in_company():
-        end(code)
     return code
 
 
 def in_company() -> bool:
-    """Return whether this process is one of several: at its usual end it would wait for the others."""
+    """Return whether this process is one of several."""
     distributed = sys.modules.get("jax_impl.distributed")
     return distributed is not None and distributed.in_company()
 
@@ -50,7 +48,7 @@ def run_command_line() -> int:
         complain(f"interrupted{f': {error}' if error.args else ''}")
         return getattr(error, "exit_code", 130)
     except BrokenPipeError:  # whoever read the lines has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 1
     return 0
 
@@ -107,7 +105,7 @@ def run_evaluate(command: cli.Evaluate) -> None:
     jax.config.update("jax_enable_x64", params["linear1"]["kernel"].dtype == "float64")
     mnist = load(command.data_dir)
     share = train.accuracy(params, jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels), recipe.activation)
-    print(f"Accuracy: {share:.4f}")
+    say(f"Accuracy: {share:.4f}")
 
 
 def run_study(command: cli.Study, stop: stopping.Stop) -> None:
@@ -137,7 +135,7 @@ def end(code: int) -> None:
 def run_data(command: cli.Data) -> None:
     """Say where MNIST stands and which source gave it."""
     source = ensure(command.data_dir, command.mirror)
-    print(f"MNIST is in {data.raw_folder(command.data_dir)}, four files verified; taken from {source}")
+    say(f"MNIST is in {data.raw_folder(command.data_dir)}, four files verified; taken from {source}")
 
 
 def load(data_dir: Path | None) -> data.Mnist:
@@ -153,8 +151,24 @@ def ensure(data_dir: Path | None, mirror: str | None = None) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line to standard output, at once."""
-    print(text, flush=True)
+    """Print a line to standard output, at once.
+
+    Raises:
+        BrokenPipeError: Nobody reads it.
+        UserError: It cannot be written, as to a file on a full disk.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise UserError(f"cannot write to standard output: {error.strerror}; let it go elsewhere") from error
+
+
+def drop_output() -> None:
+    """Let what cannot be written any more go nowhere: Python would try it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(text: str) -> None:
@@ -163,4 +177,6 @@ def complain(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    if exit_code:  # not to wait for other processes, nor for a library's threads that wait for what failed
+        end(exit_code)

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 
 Arrays = dict[str, np.ndarray]
 Facts = dict[str, Any]  # as JSON spells it
@@ -22,6 +24,27 @@ def unflat(prefix: str, like: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     """Return a tree of the structure of `like` from what `flat` made of it."""
     paths, structure = jax.tree_util.tree_flatten_with_path(like)
     return jax.tree.unflatten(structure, [arrays[f"{prefix}{jax.tree_util.keystr(path)}"] for path, _ in paths])
+
+
+def joined(arrays: Mapping[str, np.ndarray]) -> tuple[UInt8[np.ndarray, " bytes"], list[list[Any]]]:
+    """Return the bytes of all arrays one after the other, and the name, dtype and shape of each."""
+    content = np.frombuffer(b"".join(array.tobytes() for array in arrays.values()), np.uint8)
+    return content, [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
+
+
+def parted(content: UInt8[np.ndarray, " bytes"], layout: list[list[Any]]) -> Arrays:
+    """Return what `joined` made one of.
+
+    Raises:
+        ValueError: The layout is not that of this content.
+        TypeError: Or it is none.
+    """
+    arrays, first = {}, 0
+    for name, dtype, shape in layout:
+        last = first + math.prod(shape) * np.dtype(dtype).itemsize
+        arrays[name] = content[first:last].copy().view(dtype).reshape(shape)
+        first = last
+    return arrays
 
 
 def digest(arrays: Mapping[str, np.ndarray], facts: Facts) -> str:

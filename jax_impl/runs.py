@@ -1,6 +1,7 @@
 """The files of a run: config.json, metrics.jsonl, params.safetensors, curve.png."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,8 +18,13 @@ def check(out: Path) -> None:
     """Check that a run can be written to `out`, before anything is trained.
 
     Raises:
-        UserError: `out` is a file, or cannot be made or written.
+        UserError: `out` is a file, or cannot be made or written, or its path has letters that the locale has not.
     """
+    if any("\udc80" <= letter <= "\udcff" for letter in str(out.absolute())):  # as Python spells such bytes
+        raise UserError(
+            f"--out {out} has letters that the locale cannot spell ({sys.getfilesystemencoding()}): set PYTHONUTF8=1, "
+            "or name a folder without them"
+        )
     try:
         if out.exists() and not out.is_dir():
             raise UserError(f"--out {out} is a file: name a folder, or a new one")

@@ -19,23 +19,29 @@ def main() -> int:
     try:
         with stop.catching():
             run(stop)
-    except UserError as error:
-        if debug:
+    except (UserError, ImportError, FileNotFoundError) as error:
+        if debug or not (told := in_words(error)):
             raise
-        complain(f"error: {error}")
-        return error.exit_code
+        complain(f"error: {told}")
+        return getattr(error, "exit_code", 1)
     except KeyboardInterrupt as error:
         complain(f"interrupted{f': {error}' if error.args else ''}")
         return getattr(error, "exit_code", 130)
     except BrokenPipeError:  # whoever read the lines has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except ModuleNotFoundError as error:
-        if debug or error.name not in {"torch", "torchvision"}:
-            raise
-        complain(f"error: {error.name} is not installed: run make train-torch, or pip install -e '.[torch]'")
+        drop_output()
         return 1
     return 0
+
+
+def in_words(error: Exception) -> str:
+    """Return what a person can do about an error, or nothing if it is a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name in {"torch", "torchvision"}:
+        return f"{error.name} is not installed: run make train-torch, or pip install -e '.[torch]'"
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+        return "torch needs a temporary folder that can be written: make room, or set TMPDIR to one"
+    return ""
 
 
 def run(stop: stopping.Stop) -> None:
@@ -67,7 +73,7 @@ def run_evaluate(command: cli.Evaluate) -> None:
     network = model.build(recipe).to(tensors["linear1.weight"].dtype)
     network.load_state_dict(tensors)
     _, mnist_test = data.load(command.data_dir, log=complain)
-    print(f"Accuracy: {train.accuracy(network, mnist_test, torch.device('cpu')):.4f}")
+    say(f"Accuracy: {train.accuracy(network, mnist_test, torch.device('cpu')):.4f}")
 
 
 def complain(text: str) -> None:
@@ -76,8 +82,24 @@ def complain(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line to standard output, at once."""
-    print(text, flush=True)
+    """Print a line to standard output, at once.
+
+    Raises:
+        BrokenPipeError: Nobody reads it.
+        UserError: It cannot be written, as to a file on a full disk.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise UserError(f"cannot write to standard output: {error.strerror}; let it go elsewhere") from error
+
+
+def drop_output() -> None:
+    """Let what cannot be written any more go nowhere: Python would try it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def end(code: int) -> None:

@@ -1,18 +1,15 @@
-"""`make faults`: kill, interrupt and damage trainings many times over, and write what came of it.
+"""`make faults`: kill, interrupt, damage and starve the commands many times over, and write what came of it.
 
-Every case is compared with a training that nothing disturbed. What is lost, wrong or ends in a traceback is a failure.
+Every case is compared with a run that nothing disturbed. What is lost, wrong or ends in a traceback is a failure.
 """
 
 import os
-import random
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -23,20 +20,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tyro.conf import arg
 
 from jax_impl import data, files, machine
-from tests.faults.commands import PACKAGES, command, ended, results, run, start
-from tests.faults.files import cases
+from tests.faults import damages, disks, interrupts, mirrors, races, soak, surroundings
+from tests.faults.cases import Part, World
+from tests.faults.commands import TASKS
 
 ROOT = Path(__file__).parents[2]
+READERS = 7  # property tests of test_inputs.py
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How often what is done."""
+    """How often what is done; 0 leaves it out."""
 
     kills: Annotated[int, arg(metavar="N", help="Kills at random moments, in turns of both packages.")] = 100
     terms: Annotated[int, arg(metavar="N", help="SIGTERMs at random moments, in turns of both packages.")] = 30
     damages: Annotated[int, arg(metavar="N", help="Damaged files.")] = 200
+    disks: Annotated[int, arg(metavar="N", help="Random moments at which the disk is full, beside its stages.")] = 40
+    fetches: Annotated[int, arg(metavar="N", help="Times that 8 processes ask for data at once.")] = 20
+    pairs: Annotated[int, arg(metavar="N", help="Pairs of runs into one folder.")] = 20
+    strange: Annotated[bool, arg(help="Bad mirrors and strange surroundings; --no-strange leaves them out.")] = True
     examples: Annotated[int, arg(metavar="N", help="Mutated inputs of each reader.")] = 10_000
+    soak: Annotated[float, arg(metavar="MINUTES", help="How long studies follow each other in one process.")] = 2.0
     seed: Annotated[int, arg(metavar="N", help="Of the moments and the damage.")] = 0
     jobs: Annotated[int, arg(metavar="N", help="Cases at the same time.")] = os.cpu_count() or 1
     out: Annotated[Path, arg(metavar="FILE", help="The table.")] = Path("reports/faults.md")
@@ -53,129 +57,53 @@ class Row(NamedTuple):
     seconds: float
 
 
-class Undisturbed(NamedTuple):
-    """A training to compare with: its folder, and when it began to train and ended, in seconds from its start."""
-
-    out: Path
-    begun: float
-    over: float
-
-
-def undisturbed(package: str, work: Path, data_dir: Path) -> Undisturbed:
-    out = work / f"whole-{package}"
-    for _ in range(2):  # the second finds its programs compiled, as those of the cases will be
-        shutil.rmtree(out, ignore_errors=True)
-        started, process = time.monotonic(), start(command(package, "--out", str(out)), data_dir)
-        while process.poll() is None and not (out / ".lock").exists():
-            time.sleep(0.005)
-        begun = time.monotonic() - started
-        found = ended(process)
-        assert found.code == 0, found.err
-    return Undisturbed(out, begun, time.monotonic() - started)
-
-
-def killed(package: str, whole: Undisturbed, out: Path, data_dir: Path, moment: float) -> str:
-    """Kill a training at a moment, from 0 (it begins) to 1 (it is over), and resume it; return what is wrong."""
-    process = start(command(package, "--out", str(out)), data_dir)
-    while process.poll() is None and not (out / ".lock").exists():
-        time.sleep(0.002)
-    time.sleep(moment * (whole.over - whole.begun))
-    process.kill()
-    ended(process)
-    found = run(command(package, "--out", str(out), "--resume"), data_dir)
-    if found.code or "Traceback" in found.err:
-        return f"resumed with exit code {found.code}: {found.err[-300:]}"
-    return "" if results(out) == results(whole.out) else "another result"
-
-
-def terminated(package: str, whole: Undisturbed, out: Path, data_dir: Path, moment: float) -> str:
-    """Send SIGTERM at a moment of a training, and resume it; return what is wrong."""
-    process = start(command(package, "--out", str(out)), data_dir)
-    while process.poll() is None and not (out / ".lock").exists():
-        time.sleep(0.002)
-    time.sleep(moment * (whole.over - whole.begun) * 0.8)
-    process.send_signal(signal.SIGTERM)
-    found = ended(process)
-    over = found.code in (0, -signal.SIGTERM) and "Learning finished" in found.out  # it came too late
-    if found.code != 143 and not over:
-        return f"exit code {found.code}: {found.err[-300:]}"
-    last = found.err.splitlines()[-1] if found.err else ""
-    if not over and not (last.startswith("interrupted: SIGTERM") and ("--resume" in last or "nothing was" in last)):
-        return f"said {last!r}"
-    found = run(command(package, "--out", str(out), "--resume"), data_dir)
-    if found.code or "Traceback" in found.err:
-        return f"resumed with exit code {found.code}: {found.err[-300:]}"
-    return "" if results(out) == results(whole.out) else "another result"
-
-
-def at_random_moments(
-    what: str, count: int, case: Callable[..., str], wholes: dict[str, Undisturbed], data_dir: Path, options: Options
-) -> Iterator[Row | None]:
+def tried(part: Part, jobs: int) -> Iterator[Row | None]:
     """Yield None after each case, and at last the row."""
-    draw, begun = random.Random(f"{options.seed} {what}"), time.monotonic()
-    moments = [(list(PACKAGES)[number % 2], draw.random()) for number in range(count)]
-    bad: list[str] = []
-    with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(options.jobs) as pool:
-        futures = [
-            pool.submit(case, package, wholes[package], Path(work) / str(number), data_dir, moment)
-            for number, (package, moment) in enumerate(moments)
-        ]
-        for (package, moment), future in zip(moments, futures, strict=True):
-            if wrong := future.result():
-                bad.append(f"{package}, moment {moment:.3f}: {wrong}")
+    begun, bad = time.monotonic(), []
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(case.wrong): case.title for case in part.cases}
+        for future in as_completed(futures):
+            try:
+                wrong = future.result()
+            except Exception as error:  # such as a process that never ended: a failure as any other
+                wrong = f"{type(error).__name__}: {error}"
+            if wrong:
+                bad.append(f"{futures[future]}: {wrong}")
             yield None
-    yield Row(what, count, count - len(bad), "resumed to the same bits", bad, time.monotonic() - begun)
+    yield Row(part.what, len(futures), len(futures) - len(bad), part.good, sorted(bad), time.monotonic() - begun)
 
 
-def damaged(package: str, whole: Undisturbed, out: Path, data_dir: Path, name: Path, content: bytes) -> str:
-    """Damage one file of a finished run, then resume and evaluate it; return what is wrong."""
-    shutil.copytree(whole.out, out)
-    (out / name).write_bytes(content)
-    found = run(command(package, "--out", str(out), "--resume"), data_dir)
-    lines = found.err.splitlines()
-    if found.code not in (0, 1, 2) or "Traceback" in found.err:
-        return f"exit code {found.code}: {found.err[-300:]}"
-    if found.code and not lines[-1].startswith("error: "):
-        return f"said {lines[-1]!r}"
-    if found.code == 0 and results(out) != results(whole.out):
-        return "another result"
-    return ""
-
-
-def damages(count: int, wholes: dict[str, Undisturbed], data_dir: Path, options: Options) -> Iterator[Row | None]:
-    draw, begun, bad = random.Random(options.seed), time.monotonic(), []
-    with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(options.jobs) as pool:
-        futures = {}
-        for turn, package in enumerate(PACKAGES):
-            share = count // 2 + (turn < count % 2)
-            for number, case in enumerate(cases(wholes[package].out, share, draw)):
-                out = Path(work) / f"{package}-{number}"
-                future = pool.submit(damaged, package, wholes[package], out, data_dir, case.name, case.content)
-                futures[future] = f"{package}, {case.name}, {case.how}"
-        for future, title in futures.items():
-            if wrong := future.result():
-                bad.append(f"{title}: {wrong}")
-            yield None
-    yield Row(
-        "files damaged",
-        count,
-        count - len(bad),
-        "recovered to the same bits, or refused",
-        bad,
-        time.monotonic() - begun,
-    )
-
-
-def inputs(options: Options) -> Row:
+def inputs(examples: int) -> Row:
     """Run the property tests in their long form."""
     begun = time.monotonic()
     words = [sys.executable, "-m", "pytest", "-q", "tests/faults/test_inputs.py"]
-    environment = os.environ | {"FAULTS_EXAMPLES": str(options.examples)}
+    environment = os.environ | {"FAULTS_EXAMPLES": str(examples)}
     result = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     bad = [line for line in result.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     bad = bad or ([] if result.returncode == 0 else [result.stdout[-300:]])
-    title = f"readers with {options.examples:,} mutated inputs each"
-    return Row(title, 7, 7 - len(bad), "only documented errors", bad, time.monotonic() - begun)
+    title = f"readers with {examples:,} mutated inputs each"
+    return Row(title, READERS, READERS - len(bad), "only documented errors", bad, time.monotonic() - begun)
+
+
+def soaking(minutes: float, data_dir: Path) -> Row:
+    """Let studies follow each other in one process."""
+    begun = time.monotonic()
+    samples = soak.soaked(60 * minutes, data_dir)
+    growth, seconds = soak.growing(samples), time.monotonic() - begun
+    rate, error = soak.slope(samples)
+    last = samples[-1]
+    how = (
+        f"memory {rate:+.2f} ± {error:.2f} MiB an hour, {last.handles} handles, {last.compilations} compilations "
+        f"throughout"
+    )
+    return Row(
+        f"studies for {minutes:g} minutes",
+        len(samples),
+        len(samples) if not growth else 0,
+        how,
+        [growth] * bool(growth),
+        seconds,
+    )
 
 
 def table(rows: list[Row], options: Options) -> str:
@@ -192,31 +120,41 @@ def table(rows: list[Row], options: Options) -> str:
     return "\n".join([*lines, *(["", "## Failures", "", *failures] if failures else [])]) + "\n"
 
 
+def chosen(world: World, source: mirrors.Source, options: Options) -> Iterator[Part]:
+    """Yield the parts that were asked for, each made when its turn comes."""
+    yield from interrupts.parts(world, options.kills, options.terms, options.seed)
+    if options.damages:
+        yield damages.part(world, source, options.damages, options.seed)
+    if options.disks:
+        yield disks.part(world, source, options.disks, options.seed)
+    yield from races.parts(world, source, options.fetches, options.pairs)
+    if options.strange:
+        yield mirrors.part(world, source)
+        yield surroundings.part(world)
+
+
 def main(options: Options) -> int:
     console, rows = Console(stderr=True), []
     data_dir = data.raw_folder().parents[1].absolute()
     with tempfile.TemporaryDirectory() as work, Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     ) as bar:  # fmt: skip
-        task = bar.add_task("undisturbed", total=options.kills + options.terms + options.damages)
-        wholes = {package: undisturbed(package, Path(work), data_dir) for package in PACKAGES}
-        parts = {
-            "kills": at_random_moments("kill -9 at random moments", options.kills, killed, wholes, data_dir, options),
-            "SIGTERM": at_random_moments(
-                "SIGTERM at random moments", options.terms, terminated, wholes, data_dir, options
-            ),
-            "damage": damages(options.damages, wholes, data_dir, options),
-        }
-        for title, part in parts.items():
-            bar.update(task, description=title)
-            for row in part:
-                if row is None:
+        task = bar.add_task("undisturbed", total=None)
+        world = World(Path(work), data_dir)
+        for name in TASKS:
+            world.whole(name)
+        with mirrors.opened(world) as source:
+            for part in chosen(world, source, options):
+                bar.reset(task, description=part.what, total=len(part.cases))
+                for row in tried(part, options.jobs):
                     bar.advance(task)
-                elif row.count:
-                    rows.append(row)
+                    rows += [row] if row and row.count else []
         if options.examples:
-            bar.update(task, description="inputs")
-            rows.append(inputs(options))
+            bar.reset(task, description="inputs", total=None)
+            rows.append(inputs(options.examples))
+        if options.soak:
+            bar.reset(task, description="soak", total=None)
+            rows.append(soaking(options.soak, data_dir))
     text = table(rows, options)
     files.write(options.out, text.encode())
     print(text)

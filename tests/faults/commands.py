@@ -1,17 +1,21 @@
-"""Trainings as processes that are killed, asked to stop and resumed; small enough to be run a hundred times."""
+"""The commands as processes, small enough to be killed, starved and resumed a hundred times."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 # Six epochs of sixty steps: under a second of training, in which many checkpoints are written.
 SMALL = ("--batch-size", "1000", "--epochs", "6", "--checkpoint-every", "20")
-PACKAGES = {"jax_impl": (), "torch_ref": ("--loader", "tensor")}
+GRID = ("--inits", "kaiming_normal,zeros", "--depths", "1", "--width", "16", "--epochs", "3", "--seeds", "1")
+MACHINE = ("--hidden", "8", "--epochs", "3", "--batch-size", "1000")
+PACKAGES = ("jax_impl", "torch_ref")
 
 
 class Ended(NamedTuple):
@@ -21,23 +25,84 @@ class Ended(NamedTuple):
     out: str
     err: str
 
+    @property
+    def last(self) -> str:
+        """The last line of what it complained about."""
+        return self.err.splitlines()[-1] if self.err else ""
 
-def command(package: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", package, "train", *PACKAGES[package], *SMALL, *arguments]
+
+def trained(out: Path) -> object:
+    """What a training came to: its parameters, and its metrics without the seconds."""
+    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return (out / "params.safetensors").read_bytes(), [line.partition(', "seconds"')[0] for line in lines]
 
 
-def start(words: Sequence[str], data_dir: Path) -> subprocess.Popen[str]:
-    environment = os.environ | {"MNIST_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def studied(out: Path) -> object:
+    """What a study came to: its records without seconds and dates, and that its report is there."""
+    records = [json.loads(line) for line in (out / "cells.jsonl").read_text(encoding="utf-8").splitlines()]
+    apart = {"seconds", "training_seconds", "made", "where", "sha256"}
+    kept = {record["key"]: {name: record[name] for name in record.keys() - apart} for record in records}
+    return kept, (out / "index.html").exists(), (out / "study.md").exists()
+
+
+class Task(NamedTuple):
+    """A command that writes a folder, and can be gone on with."""
+
+    words: tuple[str, ...]
+    resume: tuple[str, ...]
+    results: Callable[[Path], object]
+
+
+TASKS = {
+    "jax_impl": Task(("jax_impl", "train", *SMALL), ("--resume",), trained),
+    "torch_ref": Task(("torch_ref", "train", "--loader", "tensor", *SMALL), ("--resume",), trained),
+    "study": Task(("jax_impl", "study", *GRID), (), studied),
+    "rbm": Task(("jax_impl", "rbm", *MACHINE), ("--resume",), trained),
+}
+
+
+def command(task: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", *TASKS[task].words, *arguments]
+
+
+def resumed(task: str, out: Path) -> list[str]:
+    return command(task, "--out", str(out), *TASKS[task].resume)
+
+
+def results(task: str, out: Path) -> object:
+    return TASKS[task].results(out)
+
+
+def start(words: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a process, in this one's environment unless it is given another one."""
+    whole = (os.environ if environment is None else environment) | {
+        "MNIST_DATA_DIR": str(data_dir),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        words, env=whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="backslashreplace"
+    )
 
 
 def ended(process: subprocess.Popen[str], timeout: float = 120) -> Ended:
-    out, err = process.communicate(timeout=timeout)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
     return Ended(process.returncode, out, err)
 
 
-def run(words: Sequence[str], data_dir: Path) -> Ended:
-    return ended(start(words, data_dir))
+def run(words: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None) -> Ended:
+    return ended(start(words, data_dir, environment))
+
+
+def judged(found: Ended, *codes: int) -> str:
+    """Return what is wrong with how a process ended: its exit code, or that it did not say why in one line."""
+    if found.code not in codes or "Traceback" in found.err:
+        return f"exit code {found.code}: {found.err[-400:]}"
+    if found.code and (not found.last.startswith("error: ") or found.err.count("error: ") > 1):
+        return f"said {found.err[-400:]!r}"
+    return ""
 
 
 def after_the_first_epoch(process: subprocess.Popen[str]) -> str:
@@ -54,7 +119,27 @@ def signalled(process: subprocess.Popen[str], number: signal.Signals, seconds: f
     return ended(process)
 
 
-def results(out: Path) -> tuple[bytes, list[str]]:
-    """What a run came to: its parameters, and its metrics without the seconds."""
-    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return (out / "params.safetensors").read_bytes(), [line.partition(', "seconds"')[0] for line in lines]
+class Undisturbed(NamedTuple):
+    """A run to compare with: its folder, and when it began to train and ended, in seconds from its start."""
+
+    out: Path
+    begun: float
+    over: float
+
+
+def undisturbed(task: str, work: Path, data_dir: Path) -> Undisturbed:
+    out = work / f"whole-{task}"
+    for _ in range(2):  # the second finds its programs compiled, as those of the cases will be
+        shutil.rmtree(out, ignore_errors=True)
+        started, process = time.monotonic(), start(command(task, "--out", str(out)), data_dir)
+        until_begun(process, out)
+        begun = time.monotonic() - started
+        found = ended(process)
+        assert found.code == 0, found.err
+    return Undisturbed(out, begun, time.monotonic() - started)
+
+
+def until_begun(process: subprocess.Popen[str], out: Path) -> None:
+    """Wait until a process has taken its folder."""
+    while process.poll() is None and not (out / ".lock").exists():
+        time.sleep(0.002)

@@ -35,7 +35,7 @@ def test_a_killed_training_is_resumed_to_the_same_bits(
         words = command(package, "--out", str(tmp_path), "--resume")
     found = run(words, mnist_dir)
     assert (found.code, found.err) == (0, "")
-    assert results(tmp_path) == results(whole)
+    assert results(package, tmp_path) == results(package, whole)
 
 
 def test_a_signal_saves_says_how_to_resume_and_has_its_exit_code(
@@ -58,7 +58,7 @@ def test_a_signal_saves_says_how_to_resume_and_has_its_exit_code(
     assert re.fullmatch(rf"error: {tmp_path} holds an unfinished run, \d of 6 epochs: add --resume .*\n", again.err)
     found = run(command(package, "--out", str(tmp_path), "--resume"), mnist_dir)
     assert (found.code, found.err) == (0, "")
-    assert results(tmp_path) == results(whole)
+    assert results(package, tmp_path) == results(package, whole)
 
 
 def test_time_that_is_over_ends_a_training_like_a_signal(
@@ -69,7 +69,7 @@ def test_time_that_is_over_ends_a_training_like_a_signal(
     assert found.err.startswith(f"interrupted: --max-seconds 0.001 are over; {tmp_path} holds no epochs, and a checkpo")
     found = run(command(package, "--out", str(tmp_path), "--resume"), mnist_dir)
     assert (found.code, found.err) == (0, "")
-    assert results(tmp_path) == results(whole)
+    assert results(package, tmp_path) == results(package, whole)
 
 
 def test_a_second_signal_ends_at_once_within_a_long_epoch(tmp_path: Path, mnist_dir: Path) -> None:

@@ -1,0 +1,43 @@
+"""What `make faults` consists of: parts, each of many cases that end well or say what is wrong."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.faults.commands import Undisturbed, undisturbed
+
+
+class Case(NamedTuple):
+    """One thing that is done, and what is wrong with what comes of it: nothing, if all is well."""
+
+    title: str
+    wrong: Callable[[], str]
+
+
+class Part(NamedTuple):
+    """Cases of one kind."""
+
+    what: str
+    good: str  # how the good ones end
+    cases: list[Case]
+
+
+@dataclass(frozen=True)
+class World:
+    """What the cases share: a folder to work in, MNIST, and runs that nothing disturbs, made when first asked for."""
+
+    work: Path
+    data_dir: Path
+    wholes: dict[str, Undisturbed] = field(default_factory=dict)
+
+    def whole(self, task: str) -> Undisturbed:
+        """Return the undisturbed run of a task."""
+        if task not in self.wholes:
+            self.wholes[task] = undisturbed(task, self.work, self.data_dir)
+        return self.wholes[task]
+
+    def folder(self) -> Path:
+        """Return a folder of a case's own, which is not there yet."""
+        return Path(tempfile.mkdtemp(dir=self.work)) / "run"

@@ -1,0 +1,32 @@
+"""`python -m tests.faults.fetch SPEC PACKAGE WORDS…`: a package's command line that trusts a loopback mirror.
+
+SPEC is a JSON file: the `sums` to expect, and how many seconds of `silence` and in all (`limit`) a mirror has.
+"""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+
+def main() -> int:
+    """Run the command line, with little patience."""
+    spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    package, sys.argv[1:] = sys.argv[2], sys.argv[3:]
+    if package == "jax_impl":
+        from jax_impl import __main__ as ours
+        from jax_impl import mirror, sources
+
+        mirror.SILENCE, mirror.LIMIT = spec["silence"], spec["limit"]
+        sources.from_mirror = partial(sources.from_mirror, sums=spec["sums"]["sha256"])
+        return ours.main()
+    from torch_ref import __main__ as theirs
+    from torch_ref import data, download
+
+    download.SILENCE, download.LIMIT = spec["silence"], spec["limit"]
+    data.download = partial(download.download, sums=spec["sums"]["md5"])
+    return theirs.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

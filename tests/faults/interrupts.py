@@ -1,0 +1,60 @@
+"""Trainings that are killed or asked to end at random moments, and resumed."""
+
+import random
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+from tests.faults.cases import Case, Part, World
+from tests.faults.commands import PACKAGES, command, ended, judged, results, resumed, run, start, until_begun
+
+
+def killed(world: World, package: str, moment: float) -> str:
+    """Kill a training at a moment, from 0 (it begins) to 1 (it is over), and resume it; return what is wrong."""
+    whole, out = world.whole(package), world.folder()
+    process = start(command(package, "--out", str(out)), world.data_dir)
+    until_begun(process, out)
+    time.sleep(moment * (whole.over - whole.begun))
+    process.kill()
+    ended(process)
+    return as_if_nothing_had_been(world, package, out)
+
+
+def terminated(world: World, package: str, moment: float) -> str:
+    """Send SIGTERM at a moment of a training, and resume it; return what is wrong."""
+    whole, out = world.whole(package), world.folder()
+    process = start(command(package, "--out", str(out)), world.data_dir)
+    until_begun(process, out)
+    time.sleep(moment * (whole.over - whole.begun) * 0.8)
+    process.send_signal(signal.SIGTERM)
+    found = ended(process)
+    over = found.code in (0, -signal.SIGTERM) and "Learning finished" in found.out  # it came too late
+    if found.code != 143 and not over:
+        return f"exit code {found.code}: {found.err[-300:]}"
+    said = found.last.startswith("interrupted: SIGTERM") and ("--resume" in found.last or "nothing was" in found.last)
+    if not over and not said:
+        return f"said {found.last!r}"
+    return as_if_nothing_had_been(world, package, out)
+
+
+def as_if_nothing_had_been(world: World, task: str, out: Path) -> str:
+    """Go on with what was interrupted; return what differs from the run that nothing disturbed."""
+    found = run(resumed(task, out), world.data_dir)
+    if wrong := judged(found, 0):
+        return f"gone on with, {wrong}"
+    return "" if results(task, out) == results(task, world.whole(task).out) else "another result"
+
+
+def parts(world: World, kills: int, terms: int, seed: int) -> list[Part]:
+    """Return so many kills and SIGTERMs, in turns of both packages."""
+    found = []
+    for what, count, case in (("kill -9", kills, killed), ("SIGTERM", terms, terminated)):
+        draw = random.Random(f"{seed} {what}")
+        moments = [(PACKAGES[number % 2], draw.random()) for number in range(count)]
+        cases = [
+            Case(f"{package}, moment {moment:.3f}", partial(case, world, package, moment))
+            for package, moment in moments
+        ]
+        found.append(Part(f"{what} at random moments", "resumed to the same bits", cases))
+    return found

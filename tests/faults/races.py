@@ -1,0 +1,63 @@
+"""Processes that start at once: eight ask for data, two want one folder."""
+
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from functools import partial
+
+from jax_impl import data
+from tests.faults.cases import Case, Part, World
+from tests.faults.commands import PACKAGES, command, ended, judged, results, start
+from tests.faults.mirrors import Source, genuine
+
+ASKING = 8
+
+
+def eight(world: World, source: Source) -> str:
+    """Let eight processes ask for data in an empty folder, one of them torch_ref's; return what is wrong."""
+    root = world.folder()
+    way = f"/{root.parent.name}/"  # of its own, to see what was asked; nothing goes wrong on it
+    environment = os.environ | {"MNIST_MIRROR": source.mirror.url + way, "NO_PROXY": "127.0.0.1"}
+    fetch = [sys.executable, "-m", "tests.faults.fetch", str(source.spec)]
+    words = [[*fetch, "jax_impl", "data"] for _ in range(ASKING - 1)]
+    words.append([*fetch, "torch_ref", "train", "--epochs", "0", "--out", str(world.folder())])
+    found = [ended(process) for process in [start(one, root, environment) for one in words]]
+    if wrong := [text for one in found if (text := judged(one, 0))]:
+        return "; ".join(wrong)
+    asked = Counter(path.removeprefix(f"GET {way}") for path in source.mirror.paths if path.startswith(f"GET {way}"))
+    # torchvision opens every address twice, the first time to see where it is redirected
+    if set(asked) != {f"{name}.gz" for name in data.SHA256} or len(set(asked.values())) > 1 or max(asked.values()) > 2:
+        return f"fetched {dict(asked)}"
+    wrong = genuine(root)
+    shutil.rmtree(root.parent)
+    return wrong
+
+
+def two(world: World, package: str) -> str:
+    """Start two runs into one folder; return what is wrong."""
+    out = world.folder()
+    pair = [start(command(package, "--out", str(out)), world.data_dir) for _ in range(2)]
+    found = sorted(ended(process) for process in pair)
+    if [one.code for one in found] == [0, 0]:  # one was over before the other looked
+        return "" if results(package, out) == results(package, world.whole(package).out) else "another result"
+    if wrong := judged(found[0], 0) or judged(found[1], 1):
+        return wrong
+    owner = r"(process \d+ on .+|another process)"
+    if not re.fullmatch(rf"error: {out} is in use by {owner}: wait for it, or name another --out\n", found[1].err):
+        return f"said {found[1].err!r}"
+    return "" if results(package, out) == results(package, world.whole(package).out) else "another result"
+
+
+def parts(world: World, source: Source, fetches: int, pairs: int) -> list[Part]:
+    """Return so many rounds of eight that ask for data, and so many pairs of runs."""
+    asking = [Case(f"round {number}", partial(eight, world, source)) for number in range(1, fetches + 1)]
+    into_one = [
+        Case(f"{PACKAGES[number % 2]}, pair {number}", partial(two, world, PACKAGES[number % 2]))
+        for number in range(pairs)
+    ]
+    return [
+        Part("8 processes ask for data at once", "fetched once, read by all", asking),
+        Part("two runs into one folder", "one refused, the other undisturbed", into_one),
+    ]

@@ -1,0 +1,128 @@
+"""A study that goes on and on: each round a new folder and new seeds, the work of a night in small.
+
+`python -m tests.faults.soak SECONDS DATA` prints, after every round, what the process holds. A leak of any of it would
+end a long study, however slow it is.
+"""
+
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import psutil
+
+from jax_impl import cli, data, stopping, study_command
+
+ALLOWED = 1.0  # MiB an hour
+IMAGES = 2000  # of each set: a round takes some seconds, most of them for the report
+WORDS = ("--inits", "kaiming_normal,lsuv", "--depths", "1,2", "--width", "16", "--epochs", "2", "--seeds", "2")
+
+
+class Sample(NamedTuple):
+    """What the process holds after a round."""
+
+    seconds: float  # since the first round began
+    bytes: int  # resident in memory
+    handles: int  # open files and sockets
+    threads: int
+    compilations: int  # so far
+
+    def __str__(self) -> str:
+        """Return the line that is printed."""
+        return " ".join(f"{value:.10g}" for value in self)
+
+    @classmethod
+    def parsed(cls, line: str) -> "Sample":
+        """Return what a line says."""
+        seconds, *counts = line.split()
+        return cls(float(seconds), *map(int, counts))
+
+
+def rounds(mnist: data.Mnist, out: Path) -> Iterator[Sample]:
+    """Run a study after the other; yield what the process holds after each."""
+    compilations, me, begun = [0], psutil.Process(), time.monotonic()
+
+    def count(event: str, *_: object, **__: object) -> None:
+        compilations[0] += event == "/jax/core/compile/backend_compile_duration"
+
+    jax.monitoring.register_event_duration_secs_listener(count)
+    command = cli.parse(["study", *WORDS])
+    assert isinstance(command, cli.Study)
+    while True:
+        with tempfile.TemporaryDirectory(dir=out) as folder:
+            now = replace(command, out=Path(folder))
+            stop = stopping.Stop(end=os._exit, log=_nothing)
+            study_command.run(now, study_command.asked(now), lambda: mnist, _nothing, _nothing, stop)
+        command = replace(command, first_seed=command.first_seed + command.seeds)
+        settle()
+        yield Sample(time.monotonic() - begun, me.memory_info().rss, me.num_fds(), me.num_threads(), compilations[0])
+
+
+def settle() -> None:
+    """Give back to the system what is free, so that what is resident is what is held."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU C library
+    if trim:
+        trim(0)
+
+
+def slope(samples: list[Sample]) -> tuple[float, float]:
+    """Return the growth of the memory after the first half, in MiB an hour, and its standard error."""
+    late = samples[len(samples) // 2 :]
+    hours, held = np.array([(sample.seconds / 3600, sample.bytes / 2**20) for sample in late]).T
+    (rate, _), covariance = np.polyfit(hours - hours.mean(), held, 1, cov=True)
+    return float(rate), float(np.sqrt(covariance[0, 0]))
+
+
+def growing(samples: list[Sample]) -> str:
+    """Return what grew after the first half: the memory by more than 1 MiB an hour, as far as can be told, or others.
+
+    Rounds of a minute tell little: their standard error is some MiB an hour.
+    """
+    late = samples[len(samples) // 2 :]
+    if len(late) < 4:
+        return f"only {len(samples)} rounds: give it more time"
+    rate, error = slope(samples)
+    found = [f"memory by {rate:.2f} ± {error:.2f} MiB an hour"] if rate - 3 * error > ALLOWED else []
+    for name, slack in (("handles", 0), ("threads", 2), ("compilations", 0)):  # threads end when they are woken
+        counts = [getattr(sample, name) for sample in late]
+        if max(counts) > getattr(late[0], name) + slack:
+            found.append(f"{name} from {counts[0]} to {max(counts)}")
+    return ", ".join(found)
+
+
+def soaked(seconds: float, data_dir: Path) -> list[Sample]:
+    """Return what a process of its own held after every round, for so long."""
+    words = [sys.executable, "-m", "tests.faults.soak", str(seconds), str(data_dir)]
+    # With one arena what is free can be given back: what many of them keep would hide a leak.
+    environment = os.environ | {"MALLOC_ARENA_MAX": "1"}
+    result = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return [Sample.parsed(line) for line in result.stdout.splitlines()]
+
+
+def _nothing(text: str) -> None:
+    """Say nothing."""
+
+
+def main(seconds: float, data_dir: Path) -> None:
+    """Print a sample a round for so long."""
+    whole = data.load(data_dir)
+    with tempfile.TemporaryDirectory() as out:
+        for sample in rounds(data.Mnist(*(part[:IMAGES] for part in whole)), Path(out)):
+            print(sample, flush=True)
+            if sample.seconds > seconds:
+                return
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), Path(sys.argv[2]))
