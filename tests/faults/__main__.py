@@ -4,6 +4,7 @@ Every case is compared with a run that nothing disturbed. What is lost, wrong or
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -21,11 +23,10 @@ from tyro.conf import arg
 
 from jax_impl import data, files, machine
 from tests.faults import damages, disks, interrupts, mirrors, races, soak, surroundings
-from tests.faults.cases import Part, World
+from tests.faults.cases import Case, Part, World
 from tests.faults.commands import TASKS
 
 ROOT = Path(__file__).parents[2]
-READERS = 7  # property tests of test_inputs.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +36,9 @@ class Options:
     kills: Annotated[int, arg(metavar="N", help="Kills at random moments, in turns of both packages.")] = 100
     terms: Annotated[int, arg(metavar="N", help="SIGTERMs at random moments, in turns of both packages.")] = 30
     damages: Annotated[int, arg(metavar="N", help="Damaged files.")] = 200
-    disks: Annotated[int, arg(metavar="N", help="Random moments at which the disk is full, beside its stages.")] = 40
+    disks: Annotated[int, arg(metavar="N", help="Random moments at which the disk is full, beside its stages.")] = 24
     fetches: Annotated[int, arg(metavar="N", help="Times that 8 processes ask for data at once.")] = 20
-    pairs: Annotated[int, arg(metavar="N", help="Pairs of runs into one folder.")] = 20
+    pairs: Annotated[int, arg(metavar="N", help="Pairs of runs into one folder.")] = 6
     strange: Annotated[bool, arg(help="Bad mirrors and strange surroundings; --no-strange leaves them out.")] = True
     examples: Annotated[int, arg(metavar="N", help="Mutated inputs of each reader.")] = 10_000
     soak: Annotated[float, arg(metavar="MINUTES", help="How long studies follow each other in one process.")] = 2.0
@@ -73,16 +74,19 @@ def tried(part: Part, jobs: int) -> Iterator[Row | None]:
     yield Row(part.what, len(futures), len(futures) - len(bad), part.good, sorted(bad), time.monotonic() - begun)
 
 
-def inputs(examples: int) -> Row:
-    """Run the property tests in their long form."""
-    begun = time.monotonic()
-    words = [sys.executable, "-m", "pytest", "-q", "tests/faults/test_inputs.py"]
-    environment = os.environ | {"FAULTS_EXAMPLES": str(examples)}
-    result = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    bad = [line for line in result.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    bad = bad or ([] if result.returncode == 0 else [result.stdout[-300:]])
-    title = f"readers with {examples:,} mutated inputs each"
-    return Row(title, READERS, READERS - len(bad), "only documented errors", bad, time.monotonic() - begun)
+def inputs(examples: int) -> Part:
+    """Return the property tests in their long form."""
+
+    def wrong(name: str) -> str:
+        words = [sys.executable, "-m", "pytest", "-q", "tests/faults/test_inputs.py", "-k", name]
+        environment = os.environ | {"FAULTS_EXAMPLES": str(examples)}
+        result = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        return "" if result.returncode == 0 else result.stdout[-300:]
+
+    text = (ROOT / "tests/faults/test_inputs.py").read_text(encoding="utf-8")
+    names = re.findall(r"^def (test_\w+)\(", text, re.MULTILINE)
+    cases = [Case(name, partial(wrong, name)) for name in names]
+    return Part(f"readers with {examples:,} mutated inputs each", "only documented errors", cases)
 
 
 def soaking(minutes: float, data_dir: Path) -> Row:
@@ -131,6 +135,8 @@ def chosen(world: World, source: mirrors.Source, options: Options) -> Iterator[P
     if options.strange:
         yield mirrors.part(world, source)
         yield surroundings.part(world)
+    if options.examples:
+        yield inputs(options.examples)
 
 
 def main(options: Options) -> int:
@@ -149,9 +155,6 @@ def main(options: Options) -> int:
                 for row in tried(part, options.jobs):
                     bar.advance(task)
                     rows += [row] if row and row.count else []
-        if options.examples:
-            bar.reset(task, description="inputs", total=None)
-            rows.append(inputs(options.examples))
         if options.soak:
             bar.reset(task, description="soak", total=None)
             rows.append(soaking(options.soak, data_dir))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-# Six epochs of sixty steps: under a second of training, in which many checkpoints are written.
-SMALL = ("--batch-size", "1000", "--epochs", "6", "--checkpoint-every", "20")
+# A few epochs of sixty steps: some seconds of training, in which many checkpoints are written.
+SMALL = ("--batch-size", "1000", "--checkpoint-every", "20")
 GRID = ("--inits", "kaiming_normal,zeros", "--depths", "1", "--width", "16", "--epochs", "3", "--seeds", "1")
 MACHINE = ("--hidden", "8", "--epochs", "3", "--batch-size", "1000")
 PACKAGES = ("jax_impl", "torch_ref")
@@ -54,8 +54,8 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "jax_impl": Task(("jax_impl", "train", *SMALL), ("--resume",), trained),
-    "torch_ref": Task(("torch_ref", "train", "--loader", "tensor", *SMALL), ("--resume",), trained),
+    "jax_impl": Task(("jax_impl", "train", "--epochs", "6", *SMALL), ("--resume",), trained),
+    "torch_ref": Task(("torch_ref", "train", "--epochs", "3", "--loader", "tensor", *SMALL), ("--resume",), trained),
     "study": Task(("jax_impl", "study", *GRID), (), studied),
     "rbm": Task(("jax_impl", "rbm", *MACHINE), ("--resume",), trained),
 }

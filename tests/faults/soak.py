@@ -89,7 +89,7 @@ def growing(samples: list[Sample]) -> str:
     Rounds of a minute tell little: their standard error is some MiB an hour.
     """
     late = samples[len(samples) // 2 :]
-    if len(late) < 4:
+    if len(late) < 3:
         return f"only {len(samples)} rounds: give it more time"
     rate, error = slope(samples)
     found = [f"memory by {rate:.2f} ± {error:.2f} MiB an hour"] if rate - 3 * error > ALLOWED else []

@@ -1,4 +1,4 @@
-"""What `make faults` is made of: the damage, and the table that tells what came of it."""
+"""What `make faults` is made of: the damage, the cases, and the table that tells what came of them."""
 
 import random
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import __main__ as runner
+from tests.faults import damages
+from tests.faults.cases import Case, Part, World
+from tests.faults.commands import Ended, judged
 from tests.faults.files import CHANGES, REPLACED, cases
 
 
@@ -23,7 +26,35 @@ def test_every_case_changes_a_file_and_all_files_and_kinds_come_up(tmp_path: Pat
     assert found == list(cases(tmp_path, 24, random.Random(0)))
 
 
-def test_what_is_lost_is_in_the_table_and_in_the_exit_code() -> None:
+@pytest.mark.parametrize(
+    ("found", "wrong"),
+    [
+        (Ended(0, "", ""), ""),
+        (Ended(1, "", "error: the disk is full\n"), ""),
+        (Ended(2, "", "error: what\n"), "exit code 2"),
+        (Ended(1, "", "Traceback (most recent call last):\nerror: x\n"), "exit code 1"),
+        (Ended(1, "", "error: x\nand more\n"), "said"),
+        (Ended(1, "", "error: x\nerror: y\n"), "said"),
+        (Ended(-9, "", ""), "exit code -9"),
+    ],
+)
+def test_an_end_is_good_only_with_its_code_and_one_line(found: Ended, wrong: str) -> None:
+    assert judged(found, 0, 1).startswith(wrong)
+    assert bool(judged(found, 0, 1)) == bool(wrong)
+
+
+def test_a_case_that_is_wrong_or_raises_is_in_the_row() -> None:
+    def raises() -> str:
+        raise TimeoutError("it never ended")
+
+    part = Part("kills", "resumed", [Case("a", lambda: ""), Case("b", lambda: "another result"), Case("c", raises)])
+    *steps, row = runner.tried(part, 2)
+    assert steps == [None] * 3
+    assert row is not None
+    assert row[:5] == ("kills", 3, 1, "resumed", ["b: another result", "c: TimeoutError: it never ended"])
+
+
+def test_what_is_lost_is_in_the_table() -> None:
     rows = [
         runner.Row("kills", 10, 10, "resumed to the same bits", [], 66.0),
         runner.Row("damage", 5, 4, "refused", ["torch_ref, config.json, zeroed: another result"], 6.0),
@@ -34,15 +65,12 @@ def test_what_is_lost_is_in_the_table_and_in_the_exit_code() -> None:
     assert "## Failures" not in runner.table(rows[:1], runner.Options())
 
 
-def test_a_damaged_folder_is_judged_and_another_result_is_seen(
-    tmp_path: Path, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = runner.undisturbed("jax_impl", tmp_path, mnist_dir)
-    assert 0 < whole.begun < whole.over
-    damage = (mnist_dir, Path("metrics.jsonl"), b"")
-    assert runner.damaged("jax_impl", whole, tmp_path / "one", *damage) == ""
-    real = runner.command
-    monkeypatch.setattr(runner, "command", lambda *words: [*real(*words), "--epochs", "7"])
-    assert runner.damaged("jax_impl", whole, tmp_path / "two", *damage) == "another result"
-    monkeypatch.setattr(runner, "command", lambda *words: [*real(*words), "--debug", "--epochs", "1"])
-    assert runner.damaged("jax_impl", whole, tmp_path / "three", *damage).startswith("exit code 1: ")
+def test_a_damaged_folder_is_judged_and_another_result_is_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = world.whole("jax_impl").out
+    damage = (half, Path("metrics.jsonl"), b"")
+    assert damages.damaged(world, "jax_impl", *damage) == ""
+    real = damages.resumed
+    monkeypatch.setattr(damages, "resumed", lambda *words: [*real(*words), "--epochs", "7"])
+    assert damages.damaged(world, "jax_impl", *damage) == "another result"
+    monkeypatch.setattr(damages, "resumed", lambda *words: [*real(*words), "--debug", "--epochs", "1"])
+    assert damages.damaged(world, "jax_impl", *damage).startswith("exit code 1: ")

@@ -1,0 +1,109 @@
+"""The quick form of `make faults`: of every part some cases, so that each kind of them is tried."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults import damages, disks, mirrors, races, soak, surroundings
+from tests.faults.__main__ import tried
+from tests.faults.cases import Case, Part, World
+from tests.faults.commands import TASKS, studied
+from tests.faults.mirrors import Source
+from tests.loopback import WAYS
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_on_a_full_disk_what_was_there_stays(world: World, task: str) -> None:
+    assert disks.full(world, task) == ""
+
+
+@pytest.mark.parametrize(("task", "moment"), [("jax_impl", 0.3), ("torch_ref", 0.5), ("study", 0.3), ("rbm", 0.4)])
+def test_a_disk_that_is_suddenly_full_loses_nothing(world: World, task: str, moment: float) -> None:
+    assert disks.sudden(world, task, moment, 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("package", "size"), [("jax_impl", 0), ("jax_impl", 30_000_000), ("torch_ref", 0), ("torch_ref", 1_000_000)]
+)
+def test_a_download_onto_a_full_disk_leaves_no_part(world: World, source: Source, package: str, size: int) -> None:
+    assert disks.unfetched(world, source, package, size) == ""
+
+
+@pytest.mark.parametrize("package", ["jax_impl", "torch_ref"])
+def test_lines_that_cannot_be_written_end_in_a_line(world: World, package: str) -> None:
+    assert disks.unsaid(world, package) == ""
+
+
+@pytest.mark.parametrize("way", set(WAYS) - {"slow", "missing", "alter", "cut"})  # those are in test_sources.py
+def test_a_bad_mirror_is_passed_over_by_name_in_bounded_time(world: World, source: Source, way: str) -> None:
+    assert mirrors.bad(world, source, "jax_impl", way) == ""
+
+
+@pytest.mark.parametrize("way", ["stall", "drip", "circle"])
+def test_torchvision_is_not_waited_for_without_end(world: World, source: Source, way: str) -> None:
+    assert mirrors.bad(world, source, "torch_ref", way) == ""
+
+
+@pytest.mark.parametrize("package", ["jax_impl", "torch_ref"])
+def test_a_slow_mirror_is_waited_for(world: World, source: Source, package: str) -> None:
+    assert mirrors.slow(world, source, package) == ""
+
+
+def test_a_pickle_bomb_in_the_wheel_s_place_does_nothing(world: World, source: Source) -> None:
+    assert mirrors.bomb(world, source) == ""
+
+
+def test_eight_processes_fetch_once(world: World, source: Source) -> None:
+    assert races.eight(world, source) == ""
+
+
+@pytest.mark.parametrize("package", ["jax_impl", "torch_ref"])
+def test_of_two_runs_into_one_folder_one_is_refused(world: World, package: str) -> None:
+    assert races.two(world, package) == ""
+
+
+def test_strange_surroundings_change_nothing_or_are_named(world: World) -> None:
+    cases = surroundings.part(world).cases
+    ours = [case for case in cases if case.title.startswith("jax_impl")]
+    theirs = [case for case in cases if case.title.startswith("torch_ref: all paths")]
+    assert len(ours) >= 12
+    assert len(theirs) == 2
+    assert bad([*ours, *theirs]) == []
+
+
+def test_damaged_files_are_recovered_from_or_refused(world: World, source: Source) -> None:
+    assert bad(damages.part(world, source, 14, seed=1).cases) == []
+
+
+def bad(cases: list[Case]) -> list[str]:
+    """What is wrong with cases, two of which are tried at a time."""
+    *_, row = tried(Part("some", "well", cases), 2)
+    assert row is not None
+    assert row.count == len(cases)
+    return row.bad
+
+
+def test_studies_that_follow_each_other_hold_no_more_and_no_more(mnist_dir: Path) -> None:
+    """Under a minute tells handles and compilations; the memory is for `make faults`."""
+    growth = soak.growing(soak.soaked(45, mnist_dir))
+    assert [what for what in growth.split(", ") if what and not what.startswith("memory")] == []
+
+
+def test_what_grows_is_named() -> None:
+    flat = [soak.Sample(6.0 * number, 600 * 2**20 + number % 3, 8, 30, 91) for number in range(100)]
+    assert soak.growing(flat) == ""
+    leaking = [sample._replace(bytes=sample.bytes + 5000 * number) for number, sample in enumerate(flat)]
+    assert soak.growing(leaking).startswith("memory by 2.86")
+    assert soak.growing([*flat, flat[-1]._replace(handles=9)]) == "handles from 8 to 9"
+    assert soak.growing([*flat, flat[-1]._replace(compilations=92)]) == "compilations from 91 to 92"
+    assert soak.growing(flat[:3]).startswith("only 3 rounds")
+
+
+def test_a_wrong_number_in_a_record_is_another_result(world: World, tmp_path: Path) -> None:
+    """What the cases compare sees one digit."""
+    shutil.copytree(world.whole("study").out, tmp_path / "study")
+    path = tmp_path / "study" / "cells.jsonl"
+    assert studied(path.parent) == studied(world.whole("study").out)
+    path.write_text(path.read_text().replace(" 0.", " 1.", 1))
+    assert studied(path.parent) != studied(world.whole("study").out)
