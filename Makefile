@@ -47,7 +47,7 @@ parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/in
 bench: $(VENV)/.dev data ## time an epoch in JAX, torch and others side by side and write reports/bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
-faults: $(VENV)/.dev data ## kill, interrupt and damage trainings many times over and write reports/faults.md
+faults: $(VENV)/.dev data ## kill, interrupt, damage and starve the commands many times over and write reports/faults.md
 	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: $(VENV)/.dev ## check format, lint and types

@@ -10,25 +10,17 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
+from jax_impl import files
+from jax_impl.checkpoint_orbax import KEPT, Saved, content, manager, read
 from jax_impl.errors import ArgumentError, UserError
-from jax_impl.packing import Arrays, Facts, difference, digest, joined, parted
+from jax_impl.packing import Facts, difference
 
-KEPT = 2
 FOLDER = "checkpoints"  # in that of a run
-PARTS = ("arrays", "facts")
-NAME = "content"  # of the only array
-
-
-class Saved(NamedTuple):
-    """The content of a checkpoint."""
-
-    arrays: Arrays
-    facts: Facts
 
 
 class Checkpoints:
@@ -51,9 +43,9 @@ class Checkpoints:
             try:
                 self.wait()
             finally:
-                manager, self.manager = self.manager, None
+                done, self.manager = self.manager, None
                 with contextlib.suppress(Exception):  # what it may fail for was told already
-                    manager.close()
+                    done.close()
 
     def save(self, place: int, arrays: Mapping[str, Any], facts: Facts) -> None:
         """Begin to write a checkpoint; `place` grows from one to the next.
@@ -66,20 +58,12 @@ class Checkpoints:
         Raises:
             UserError: This one, or the one before it, cannot be written.
         """
-        from orbax.checkpoint import args
-
         own = {name: np.asarray(array) for name, array in arrays.items()}
-        # One array of bytes: of many that cannot be written, Orbax names one and the others complain past it.
-        content, layout = joined(own)
-        whole = {"identity": self.identity, "facts": facts, "layout": layout}
-        sealed = whole | {"digest": digest(own, whole)}
         try:
             if self.manager is None:
                 self._clean()
-                self.manager = _manager(self.folder.absolute())
-            self.manager.save(
-                place, args=args.Composite(arrays=args.PyTreeSave({NAME: content}), facts=args.JsonSave(sealed))
-            )
+                self.manager = manager(self.folder.absolute())
+            self.manager.save(place, args=content(own, self.identity, facts))
         except Exception as error:  # of Orbax, TensorStore or the system, in many forms
             raise self._failed(error) from error
 
@@ -107,7 +91,7 @@ class Checkpoints:
         places = self.places()
         for place in reversed(places):
             path = self.folder / str(place)
-            found = _read(path)
+            found = read(path)
             if found is None:
                 log(f"checkpoint {path} is damaged: set aside as {_aside(path).name}")
                 continue
@@ -150,7 +134,7 @@ class Checkpoints:
         Raises:
             UserError: The folder cannot be read.
         """
-        found = (_read(self.folder / str(place)) for place in reversed(self.places()))
+        found = (read(self.folder / str(place)) for place in reversed(self.places()))
         return next((dict(saved.facts["facts"]) for saved in found if saved), None)
 
     def places(self) -> list[int]:
@@ -165,6 +149,15 @@ class Checkpoints:
             return []
         except OSError as error:
             raise UserError(f"cannot read {self.folder}: {error.strerror or error}; name another --out") from error
+
+    def check_room(self, *trees: Any) -> None:
+        """Check that there is room for checkpoints of trees, and for as much again beside them.
+
+        Raises:
+            UserError: There is not; nothing was written.
+        """
+        size = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(trees))
+        files.check_room(self.folder.parent, (KEPT + 2) * size)  # the oldest goes when the next one is there
 
     def remove(self) -> None:
         """Forget all of them: their computation is over, or another one begins in its place."""
@@ -182,76 +175,6 @@ class Checkpoints:
         else:
             reason = " ".join(str(error).split("[")[0].split())[:200] or type(error).__name__
         return UserError(f"cannot write a checkpoint to {self.folder}: {reason}; name an --out that can be written")
-
-
-# Orbax takes half a second to import, and has nothing to do before the first epoch is over.
-
-
-def _alone() -> Any:
-    """Say that only this process reads and writes: Orbax would wait for the others of a cluster."""
-    from orbax.checkpoint.options import MultiprocessingOptions
-
-    return MultiprocessingOptions(
-        primary_host=jax.process_index(), active_processes={jax.process_index()}, barrier_sync_key_prefix="alone"
-    )
-
-
-def _handler(part: str) -> Any:
-    """Return what reads and writes a part.
-
-    Arrays go to a file each: with OCDBT TensorStore loses 260 bytes of memory at every checkpoint and array.
-    """
-    import orbax.checkpoint as ocp
-
-    if part == "arrays":
-        return ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=_alone())
-    return ocp.JsonCheckpointHandler(multiprocessing_options=_alone())
-
-
-def _reader(part: str) -> Any:
-    import orbax.checkpoint as ocp
-
-    return ocp.Checkpointer(_handler(part), multiprocessing_options=_alone())
-
-
-def _manager(folder: Path) -> Any:
-    import orbax.checkpoint as ocp
-
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=KEPT,
-        create=False,
-        enable_async_checkpointing=True,
-        multiprocessing_options=_alone(),
-    )
-    return ocp.CheckpointManager(folder, options=options, item_handlers={part: _handler(part) for part in PARTS})
-
-
-def _read(path: Path) -> Saved | None:
-    """Return the content of one checkpoint, whose facts hold its `identity` and its own `facts`; None if damaged."""
-    facts = _facts(path)
-    if facts is None:
-        return None
-    from orbax.checkpoint.args import PyTreeRestore
-
-    try:
-        with _reader("arrays") as reader:
-            content = reader.restore((path / "arrays").absolute(), args=PyTreeRestore({NAME: 0}))[NAME]
-        arrays = parted(np.asarray(content), facts["layout"])
-    except Exception:  # damaged bytes make a reader fail in any way it likes
-        return None
-    return Saved(arrays, facts) if facts.pop("digest", "") == digest(arrays, facts) else None
-
-
-def _facts(path: Path) -> Facts | None:
-    try:
-        with _reader("facts") as reader:
-            facts = reader.restore((path / "facts").absolute())
-    except Exception:  # as above
-        return None
-    match facts:
-        case {"facts": dict(), "identity": dict(), "layout": list()}:
-            return dict(facts)
-    return None
 
 
 def _aside(path: Path) -> Path:

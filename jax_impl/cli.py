@@ -120,6 +120,7 @@ class Study:
         float | None,
         _axis("X", "Of a device: runs train in parts that fit, and one that does not is refused.", "four fifths of it"),
     ] = None
+    checkpoint_every: CheckpointEvery = None
     max_seconds: MaxSeconds = None
     data_dir: DataDir = None
     out: Annotated[Path, arg(metavar="DIR", help="Where records and report go.")] = Path("reports/study")

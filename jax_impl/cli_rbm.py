@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
-from jax_impl.cli_saving import MaxSeconds, Resume
+from jax_impl.cli_saving import CheckpointEvery, MaxSeconds, Resume, check_every
 from jax_impl.errors import ArgumentError
 from jax_impl.rbm_settings import PRETRAINING, Settings
 
@@ -44,11 +44,12 @@ class _Machines:
         """Return what was chosen, but for the number of hidden units.
 
         Raises:
-            ArgumentError: A value lies outside its range.
+            ArgumentError: A value lies outside its range; or that of --checkpoint-every does.
         """
         names = ("k", "persistent", "learning_rate", "batch_size", "momentum", "weight_decay", "sparsity_cost")
-        given: dict[str, Any] = {name: getattr(self, name) for name in (*names, "sparsity_target", "seed", "epochs")}
-        return Settings(**given)
+        given: dict[str, Any] = vars(self)
+        check_every(given["checkpoint_every"])
+        return Settings(**{name: given[name] for name in (*names, "sparsity_target", "seed", "epochs")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ class TrainRbm(_Machines):
     hidden: Annotated[int, _setting("N", "Hidden units.")] = Settings.hidden
     epochs: Annotated[int, _setting("N", "Passes over the images.")] = Settings.epochs
     resume: Resume = False
+    checkpoint_every: CheckpointEvery = None
     max_seconds: MaxSeconds = None
     data_dir: DataDir = None
     out: Out = Path("runs/rbm")
@@ -75,6 +77,7 @@ class TrainDbn(_Machines):
     hidden: Annotated[str, _setting("N,…", "Hidden units of each machine, from the pixels up.")] = "500,500"
     epochs: Annotated[int, _setting("N", "Passes over the images, of each machine.")] = PRETRAINING.epochs
     resume: Resume = False
+    checkpoint_every: CheckpointEvery = None
     max_seconds: MaxSeconds = None
     data_dir: DataDir = None
     out: Out = Path("runs/dbn")

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+from jax_impl.errors import ArgumentError
+
 Resume = Annotated[bool, arg(help="Go on from the last checkpoint in the run folder; where there is none, begin.")]
 CheckpointEvery = Annotated[
     int | None,
@@ -21,3 +23,23 @@ MaxSeconds = Annotated[
         help_behavior_hint="(default: never)",
     ),
 ]
+
+
+def check_every(steps: int | None) -> None:
+    """Check what was given as --checkpoint-every.
+
+    Raises:
+        ArgumentError: It is less than 1.
+    """
+    if steps is not None and steps < 1:
+        raise ArgumentError(f"--checkpoint-every must be an integer >= 1, got {steps}")
+
+
+def counted(number: int, what: str) -> str:
+    """Return so many of something in words."""
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+
+
+def of_the_next(steps: int) -> str:
+    """Return what is said of a checkpoint within an epoch, after what is said of those before; nothing without one."""
+    return f", and a checkpoint of {counted(steps, 'step')} of the next" if steps else ""

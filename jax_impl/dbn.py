@@ -28,6 +28,8 @@ class StackReached(NamedTuple):
     below: tuple[Rbm, ...]  # the finished machines
     state: State  # of the one above them
     records: tuple[RbmRecord, ...]  # of all
+    steps: int = 0  # of the epoch under way so far
+    seconds: float = 0.0  # of training, in it
 
     @property
     def stack(self) -> list[Rbm]:
@@ -37,7 +39,7 @@ class StackReached(NamedTuple):
     @property
     def fresh(self) -> bool:
         """Whether the last machine has not been trained yet."""
-        return not self.records or self.records[-1].layer < len(self.stack)
+        return not self.steps and (not self.records or self.records[-1].layer < len(self.stack))
 
 
 def fit_stack(
@@ -65,21 +67,24 @@ def advance_stack(
     images: Float[Array, "n visible"],
     held_out: Float[Array, "m visible"],
     since: StackReached | None = None,
+    every: int | None = None,
 ) -> Iterator[StackReached]:
-    """Train as `fit_stack` does, from where `since` says."""
+    """Train as `fit_stack` does, from where `since` says; yield also within an epoch, where `cuts` says."""
     if not sizes:
         raise ArgumentError("a DBN needs at least one hidden layer, got none")
-    every = [replace(settings, hidden=size) for size in sizes]  # a wrong size is told before anything is trained
+    machines = [replace(settings, hidden=size) for size in sizes]  # a wrong size is told before anything is trained
     below, records = (since.below, since.records) if since else ((), ())
     for rbm in below:
         images, held_out = _up_one(rbm, images), _up_one(rbm, held_out)
-    for layer, of_layer in enumerate(every[len(below) :], start=len(below) + 1):
+    for layer, of_layer in enumerate(machines[len(below) :], start=len(below) + 1):
         earlier = tuple(record for record in records if record.layer < layer)
-        at = Reached(since.state, records[len(earlier) :]) if since and layer == len(since.stack) else None
+        at = None
+        if since and layer == len(since.stack):
+            at = Reached(since.state, records[len(earlier) :], since.steps, since.seconds)
         state = since.state if since else None
-        for reached in advance(of_layer, images, held_out, layer, at):
+        for reached in advance(of_layer, images, held_out, layer, at, every):
             state, records = reached.state, (*earlier, *reached.records)
-            yield StackReached(below, state, records)
+            yield StackReached(below, state, records, reached.steps, reached.seconds)
         assert state is not None  # noqa: S101 - `advance` yields at least the initial machine
         images, held_out = _up_one(state.rbm, images), _up_one(state.rbm, held_out)
         below = (*below, state.rbm)

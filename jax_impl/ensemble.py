@@ -6,7 +6,6 @@ of a program share layers, activation, optimizer, batch size and dtype.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,30 +14,18 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
-from jax_impl import devices
+from jax_impl import cuts, devices
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws, Stream, look_at, native, next_of_all
 from jax_impl.errors import ArgumentError, UserError
 from jax_impl.model import Params
 from jax_impl.recipes import Recipe
 from jax_impl.train import compiled_epoch, count_correct, start
-from jax_impl.trajectory import State
+from jax_impl.trajectories import EpochOfRuns, Reached
 
 GIB = 2**30
 SHARE = 0.8  # of a device's memory: the rest is for the test images, the results, and whoever else computes there
 TESTED_AT_ONCE = 16  # runs, on an accelerator: what 10,000 test images need is not what a batch needs
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochOfRuns:
-    """What one epoch gave in every run; a run that diverges goes on as NaN and does not touch the others."""
-
-    epoch: int  # from 1
-    costs: Float[np.ndarray, " runs"]  # mean over the epoch of each batch's mean loss before its update, in nats
-    losses: Float[np.ndarray, "runs steps"]  # the same, batch by batch
-    test_accuracies: Float[np.ndarray, " runs"]  # of all test images, from 0 to 1
-    finite: Bool[np.ndarray, " runs"]  # whether every loss and every parameter still is a number
-    seconds: float  # of training all runs; compiling and testing apart
 
 
 class Split(NamedTuple):
@@ -107,20 +94,6 @@ def split(
         share = max(1, min(share - 1, int(share * allowed / needed)))
 
 
-class Reached(NamedTuple):
-    """How far the runs have come: all that their training needs to go on, as NumPy arrays of the caller's own."""
-
-    states: list[State]  # of the runs of each part that trains at a time, each leaf with an axis of runs
-    streams: list[dict[str, np.ndarray]]  # where each run's orders are
-    epochs: tuple[EpochOfRuns, ...]
-
-    @property
-    def params(self) -> Params:
-        """The parameters of all runs."""
-        params: Params = jax.tree.map(lambda *rows: np.concatenate(rows), *(state.params for state in self.states))
-        return params
-
-
 def fit_many(
     recipe: Recipe,
     runs: Sequence[Draws],
@@ -163,49 +136,77 @@ def begin(
     states = [jax.device_get(start(run.params, rate, recipe.optimizer)) for run, rate in zip(runs, rates, strict=True)]
     size = at_once or (len(runs) if devices.side_by_side(mesh) else 1)
     parts = [states[first : first + size] for first in range(0, len(runs), size)]
-    return Reached([jax.tree.map(lambda *leaves: np.stack(leaves), *part) for part in parts], _where(runs), ())
+    together = [jax.tree.map(lambda *leaves: np.stack(leaves), *part) for part in parts]
+    return Reached(together, _where(runs), (), np.zeros((len(runs), 0), recipe.dtype), 0.0)
 
 
 def advance(
-    recipe: Recipe, runs: Sequence[Draws], mnist: Mnist, since: Reached, *, mesh: Mesh | None = None
+    recipe: Recipe,
+    runs: Sequence[Draws],
+    mnist: Mnist,
+    since: Reached,
+    *,
+    mesh: Mesh | None = None,
+    every: int | None = None,
 ) -> Iterator[Reached]:
-    """Train as `fit_many` does, from where `since` says."""
+    """Train as `fit_many` does, from where `since` says; yield also within an epoch, where `cuts` says."""
     images, labels = devices.everywhere((mnist.train_images, mnist.train_labels), mesh)
     test_images, test_labels = devices.everywhere((mnist.test_images, mnist.test_labels), mesh)
     for run, stream in zip(runs, since.streams, strict=True):
         if isinstance(run.orders, Stream):
             run.orders.go_to(stream)
-    waiting, epochs = list(since.states), since.epochs
+    states, streams, epochs, losses, seconds = since
+    waiting = list(states)
     sizes = [len(jax.tree.leaves(state)[0]) for state in waiting]
     parts = [slice(sum(sizes[:place]), sum(sizes[: place + 1])) for place in range(len(sizes))]
     on_device: Any = None  # the state of the only part stays there from epoch to epoch
-    for epoch in range(len(epochs) + 1, recipe.epochs + 1):
-        found, seconds = [], 0.0
+    orders: dict[int, Any] = {}  # of the parts, while an epoch is under way: in the host's memory
+    while len(epochs) < recipe.epochs:
+        first, found, tested = losses.shape[1], [], []
         for place, part in enumerate(parts):
-            order = devices.by_run(next_of_all([run.orders for run in runs[part]]), mesh)  # (runs, steps, batch)
-            train_epoch = compiled_epoch(
-                recipe.layers, recipe.dtype, images.shape, order.shape, recipe.activation, recipe.optimizer, mesh
+            order = orders.pop(place) if place in orders else next_of_all([run.orders for run in runs[part]])
+            steps = order.shape[1]  # of (runs, steps, batch)
+            last = cuts.end(first, steps, every)
+            if last < steps:
+                orders[place] = order = np.asarray(order)
+            batches = devices.by_run(order if last - first == steps else order[:, first:last], mesh)
+            train_steps = compiled_epoch(
+                recipe.layers, recipe.dtype, images.shape, batches.shape, recipe.activation, recipe.optimizer, mesh
             )
             state = devices.by_run(waiting[place], mesh) if on_device is None else on_device
             started = time.perf_counter()
-            state, losses = train_epoch(state, images, labels, order)
-            losses = devices.rows(losses)  # waits for the device
+            state, of_steps = train_steps(state, images, labels, batches)
+            found.append(devices.rows(of_steps))  # waits for the device
             seconds += time.perf_counter() - started
-            correct = devices.rows(_count_all(state.params, test_images, test_labels, recipe.activation, mesh))
             waiting[place] = jax.tree.map(devices.rows, state)
-            found.append((losses, correct, _all_finite(waiting[place].params)))
+            if last == steps:
+                correct = devices.rows(_count_all(state.params, test_images, test_labels, recipe.activation, mesh))
+                tested.append((correct, _all_finite(waiting[place].params)))
             on_device = state if len(parts) == 1 else None
-        losses, correct, finite = (np.concatenate(rows) for rows in zip(*found, strict=True))
-        record = EpochOfRuns(
-            epoch=epoch,
-            costs=losses.mean(axis=1, dtype=np.float64),
-            losses=losses,
-            test_accuracies=correct / len(test_labels),
-            finite=np.isfinite(losses).all(axis=1) & finite,
-            seconds=seconds,
-        )
-        epochs = (*epochs, record)
-        yield Reached(list(waiting), _where(runs), epochs)
+        losses = np.concatenate([losses, np.concatenate(found)], axis=1)
+        if tested:
+            correct, finite = (np.concatenate(rows) for rows in zip(*tested, strict=True))
+            epochs = (*epochs, _record(len(epochs) + 1, losses, correct / len(test_labels), finite, seconds))
+            streams, losses, seconds = _where(runs), losses[:, :0], 0.0
+        yield Reached(list(waiting), streams, epochs, losses, seconds)
+
+
+def _record(
+    epoch: int,
+    losses: Float[np.ndarray, "runs steps"],
+    accuracies: Float[np.ndarray, " runs"],
+    finite: Bool[np.ndarray, " runs"],
+    seconds: float,
+) -> EpochOfRuns:
+    """Return what an epoch gave."""
+    return EpochOfRuns(
+        epoch=epoch,
+        costs=losses.mean(axis=1, dtype=np.float64),
+        losses=losses,
+        test_accuracies=accuracies,
+        finite=np.isfinite(losses).all(axis=1) & finite,
+        seconds=seconds,
+    )
 
 
 def _where(runs: Sequence[Draws]) -> list[dict[str, np.ndarray]]:

@@ -1,8 +1,11 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import platform
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +34,24 @@ def write(path: Path, content: bytes) -> None:
             aside.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Check that so many bytes can be written to a folder, before what is in it gives way to them.
+
+    Raises:
+        UserError: They cannot; nothing was written.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # not on a Mac
+                os.posix_fallocate(file.fileno(), 0, size)
+            elif shutil.disk_usage(folder).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise UserError(
+            f"cannot write {size / 1e6:.0f} MB to {folder}: {error.strerror or error}; make room, or name another --out"
+        ) from error
 
 
 @contextlib.contextmanager

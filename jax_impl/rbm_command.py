@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax_impl import dbn, files, rbm_resuming, rbm_runs, runs, stopping
 from jax_impl.checkpoint import FOLDER, Checkpoints
 from jax_impl.cli_rbm import TrainDbn, TrainRbm
+from jax_impl.cli_saving import counted, of_the_next
 from jax_impl.data import Mnist
 from jax_impl.dbn import StackReached
 from jax_impl.errors import DivergedError, keeping
@@ -17,7 +18,7 @@ from jax_impl.progress import epochs_bar, waiting
 def train(command: TrainRbm | TrainDbn, mnist: Mnist, stop: stopping.Stop, log: Callable[[str], None]) -> Iterator[str]:
     """Train RBMs from the pixels up and write the files of the run; yield the lines to print.
 
-    What was reached is kept also when the run ends early; an earlier run stays until the first epoch is done.
+    What was reached is kept also when the run ends early; an earlier run stays until there is something to keep.
 
     Raises:
         UserError: A setting is out of range, or the folder cannot be written.
@@ -34,18 +35,21 @@ def train(command: TrainRbm | TrainDbn, mnist: Mnist, stop: stopping.Stop, log: 
         try:
             with epochs_bar() as bar, stop.softly():
                 task = bar.add_task("RBM 1", total=epochs, completed=len(since.records) if since else 0)
-                for reached in dbn.advance_stack(sizes, settings, train, test, since):
+                for reached in dbn.advance_stack(sizes, settings, train, test, since, command.checkpoint_every):
                     bar.update(task, description=f"RBM {len(reached.stack)}")
                     if reached.fresh:
                         continue
                     if not begun:
-                        kept.remove()
+                        kept.check_room(reached.stack, reached.state)
                         rbm_runs.begin(out, sizes, settings)
+                        kept.remove()
                         begun = True
-                    kept.save(len(reached.records), *rbm_resuming.packed(reached, epochs))
-                    rbm_runs.record(out, reached.records, reached.stack)
-                    yield str(reached.records[-1])
-                    bar.update(task, advance=1)
+                    place = rbm_resuming.place(reached, len(train) // settings.batch_size)
+                    kept.save(place, *rbm_resuming.packed(reached, epochs))
+                    if not reached.steps:
+                        rbm_runs.record(out, reached.records, reached.stack)
+                        yield str(reached.records[-1])
+                        bar.update(task, advance=1)
                     if stop.wanted and len(reached.records) < epochs:
                         kept.wait()
                         raise stop.interrupted()
@@ -71,10 +75,13 @@ def _kept(
     kept: Checkpoints,
 ) -> str:
     """Say what there is of a training that ended early."""
-    if not reached or not reached.records:
+    if reached is None or not (reached.records or reached.steps):
         return "nothing was written"
-    text = f"{command.out} holds {len(reached.records)} epochs and the machines after them"
+    epochs = len(reached.records)
+    text = f"{command.out} holds {counted(epochs, 'epoch')}"
+    if epochs:
+        text += f" and the machines after {'it' if epochs == 1 else 'them'}"
     if isinstance(error, DivergedError):
         kept.remove()  # it would diverge again
         return text
-    return f"{text}: the same command with --resume goes on from there"
+    return f"{text}{of_the_next(reached.steps)}: the same command with --resume goes on from there"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from jax_impl.checkpoint import Saved
+from jax_impl.checkpoint_orbax import Saved
 from jax_impl.data import Mnist, digest
 from jax_impl.dbn import StackReached
 from jax_impl.packing import Arrays, Facts
@@ -12,13 +12,18 @@ from jax_impl.rbm import Rbm
 from jax_impl.rbm_settings import Settings
 from jax_impl.rbm_train import RbmRecord, State
 
-VERSION = 1  # raise it when the same settings train otherwise than before
+VERSION = 2  # raise it when the same settings train otherwise than before, or a checkpoint holds something else
 
 
 def identity(sizes: Sequence[int], settings: Settings, mnist: Mnist) -> Facts:
     """Return all that the course of a training depends on, as plain data; the rate falls over its epochs."""
     described = {name: value for name, value in asdict(settings).items() if name != "hidden"}
     return {"version": VERSION, "hidden": list(sizes), "settings": described, "data": digest(mnist)}
+
+
+def place(reached: StackReached, steps: int) -> int:
+    """Return how many steps a training of all machines has taken, of so many an epoch."""
+    return len(reached.records) * steps + reached.steps
 
 
 def packed(reached: StackReached, epochs: int) -> tuple[Arrays, Facts]:
@@ -28,7 +33,8 @@ def packed(reached: StackReached, epochs: int) -> tuple[Arrays, Facts]:
     for number, rbm in enumerate(reached.below, start=1):
         arrays |= _rbm(f"below{number}", rbm)
     records = [asdict(record) for record in reached.records]
-    return arrays, {"below": len(reached.below), "records": records, "done": len(records), "epochs": epochs}
+    facts = {"below": len(reached.below), "records": records, "steps": reached.steps, "seconds": reached.seconds}
+    return arrays, facts | {"done": len(records), "epochs": epochs}
 
 
 def unpacked(saved: Saved) -> StackReached:
@@ -42,6 +48,8 @@ def unpacked(saved: Saved) -> StackReached:
         tuple(rbm(f"below{number}") for number in range(1, saved.facts["below"] + 1)),
         State(rbm("rbm"), rbm("velocity"), arrays["chains"], arrays["activity"]),
         tuple(RbmRecord(**record) for record in saved.facts["records"]),
+        saved.facts["steps"],
+        saved.facts["seconds"],
     )
 
 

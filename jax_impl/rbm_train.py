@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, Key, PRNGKeyArray
 
-from jax_impl import rbm_likelihood
+from jax_impl import cuts, rbm_likelihood
 from jax_impl.errors import ArgumentError, DivergedError
 from jax_impl.rbm import Hidden, Rbm, Uniforms, Visible, divergence_step, hidden_given_visible, init, uniforms
 from jax_impl.rbm_settings import Settings
@@ -58,6 +58,8 @@ class Reached(NamedTuple):
 
     state: State
     records: tuple[RbmRecord, ...]  # one an epoch
+    steps: int = 0  # of the epoch under way so far
+    seconds: float = 0.0  # of training, in it
 
 
 def start(settings: Settings, images: Float[Array, "n visible"], key: PRNGKeyArray) -> State:
@@ -94,8 +96,19 @@ def run_epoch(
     key: PRNGKeyArray,
     learning_rate: Float[Array, ""],
     settings: Settings,
+    *,
+    first: Int32[Array, ""] | None = None,
+    count: int | None = None,
 ) -> State:
-    """Train on the batches of images in [0, 1] that `order` lists, as one program. Pure: the caller jits."""
+    """Train on the batches of images in [0, 1] that `order` lists, as one program. Pure: the caller jits.
+
+    Given both, only `count` steps are taken, from the step `first` on (the epoch's first is 0), with the draws that
+    they have in the whole epoch.
+    """
+    keys = jax.random.split(key, len(order))
+    if first is not None and count is not None:
+        order, keys = (jax.lax.dynamic_slice_in_dim(part, first, count) for part in (order, keys))
+    # A step's draws depend on its own key alone, so that it does not matter which are made together.
     numbers = settings.k * order.shape[1] * sum(state.rbm.weight.shape)
     together = max(1, min(DRAWN_TOGETHER // numbers, len(order)))
 
@@ -108,21 +121,26 @@ def run_epoch(
         drawn = jax.vmap(lambda key: uniforms(key, settings.k, batches.shape[1], state.rbm))(keys)
         return jax.lax.scan(step, state, (batches, drawn))
 
-    keys, whole = jax.random.split(key, len(order)), len(order) // together * together
+    whole = len(order) // together * together
     blocks = jax.tree.map(lambda part: part[:whole].reshape(-1, together, *part.shape[1:]), (order, keys))
     state = jax.lax.scan(steps, state, blocks)[0]
     return steps(state, (order[whole:], keys[whole:]))[0] if whole < len(order) else state
 
 
 @lru_cache(maxsize=16)
-def compiled_epoch(settings: Settings, n: int, n_visible: int) -> jax.stages.Compiled:
-    """Compile `run_epoch` for so many images, apart from its first run, so that the seconds of an epoch are its own."""
+def compiled_epoch(settings: Settings, n: int, n_visible: int, count: int | None = None) -> jax.stages.Compiled:
+    """Compile `run_epoch` for so many images, apart from its first run, so that the seconds of an epoch are its own.
+
+    Given a `count`, it takes so many steps, from `first` on.
+    """
     images = jax.ShapeDtypeStruct((n, n_visible), settings.dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
     order = jax.eval_shape(lambda key: _order(key, n, settings.batch_size), key)
     state = jax.eval_shape(lambda images, key: start(settings, images, key), images, key)
-    epoch = jax.jit(partial(run_epoch, settings=settings), donate_argnums=0)
-    return epoch.lower(state, images, order, key, jax.ShapeDtypeStruct((), settings.dtype)).compile()
+    arguments = (state, images, order, key, jax.ShapeDtypeStruct((), settings.dtype))
+    where = {} if count is None else {"first": jax.ShapeDtypeStruct((), jnp.int32)}
+    epoch = jax.jit(partial(run_epoch, settings=settings, count=count), donate_argnums=0)
+    return epoch.lower(*arguments, **where).compile()
 
 
 def fit(
@@ -150,10 +168,13 @@ def advance(
     held_out: Float[Array, "m visible"],
     layer: int = 1,
     since: Reached | None = None,
+    every: int | None = None,
 ) -> Iterator[Reached]:
     """Train as `fit` does, from where `since` says, whose epochs are then not yielded again.
 
-    Every epoch's draws follow from the seed, the layer and the epoch, so that they need no state of their own.
+    Every epoch's draws follow from the seed, the layer and the epoch, so that they need no state of their own. Given
+    `every`, it yields also within an epoch, where `cuts` says; none is of a machine that would count as diverged there,
+    for it may still come back.
     """
     check(images, held_out, settings)
     key = jax.random.fold_in(jax.random.key(settings.seed), layer - 1)
@@ -161,17 +182,23 @@ def advance(
     if since is None:
         since = Reached(_copied(start(settings, images, init_key)), ())
         yield since
-    state, records = jax.tree.map(jnp.array, since.state), since.records
-    train_epoch = compiled_epoch(replace(settings, seed=0), *images.shape)
+    state, (_, records, done, seconds) = jax.tree.map(jnp.array, since.state), since
     for epoch in range(len(records) + 1, settings.epochs + 1):
         order_key, chains_key, monitor_key = jax.random.split(jax.random.fold_in(epochs_key, epoch), 3)
         order = _order(order_key, len(images), settings.batch_size)
         rate = jnp.asarray(settings.learning_rate * (1 - (epoch - 1) / settings.epochs), settings.dtype)
-        started = time.perf_counter()
-        state = jax.block_until_ready(train_epoch(state, images, order, chains_key, rate))
-        seconds = time.perf_counter() - started
-        reached = _copied(state)
-        largest = max(float(np.abs(array).max()) for array in reached.rbm)
+        while done < len(order):
+            count = cuts.end(done, len(order), every) - done
+            # A whole epoch is a program of its own, the only one where there are no checkpoints within it.
+            where = {} if count == len(order) else {"first": jnp.int32(done)}
+            train_steps = compiled_epoch(replace(settings, seed=0), *images.shape, count if where else None)
+            started = time.perf_counter()
+            state = jax.block_until_ready(train_steps(state, images, order, chains_key, rate, **where))
+            seconds += time.perf_counter() - started
+            done, reached = done + count, _copied(state)
+            largest = max(float(np.abs(array).max()) for array in reached.rbm)
+            if done < len(order) and largest < LIMIT:  # what is beyond it would be a bad place to go on from
+                yield Reached(reached, records, done, seconds)
         if not largest < LIMIT:  # NaN is not, either
             raise DivergedError(
                 f"RBM {layer} diverged in epoch {epoch}, its largest parameter is {largest:.3g}: the learning rate "
@@ -180,6 +207,7 @@ def advance(
         found = _monitors(state.rbm, images[:MONITORED], held_out, monitor_key)
         monitors = {name: float(value) for name, value in found.items()}
         records = (*records, RbmRecord(layer=layer, epoch=epoch, seconds=seconds, **monitors))
+        done, seconds = 0, 0.0
         yield Reached(reached, records)
 
 

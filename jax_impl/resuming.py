@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from jax_impl import devices
-from jax_impl.checkpoint import Checkpoints, Saved
+from jax_impl.checkpoint import Checkpoints
+from jax_impl.checkpoint_orbax import Saved
 from jax_impl.data import Mnist, digest
 from jax_impl.draws import Draws
 from jax_impl.errors import ArgumentError

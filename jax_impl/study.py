@@ -125,11 +125,12 @@ def go_on(
     max_bytes: float | None = None,
     log: Callable[[str], None] = lambda text: None,  # noqa: ARG005
     heed: Callable[[], None] = lambda: None,
+    every: int | None = None,
 ) -> Iterator[tuple[Cell, Record, bool]]:
     """Run the cells that `out` has no record of; each yields its record and whether it had been there.
 
-    Cells that were interrupted go on after their last whole epoch. `heed` is called after every epoch, and ends the
-    study by what it raises.
+    Cells that were interrupted go on after their last checkpoint. There is one after every epoch and, given `every`,
+    after so many steps within it; `heed` is then called, too, and ends the study by what it raises.
 
     Where several processes take part, what counts is what the first of them finds in `out`, and it alone writes; the
     others get what is new.
@@ -138,7 +139,7 @@ def go_on(
         UserError: The records cannot be read or written.
     """
     leads = jax.process_index() == 0
-    saving = Saving(out, digest(mnist), heed, log)
+    saving = Saving(out, digest(mnist), heed, log, every)
     kept = records.load(out / RECORDS) if leads else {}
     known = set(devices.from_first(list(kept)))
     groups = grouped([cell for cell in cells if cell.key not in known], devices.room())

@@ -20,13 +20,13 @@ from jax.sharding import Mesh
 from jax_impl import devices, ensemble, machine
 from jax_impl.data import Mnist
 from jax_impl.draws import START, Draws, look_at, native
-from jax_impl.ensemble import EpochOfRuns
 from jax_impl.errors import UserError
 from jax_impl.model import stacked
 from jax_impl.propagation import Histogram, Propagation, propagate
 from jax_impl.recipes import Recipe
 from jax_impl.records import Record, plain
 from jax_impl.study_saving import Saving
+from jax_impl.trajectories import EpochOfRuns
 
 PROBED = 500  # test images, the first, on which the propagation is measured
 POINTS = 20  # of the loss curve, an epoch
@@ -98,7 +98,7 @@ def run(
     at_once = _at_once(here, mnist, mesh, max_bytes, log) if here[0].epochs else None
     rates = [recipe.learning_rate for recipe in here]
     begun = ensemble.begin(here[0], runs, learning_rates=rates, mesh=mesh, at_once=at_once)
-    course = partial(ensemble.advance, here[0], runs, mnist, mesh=mesh)
+    course = partial(ensemble.advance, here[0], runs, mnist, mesh=mesh, every=saving.every if saving else None)
     if saving:
         epochs = saving.followed([cell.key for cell in cells], begun, here[0].epochs, course)
     else:

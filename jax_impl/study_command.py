@@ -11,6 +11,7 @@ from typing import NamedTuple
 from jax_impl import (
     budget,
     cli,
+    cli_saving,
     contents,
     devices,
     distributed,
@@ -47,6 +48,9 @@ def asked(command: cli.Study) -> Asked:
     chosen = presets.named(command.presets())
     if chosen and command.distributed:
         raise ArgumentError("--preset trains in one process: leave out --distributed")
+    cli_saving.check_every(command.checkpoint_every)
+    if chosen and command.checkpoint_every:
+        raise ArgumentError("--preset keeps whole parts alone: leave out --checkpoint-every")
     grid = None if chosen else study.Grid(**command.axes(), seeds=command.seeds, first_seed=command.first_seed)
     return Asked(chosen, grid.cells() if grid else [])
 
@@ -101,7 +105,13 @@ def _run_cells(command: cli.Study, cells: list[study_cells.Cell], mnist: Mnist, 
     with steps_bar("cells", len(cells)) as bar:
         task = bar.add_task("study", total=sum(costs.values()) or 1, done=0)
         results = study.go_on(
-            cells, mnist, command.out, max_bytes=max_bytes, log=say, heed=partial(distributed.heed, stop)
+            cells,
+            mnist,
+            command.out,
+            max_bytes=max_bytes,
+            log=say,
+            heed=partial(distributed.heed, stop),
+            every=command.checkpoint_every,
         )
         for done, (cell, record, known) in enumerate(results, start=1):
             row = findings.row(record)

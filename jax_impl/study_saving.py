@@ -1,4 +1,4 @@
-"""The checkpoints of a study's cells: those of one shape train together, and are saved together after every epoch."""
+"""The checkpoints of a study's cells: those of one shape train together, and are saved together."""
 
 import contextlib
 import hashlib
@@ -9,10 +9,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jax_impl.checkpoint import FOLDER, Checkpoints, Saved
-from jax_impl.ensemble import EpochOfRuns, Reached
+from jax_impl.checkpoint import FOLDER, Checkpoints
+from jax_impl.checkpoint_orbax import Saved
 from jax_impl.packing import Arrays, Facts, flat, unflat
+from jax_impl.trajectories import EpochOfRuns, Reached
 
+VERSION = 1  # raise it when what a checkpoint holds changes
 MEASURED = ("costs", "losses", "test_accuracies", "finite")  # what of an `EpochOfRuns` is an array
 
 
@@ -23,11 +25,12 @@ class Saving(NamedTuple):
     data: str  # digest of the images and labels
     heed: Callable[[], None]  # raises once the study is asked to end
     log: Callable[[str], None]
+    every: int | None = None  # steps from one checkpoint within an epoch to the next; None for none there
 
     def kept(self, keys: Sequence[str]) -> Checkpoints:
         """Return the checkpoints of the cells that train together."""
         name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:16]
-        return Checkpoints(self.out / FOLDER / name, {"cells": list(keys), "data": self.data})
+        return Checkpoints(self.out / FOLDER / name, {"version": VERSION, "cells": list(keys), "data": self.data})
 
     def followed(
         self, keys: Sequence[str], begun: Reached, epochs: int, course: Callable[[Reached], Iterator[Reached]]
@@ -43,12 +46,13 @@ class Saving(NamedTuple):
         with self.kept(keys) if jax.process_count() == 1 else contextlib.nullcontext() as kept:
             if kept and (saved := kept.newest(self.log)):
                 begun = unpacked(saved, begun)
-                self.log(f"going on after epoch {len(begun.epochs)} of {epochs}")
+                steps = begun.losses.shape[1]
+                self.log(f"going on after epoch {len(begun.epochs)} of {epochs}" + (f", step {steps}" if steps else ""))
             reached = begun
             for reached in course(begun):
                 if len(reached.epochs) < epochs:
                     if kept:
-                        kept.save(len(reached.epochs), *packed(reached, epochs))
+                        kept.save(place(reached), *packed(reached, epochs))
                     self.heed()
         return reached.epochs
 
@@ -60,14 +64,21 @@ class Saving(NamedTuple):
             kept.folder.parent.rmdir()
 
 
+def place(reached: Reached) -> int:
+    """Return how many steps the runs have taken."""
+    return sum(losses.shape[1] for losses in (*(epoch.losses for epoch in reached.epochs), reached.losses))
+
+
 def packed(reached: Reached, epochs: int) -> tuple[Arrays, Facts]:
     """Return what a checkpoint takes of runs that train for so many epochs."""
     state = jax.tree.map(lambda *rows: np.concatenate(rows), *reached.states)
     arrays = flat("state", state) | flat("streams", reached.streams)
     for record in reached.epochs:
         arrays |= {f"epoch {record.epoch}, {name}": getattr(record, name) for name in MEASURED}
+    if reached.losses.size:
+        arrays["losses"] = reached.losses
     seconds = [record.seconds for record in reached.epochs]
-    return arrays, {"seconds": seconds, "done": len(seconds), "epochs": epochs}
+    return arrays, {"seconds": seconds, "under way": reached.seconds, "done": len(seconds), "epochs": epochs}
 
 
 def unpacked(saved: Saved, begun: Reached) -> Reached:
@@ -82,4 +93,5 @@ def unpacked(saved: Saved, begun: Reached) -> Reached:
         EpochOfRuns(epoch=epoch, seconds=seconds, **{name: saved.arrays[f"epoch {epoch}, {name}"] for name in MEASURED})
         for epoch, seconds in enumerate(saved.facts["seconds"], start=1)
     )
-    return Reached(states, unflat("streams", begun.streams, saved.arrays), records)
+    streams, losses = unflat("streams", begun.streams, saved.arrays), saved.arrays.get("losses", begun.losses)
+    return Reached(states, streams, records, losses, saved.facts["under way"])

@@ -16,7 +16,7 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int32, UInt8
 
-from jax_impl import compiling, devices
+from jax_impl import compiling, cuts, devices
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws, Stream
 from jax_impl.model import Params, apply, init_params
@@ -137,7 +137,7 @@ def advance(
         draws: The initial parameters, and the orders, which with `since` go on from where it says.
         mesh: Whose devices share each batch.
         since: Where to go on; None for the beginning.
-        every: How many steps lie between two yields, the last before an epoch's end fewer; None for a whole epoch.
+        every: How many steps lie between two yields, as `cuts` says; None for a whole epoch.
 
     Raises:
         DivergedError: As `fit`.
@@ -154,7 +154,7 @@ def advance(
     for order in islice(draws.orders, recipe.epochs - len(records)):
         epoch = len(records) + 1
         while len(losses) < len(order):
-            now = order[len(losses) :][:every]
+            now = order[len(losses) : cuts.end(len(losses), len(order), every)]
             train_steps = compiled_epoch(
                 recipe.layers, recipe.dtype, images.shape, now.shape, recipe.activation, recipe.optimizer, mesh
             )

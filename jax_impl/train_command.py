@@ -13,6 +13,7 @@ from rich.progress import Progress as Bar
 
 from jax_impl import (
     cli,
+    cli_saving,
     devices,
     distributed,
     draws,
@@ -63,8 +64,7 @@ def recipe_of(command: cli.Train) -> Recipe:
         raise ArgumentError("train --distributed goes with --data-parallel: what else should the processes share?")
     if command.dbn and recipe.init != "dbn":
         raise ArgumentError(f"--dbn goes with --init dbn, got --init {recipe.init}")
-    if command.checkpoint_every is not None and command.checkpoint_every < 1:
-        raise ArgumentError(f"--checkpoint-every must be an integer >= 1, got {command.checkpoint_every}")
+    cli_saving.check_every(command.checkpoint_every)
     return recipe
 
 
@@ -132,7 +132,7 @@ def _write(course: Iterator[Progress], origin: Progress, run: _Run) -> None:
                 runs.begin(out, recipe, stream=run.stream, anew=False)
             for progress in course:
                 if not begun:
-                    _begin(run)
+                    _begin(run, progress)
                     begun = True
                 reached = progress
                 if not len(progress.losses):
@@ -150,16 +150,17 @@ def _write(course: Iterator[Progress], origin: Progress, run: _Run) -> None:
         _kept(error, reached, params, run)
         raise
     if not begun:
-        _begin(run)
+        _begin(run, reached)
     runs.finish(out, recipe, reached.records, reached.state.params)
     run.say("Learning finished")
     run.say(f"written to {out}")
 
 
-def _begin(run: _Run) -> None:
-    """Make room in the folder, now that there is something to put there."""
-    run.kept.remove()
+def _begin(run: _Run, progress: Progress) -> None:
+    """Let an earlier run give way, now that there is something to put in its place, and room for it."""
+    run.kept.check_room(progress.state)
     runs.begin(run.out, run.recipe, stream=run.stream)
+    run.kept.remove()
 
 
 def _kept(error: BaseException, reached: Progress, params: Params | None, run: _Run) -> str:
@@ -167,21 +168,15 @@ def _kept(error: BaseException, reached: Progress, params: Params | None, run: _
     epochs, steps = len(reached.records), len(reached.losses)
     if not epochs and not steps:
         return "no epoch was finished, and nothing was written"
-    text = f"{run.out} holds {_counted(epochs, 'epoch')}"
+    text = f"{run.out} holds {cli_saving.counted(epochs, 'epoch')}"
     if epochs and params is not None:
         runs.finish(run.out, run.recipe, reached.records, params)
         text += f" and the parameters after {'it' if epochs == 1 else 'them'}"
-    if steps:
-        text += f", and a checkpoint of {_counted(steps, 'step')} of the next"
     if isinstance(error, DivergedError):
         run.kept.remove()  # it would diverge again
         return text
     run.kept.wait()
-    return f"{text}: the same command with --resume goes on from there"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+    return f"{text}{cli_saving.of_the_next(steps)}: the same command with --resume goes on from there"
 
 
 def _nothing(text: str) -> None:

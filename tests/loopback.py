@@ -22,7 +22,7 @@ WAYS = {
     "cut": "the connection cut in the middle",
     "silent": "no answer",
     "stall": "no more after the middle",
-    "drip": "a byte now and then, without end",
+    "drip": "a trickle after the middle",
     "slow": "the right bytes, slowly",
     "circle": "redirected in a circle",
 }
@@ -89,9 +89,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         half = len(sent) // 2
         if how in {"cut", "stall", "drip"}:
             self.wfile.write(sent[:half])
-            while how != "cut" and not self.mirror.over.wait(0.2):
-                if how == "drip":
-                    self.wfile.write(sent[half : half + 1])
+            while how != "cut" and half < len(sent) and not self.mirror.over.wait(0.2):
+                if how == "drip":  # the second half of the images would take four minutes
+                    self.wfile.write(sent[half : half + 4096])
+                    half += 4096
         elif how == "slow":
             for part in range(10):
                 self.wfile.write(sent[part * len(sent) // 10 : (part + 1) * len(sent) // 10])

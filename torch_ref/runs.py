@@ -1,11 +1,13 @@
 """The files of a run, the same as jax_impl's: config.json, metrics.jsonl, params.safetensors, curve.png."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import platform
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -61,6 +63,24 @@ def begin(out: Path, recipe: Recipe, *, loader: str, device: torch.device, anew:
     write(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     for name in ("metrics.jsonl", "params.safetensors", "curve.png") if anew else ():
         (out / name).unlink(missing_ok=True)
+
+
+def check_room(out: Path, size: int) -> None:
+    """Check that so many bytes can be written to a folder, before what is in it gives way to them.
+
+    Raises:
+        UserError: They cannot; nothing was written.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=out) as file:
+            if hasattr(os, "posix_fallocate"):  # not on a Mac
+                os.posix_fallocate(file.fileno(), 0, size)
+            elif shutil.disk_usage(out).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise UserError(
+            f"cannot write {size / 1e6:.0f} MB to {out}: {error.strerror or error}; make room, or name another --out"
+        ) from error
 
 
 @contextlib.contextmanager

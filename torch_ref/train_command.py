@@ -23,6 +23,7 @@ from torch_ref.recipes import Recipe
 from torch_ref.train import Training
 
 Say = Callable[[str], None]
+ROOM = 10  # times the parameters: they, and three checkpoints with Adam's moments, of which the oldest goes last
 
 
 def recipe_of(command: cli.Train) -> Recipe:
@@ -146,9 +147,11 @@ def _write(command: cli.Train, training: Training, mnist_test: MNIST, run: _Run)
 
 
 def _begin(command: cli.Train, training: Training, run: _Run) -> None:
-    """Make room in the folder, now that there is something to put there."""
-    checkpoint.remove(run.out)
+    """Let an earlier run give way, now that there is something to put in its place, and room for it."""
+    parameters = sum(tensor.numel() * tensor.element_size() for tensor in training.model.state_dict().values())
+    runs.check_room(run.out, ROOM * parameters)
     runs.begin(run.out, run.recipe, loader=command.loader, device=training.device)
+    checkpoint.remove(run.out)
 
 
 def _kept(error: BaseException, training: Training, tensors: dict[str, torch.Tensor], run: _Run) -> str:

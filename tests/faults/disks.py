@@ -1,6 +1,7 @@
 """A disk that is full: no file may grow beyond a limit, from the start or from some moment on."""
 
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from tests.faults.interrupts import as_if_nothing_had_been
 from tests.faults.mirrors import Source, fetching, genuine
 
 SIZES = (0, 1000, 20_000, 300_000)  # bytes: below a config.json, a curve.png, a params.safetensors
+FULL = (0, 2000, 20_000)  # for the lock, for a config.json too, for all but parameters and checkpoints
 DOWNLOADED = (0, 5000, 1_000_000, 9_000_000, 30_000_000)  # and below each of what a download leaves
 
 
@@ -35,15 +37,15 @@ def sudden(world: World, task: str, moment: float, size: int) -> str:
     return judged(found, 0, 1) or as_if_nothing_had_been(world, task, out)
 
 
-def full(world: World, task: str) -> str:
-    """Begin on a full disk where an earlier run lies; return what is wrong."""
+def full(world: World, task: str, size: int) -> str:
+    """Begin on a disk that is full, or as good as full, where an earlier run lies; return what is wrong."""
     out = world.folder()
     shutil.copytree(world.whole(task).out, out)
     if task == "study":
         (out / "index.html").unlink()  # there is nothing to do but the report
     before = contents(out)
     process = start(command(task, "--out", str(out)), world.data_dir)
-    limit(process, 0)
+    limit(process, size)
     if wrong := judged(ended(process), 1):
         return wrong
     return "" if contents(out) == before else f"changed {sorted(contents(out).items() ^ before.items())}"
@@ -64,6 +66,8 @@ def unfetched(world: World, source: Source, package: str, size: int) -> str:
     found = fetching(world, source, package, root, size=size)
     if wrong := judged(found, 1):
         return wrong
+    if not re.search("File too large; name (another with --data-dir|a folder that can be written)$", found.last):
+        return f"said {found.err!r}"
     raw = data.raw_folder(root)
     for path in raw.iterdir() if raw.is_dir() else ():
         if path.name != ".lock" and not data.is_genuine(path.name, path.read_bytes()):
@@ -88,7 +92,11 @@ def part(world: World, source: Source, count: int, seed: int) -> Part:
         moment = draw.random()
         title = f"{task}, {size} bytes from moment {moment:.3f} on"
         found.append(Case(title, partial(sudden, world, task, moment, size)))
-    found += [Case(f"{task}, over an earlier one", partial(full, world, task)) for task in TASKS]
+    found += [
+        Case(f"{task}, {size} bytes over an earlier one", partial(full, world, task, size))
+        for task in TASKS
+        for size in FULL[: 1 if task == "study" else None]  # a study takes nothing away
+    ]
     for package in ("jax_impl", "torch_ref"):
         found.append(Case(f"{package}, lines on a full disk", partial(unsaid, world, package)))
         for size in DOWNLOADED:

@@ -32,7 +32,7 @@ REASONS = {
     "cut": "IncompleteRead",
     "silent": "nothing came for 6 s",
     "stall": "nothing came for 6 s",
-    "drip": "nothing came for 6 s",
+    "drip": "not all had come after 15 s",
     "circle": "Exceeded 30 redirects",
 }
 

@@ -164,7 +164,8 @@ def test_machines_that_are_interrupted_after_every_epoch_end_in_the_same_bits(
     for epochs in (1, 2, 3):
         code, lines, err = door(*command, "--out", out, "--max-seconds", "1e-9", *resume)
         assert (code, len(lines)) == (124, 1)
-        assert f"over; {out} holds {epochs} epochs and the machines after them: the same command with --res" in err
+        held = "1 epoch and the machines after it" if epochs == 1 else f"{epochs} epochs and the machines after them"
+        assert f"over; {out} holds {held}: the same command with --resume" in err
         resume = ("--resume",)
     code, _, err = door(*command, "--out", out)
     assert (code, err.count("holds an unfinished run, 3 of 4 epochs: add --resume")) == (1, 1)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jax_impl import devices, draws, ensemble, recipes, train
+from jax_impl import devices, draws, ensemble, recipes, train, trajectories
 from jax_impl.data import Mnist
 from jax_impl.errors import ArgumentError, UserError
 
@@ -126,3 +126,55 @@ def test_orders_of_all_runs_are_those_of_each(small: Mnist) -> None:
     next(together[0])  # out of step: each by itself
     next(alone[0])
     np.testing.assert_array_equal(draws.next_of_all(together), np.stack([next(one) for one in alone]))
+
+
+@pytest.mark.parametrize("optimizer", recipes.NAMES["optimizer"])
+@pytest.mark.parametrize("at_once", [3, 2])
+def test_the_steps_between_two_checkpoints_change_nothing(
+    optimizer: str, at_once: int, small: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten steps an epoch, for runs that train together and in parts; what is tested is tested once an epoch."""
+    recipe = SMALL.but(optimizer=optimizer)
+    tests = []
+    counted = ensemble._count_all
+    monkeypatch.setattr(ensemble, "_count_all", lambda *given: tests.append(given) or counted(*given))
+
+    def course(every: int | None) -> list[trajectories.Reached]:
+        runs = ensemble.drawn(recipe, range(3), small)
+        tests.clear()
+        found = list(ensemble.advance(recipe, runs, small, ensemble.begin(recipe, runs, at_once=at_once), every=every))
+        assert len(tests) == 2 * len(found[0].states)
+        return found
+
+    *_, whole = course(None)
+    for every, within in {1: [2, 4, 6, 8], 3: [3, 6], 5: [5], 7: [7], 9: [], 11: []}.items():
+        cut = course(every)
+        assert [reached.losses.shape[1] for reached in cut] == [*within, 0, *within, 0]
+        assert cut[-1].epochs[0].losses.flags.c_contiguous  # their sums are taken in the order of the memory
+        assert_same(cut[-1], whole)
+
+
+def assert_same(one: trajectories.Reached, other: trajectories.Reached) -> None:
+    """To the last bit, the seconds aside."""
+    for ours, theirs in zip(one.epochs, other.epochs, strict=True):
+        assert ours.epoch == theirs.epoch
+        for name in ("costs", "losses", "test_accuracies", "finite"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), strict=True)
+    np.testing.assert_array_equal(one.losses, other.losses, strict=True)
+    for a, b in zip(*(jax.tree.leaves((side.states, side.streams)) for side in (one, other)), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+
+
+def test_no_step_is_alone(mnist: Mnist) -> None:
+    """By itself XLA would fuse and round otherwise, as it does where a batch is one image."""
+    recipe = recipes.Recipe(name="small", layers=(784, 100, 10), epochs=1, batch_size=1)
+    few = Mnist(mnist.train_images[:50], mnist.train_labels[:50], mnist.test_images[:50], mnist.test_labels[:50])
+
+    def last(every: int | None) -> trajectories.Reached:
+        runs = ensemble.drawn(recipe, (1, 2), few)
+        *_, reached = ensemble.advance(recipe, runs, few, ensemble.begin(recipe, runs, at_once=2), every=every)
+        return reached
+
+    whole = last(None)
+    for every in (1, 7, 49):
+        assert_same(last(every), whole)

@@ -1,5 +1,7 @@
 """Cells that are interrupted after every epoch give the records of cells that were not."""
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 
 from jax_impl import checkpoint, ensemble, records, study, study_saving
 from jax_impl.data import Mnist
+from jax_impl.errors import ArgumentError
 from jax_impl.recipes import Recipe
+from jax_impl.trajectories import Reached
 
 CLOCK = ("made", "seconds", "training_seconds")
 
@@ -81,3 +85,57 @@ def test_a_checkpoint_fits_another_number_of_runs_at_a_time(small: Mnist) -> Non
     assert [epoch.epoch for epoch in theirs.epochs] == [1, 2, 3]
     for one, other in zip(ours.epochs, theirs.epochs, strict=True):
         np.testing.assert_array_equal(one.losses, other.losses)
+
+
+def test_a_checkpoint_within_an_epoch_fits_another_number_of_runs_at_a_time(small: Mnist, tmp_path: Path) -> None:
+    """Left in the first epoch, and again in the second; seconds go on, and places grow."""
+    recipe = Recipe(name="small", layers=(784, 8, 10), epochs=2)
+
+    def course(at_once: int, saved: checkpoint.Saved | None, every: int | None) -> Iterator[Reached]:
+        runs = ensemble.drawn(recipe, range(5), small)
+        begun = ensemble.begin(recipe, runs, at_once=at_once)
+        since = study_saving.unpacked(saved, begun) if saved else begun
+        return ensemble.advance(recipe, runs, small, since, every=every)
+
+    *_, whole = course(2, None, None)
+    saved, places = None, []
+    for number, (at_once, units, every) in enumerate([(2, 1, 3), (3, 3, 4), (5, None, None)]):
+        for reached in islice(course(at_once, saved, every), units):
+            places.append(study_saving.place(reached))
+        if units:
+            with checkpoint.Checkpoints(tmp_path / str(number), {}) as kept:
+                slower = reached._replace(seconds=reached.seconds + 1000)
+                kept.save(places[-1], *study_saving.packed(slower, recipe.epochs))
+            saved = checkpoint.Checkpoints(tmp_path / str(number), {}).newest(print)
+    assert places == [3, 7, 10, 14, 20]
+    assert [int(epoch.seconds) // 1000 for epoch in reached.epochs] == [1, 1]
+    assert all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (reached.params, whole.params)), strict=True))
+    for ours, theirs in zip(reached.epochs, whole.epochs, strict=True):
+        for name in study_saving.MEASURED:
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), strict=True)
+
+
+def test_cells_interrupted_within_an_epoch_give_the_same_records(small: Mnist, tmp_path: Path) -> None:
+    """Ten steps an epoch, left after four, after the rest, and after four of the next."""
+    grid = study.Grid(inits=("xavier_normal", "normal"), depths=(1,), optimizers=("adam",), width=8, seeds=2, epochs=2)
+    (cell, _) = grid.cells()
+    assert len(list(study.go_on([cell], small, tmp_path / "whole"))) == 1
+    out, said = tmp_path / "parts", []
+    for every in (4, 7, 4):
+        with pytest.raises(Asked):
+            list(study.go_on([cell], small, out, heed=stop, log=said.append, every=every))
+    assert len(list(study.go_on([cell], small, out, log=said.append))) == 1
+    assert said == [f"going on after epoch {where}" for where in ("0 of 2, step 4", "1 of 2", "1 of 2, step 4")]
+    assert timeless(out) == timeless(tmp_path / "whole")
+    assert not (out / checkpoint.FOLDER).exists()
+
+
+def test_a_checkpoint_of_another_version_is_refused(
+    small: Mnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = study.Grid(inits=("zeros",), depths=(1,), width=8, seeds=1, epochs=2).cells()
+    with pytest.raises(Asked):
+        list(study.go_on(cells, small, tmp_path, heed=stop))
+    monkeypatch.setattr(study_saving, "VERSION", study_saving.VERSION + 1)
+    with pytest.raises(ArgumentError, match=r"checkpoints cannot be resumed: its version is 1, not 2; "):
+        list(study.go_on(cells, small, tmp_path))
