@@ -73,14 +73,16 @@ def results(task: str, out: Path) -> object:
     return TASKS[task].results(out)
 
 
-def start(words: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start a process, in this one's environment unless it is given another one."""
+def start(
+    words: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start a process, in this one's environment and folder unless it is given others."""
     whole = (os.environ if environment is None else environment) | {
         "MNIST_DATA_DIR": str(data_dir),
         "PYTHONUNBUFFERED": "1",
     }
     return subprocess.Popen(
-        words, env=whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="backslashreplace"
+        words, env=whole, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="backslashreplace"
     )
 
 
@@ -92,8 +94,10 @@ def ended(process: subprocess.Popen[str], timeout: float = 120) -> Ended:
     return Ended(process.returncode, out, err)
 
 
-def run(words: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None) -> Ended:
-    return ended(start(words, data_dir, environment))
+def run(
+    words: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Ended:
+    return ended(start(words, data_dir, environment, cwd))
 
 
 def judged(found: Ended, *codes: int) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -94,9 +93,7 @@ def traceless(world: World, package: str) -> str:
     environment = os.environ | {"HOME": str(home), "TMPDIR": str(home / "temporary"), "PYTHONPATH": str(Path.cwd())}
     for word in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "JAX_COMPILATION_CACHE_DIR"):
         environment.pop(word, None)
-    words = [sys.executable, "-c", f"import os, runpy, sys; os.chdir({str(home / 'work')!r}); sys.argv = sys.argv[1:]; "
-             "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"]  # fmt: skip
-    found = run([*words, *command(package, "--out", str(home / "out"))[2:]], world.data_dir, environment)
+    found = run(command(package, "--out", str(home / "out")), world.data_dir, environment, home / "work")
     if wrong := judged(found, 0):
         return wrong
     allowed = {"out", ".cache"}
