@@ -22,9 +22,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tyro.conf import arg
 
 from jax_impl import data, files, machine
-from tests.faults import damages, disks, interrupts, mirrors, races, soak, surroundings
+from tests.faults import damages, disks, interrupts, mirrors, races, soak, surroundings, zygote
 from tests.faults.cases import Case, Part, World
-from tests.faults.commands import TASKS
+from tests.faults.commands import TASKS, ZYGOTES
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,14 +147,17 @@ def main(options: Options) -> int:
     ) as bar:  # fmt: skip
         task = bar.add_task("undisturbed", total=None)
         world = World(Path(work), data_dir)
-        for name in TASKS:
-            world.whole(name)
-        with mirrors.opened(world) as source:
+        with mirrors.opened(world) as source, zygote.opened() as zygotes:
+            ZYGOTES.update(zygotes)
+            for name in TASKS:
+                world.whole(name)
             for part in chosen(world, source, options):
                 bar.reset(task, description=part.what, total=len(part.cases))
-                for row in tried(part, options.jobs):
+                for row in tried(part, part.at_once or options.jobs):
                     bar.advance(task)
-                    rows += [row] if row and row.count else []
+                    if row and row.count:
+                        rows.append(row)
+                        console.print(f"{row.what}: {row.good} of {row.count} good, {row.seconds / 60:.1f} minutes")
         if options.soak:
             bar.reset(task, description="soak", total=None)
             rows.append(soaking(options.soak, data_dir))

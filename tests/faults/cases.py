@@ -22,6 +22,7 @@ class Part(NamedTuple):
     what: str
     good: str  # how the good ones end
     cases: list[Case]
+    at_once: int = 0  # how many are tried at the same time, if they mostly wait; 0 for as many as there are cores
 
 
 @dataclass(frozen=True)

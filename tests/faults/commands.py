@@ -11,11 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.faults.zygote import Forked, Zygote
+
 # A few epochs of sixty steps: some seconds of training, in which many checkpoints are written.
 SMALL = ("--batch-size", "1000", "--checkpoint-every", "20")
 GRID = ("--inits", "kaiming_normal,zeros", "--depths", "1", "--width", "16", "--epochs", "3", "--seeds", "1")
 MACHINE = ("--hidden", "8", "--epochs", "3", "--batch-size", "1000")
 PACKAGES = ("jax_impl", "torch_ref")
+ZYGOTES: dict[str, Zygote] = {}  # of the packages whose processes are forked, where they are to start soon
+
+Process = subprocess.Popen[str] | Forked
 
 
 class Ended(NamedTuple):
@@ -75,18 +80,24 @@ def results(task: str, out: Path) -> object:
 
 def start(
     words: Sequence[str], data_dir: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> subprocess.Popen[str]:
+) -> Process:
     """Start a process, in this one's environment and folder unless it is given others."""
-    whole = (os.environ if environment is None else environment) | {
-        "MNIST_DATA_DIR": str(data_dir),
-        "PYTHONUNBUFFERED": "1",
-    }
+    own = {"MNIST_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1"}
+    match words:
+        case [sys.executable, "-m", package, *rest] if environment is None and package in ZYGOTES:
+            return ZYGOTES[package].start(rest, own)
     return subprocess.Popen(
-        words, env=whole, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="backslashreplace"
+        words,
+        env=(os.environ if environment is None else environment) | own,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="backslashreplace",
     )
 
 
-def ended(process: subprocess.Popen[str], timeout: float = 120) -> Ended:
+def ended(process: Process, timeout: float = 120) -> Ended:
     try:
         out, err = process.communicate(timeout=timeout)
     finally:
@@ -109,13 +120,13 @@ def judged(found: Ended, *codes: int) -> str:
     return ""
 
 
-def after_the_first_epoch(process: subprocess.Popen[str]) -> str:
+def after_the_first_epoch(process: Process) -> str:
     """Wait until a training has printed its first line, and return it."""
     assert process.stdout is not None
     return next(line for line in process.stdout if line.startswith("Epoch"))
 
 
-def signalled(process: subprocess.Popen[str], number: signal.Signals, seconds: float) -> Ended:
+def signalled(process: Process, number: signal.Signals, seconds: float) -> Ended:
     """Send a signal so many seconds after the first epoch, and return how the process ended."""
     after_the_first_epoch(process)
     time.sleep(seconds)
@@ -143,7 +154,7 @@ def undisturbed(task: str, work: Path, data_dir: Path) -> Undisturbed:
     return Undisturbed(out, begun, time.monotonic() - started)
 
 
-def until_begun(process: subprocess.Popen[str], out: Path) -> None:
+def until_begun(process: Process, out: Path) -> None:
     """Wait until a process has taken its folder."""
     while process.poll() is None and not (out / ".lock").exists():
         time.sleep(0.002)

@@ -4,14 +4,13 @@ import random
 import re
 import resource
 import shutil
-import subprocess
 import time
 from functools import partial
 from pathlib import Path
 
 from jax_impl import data
 from tests.faults.cases import Case, Part, World
-from tests.faults.commands import TASKS, command, ended, judged, run, start, until_begun
+from tests.faults.commands import TASKS, Process, command, ended, judged, run, start, until_begun
 from tests.faults.interrupts import as_if_nothing_had_been
 from tests.faults.mirrors import Source, fetching, genuine
 
@@ -20,7 +19,7 @@ FULL = (0, 2000, 20_000)  # for the lock, for a config.json too, for all but par
 DOWNLOADED = (0, 5000, 1_000_000, 9_000_000, 30_000_000)  # and below each of what a download leaves
 
 
-def limit(process: subprocess.Popen[str], size: int) -> None:
+def limit(process: Process, size: int) -> None:
     """Let no file of a process grow beyond so many bytes from now on."""
     if process.poll() is None:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))

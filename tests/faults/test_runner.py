@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import __main__ as runner
-from tests.faults import damages
+from tests.faults import damages, zygote
 from tests.faults.cases import Case, Part, World
-from tests.faults.commands import Ended, judged
+from tests.faults.commands import PACKAGES, ZYGOTES, Ended, after_the_first_epoch, command, ended, judged, run, start
 from tests.faults.files import CHANGES, REPLACED, cases
 
 
@@ -63,6 +63,23 @@ def test_what_is_lost_is_in_the_table() -> None:
     assert "| kills | 10 | 10 | resumed to the same bits | 1.1 |" in text
     assert "- damage: torch_ref, config.json, zeroed: another result" in text
     assert "## Failures" not in runner.table(rows[:1], runner.Options())
+
+
+def test_a_forked_process_runs_a_command_line_and_ends_as_any_other(
+    tmp_path: Path, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zygote.opened() as zygotes:
+        for package in PACKAGES:
+            real = run(command(package, "--epochs", "-1"), mnist_dir)
+            monkeypatch.setitem(ZYGOTES, package, zygotes[package])
+            assert run(command(package, "--epochs", "-1"), mnist_dir) == real
+            assert real.code == 2
+            process = start(command(package, "--epochs", "1000", "--out", str(tmp_path / package)), mnist_dir)
+            assert isinstance(process, zygote.Forked)
+            assert after_the_first_epoch(process).startswith("Epoch: 0001")
+            assert process.poll() is None
+            process.kill()
+            assert ended(process).code == -9
 
 
 def test_a_damaged_folder_is_judged_and_another_result_is_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
