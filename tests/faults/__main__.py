@@ -84,15 +84,19 @@ def inputs(examples: int) -> Part:
         return "" if result.returncode == 0 else result.stdout[-300:]
 
     text = (ROOT / "tests/faults/test_inputs.py").read_text(encoding="utf-8")
-    names = re.findall(r"^def (test_\w+)\(", text, re.MULTILINE)
-    cases = [Case(name, partial(wrong, name)) for name in names]
+    names = re.findall(r"^@many\n.*?^def (test_\w+)\(", text, re.MULTILINE | re.DOTALL)
+    cases = [Case(name, partial(wrong, name)) for name in reversed(names)]  # the slowest is the last in the file
     return Part(f"readers with {examples:,} mutated inputs each", "only documented errors", cases)
 
 
 def soaking(minutes: float, data_dir: Path) -> Row:
-    """Let studies follow each other in one process."""
+    """Let studies follow each other in one process, beside all that is tried."""
     begun = time.monotonic()
-    samples = soak.soaked(60 * minutes, data_dir)
+    what = f"studies for {minutes:g} minutes"
+    try:
+        samples = soak.soaked(60 * minutes, data_dir)
+    except Exception as error:  # which would take the other rows with it
+        return Row(what, 1, 0, "", [f"{type(error).__name__}: {error}"], time.monotonic() - begun)
     growth, seconds = soak.growing(samples), time.monotonic() - begun
     rate, error = soak.slope(samples)
     last = samples[-1]
@@ -100,21 +104,15 @@ def soaking(minutes: float, data_dir: Path) -> Row:
         f"memory {rate:+.2f} ± {error:.2f} MiB an hour, {last.handles} handles, {last.compilations} compilations "
         f"throughout"
     )
-    return Row(
-        f"studies for {minutes:g} minutes",
-        len(samples),
-        len(samples) if not growth else 0,
-        how,
-        [growth] * bool(growth),
-        seconds,
-    )
+    return Row(what, len(samples), 0 if growth else len(samples), how, [growth] if growth else [], seconds)
 
 
-def table(rows: list[Row], options: Options) -> str:
+def table(rows: list[Row], options: Options, minutes: float) -> str:
     lines = [
         "# Faults",
         "",
-        f"{machine.line()}, {machine.now()}; seed {options.seed}, {options.jobs} at the same time.",
+        f"{machine.line()}, {machine.now()}; seed {options.seed}, {options.jobs} at the same time: "
+        f"{minutes:.1f} minutes.",
         "",
         "| what | cases | good | how the good ended | minutes |",
         "|---|---|---|---|---|",
@@ -140,17 +138,18 @@ def chosen(world: World, source: mirrors.Source, options: Options) -> Iterator[P
 
 
 def main(options: Options) -> int:
-    console, rows = Console(stderr=True), []
+    console, rows, begun = Console(stderr=True), [], time.monotonic()
     data_dir = data.raw_folder().parents[1].absolute()
     with tempfile.TemporaryDirectory() as work, Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    ) as bar:  # fmt: skip
+    ) as bar, ThreadPoolExecutor(1) as beside:  # fmt: skip
         task = bar.add_task("undisturbed", total=None)
         world = World(Path(work), data_dir)
         with mirrors.opened(world) as source, zygote.opened() as zygotes:
             ZYGOTES.update(zygotes)
-            for name in TASKS:
-                world.whole(name)
+            with ThreadPoolExecutor(options.jobs) as pool:  # as slow as the cases will be, whose moments they tell
+                list(pool.map(world.whole, TASKS))
+            soaked = beside.submit(soaking, options.soak, data_dir) if options.soak else None
             for part in chosen(world, source, options):
                 bar.reset(task, description=part.what, total=len(part.cases))
                 for row in tried(part, part.at_once or options.jobs):
@@ -158,10 +157,10 @@ def main(options: Options) -> int:
                     if row and row.count:
                         rows.append(row)
                         console.print(f"{row.what}: {row.good} of {row.count} good, {row.seconds / 60:.1f} minutes")
-        if options.soak:
+        if soaked:
             bar.reset(task, description="soak", total=None)
-            rows.append(soaking(options.soak, data_dir))
-    text = table(rows, options)
+            rows.append(soaked.result())
+    text = table(rows, options, (time.monotonic() - begun) / 60)
     files.write(options.out, text.encode())
     print(text)
     return int(any(row.bad for row in rows))

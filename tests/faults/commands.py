@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tests.faults.zygote import Forked, Zygote
 
-# A few epochs of sixty steps: some seconds of training, in which many checkpoints are written.
+# A few epochs of sixty steps: a second or two of training, in which three checkpoints an epoch are written.
 SMALL = ("--batch-size", "1000", "--checkpoint-every", "20")
 GRID = ("--inits", "kaiming_normal,zeros", "--depths", "1", "--width", "16", "--epochs", "3", "--seeds", "1")
 MACHINE = ("--hidden", "8", "--epochs", "3", "--batch-size", "1000")
@@ -59,8 +59,8 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "jax_impl": Task(("jax_impl", "train", "--epochs", "6", *SMALL), ("--resume",), trained),
-    "torch_ref": Task(("torch_ref", "train", "--epochs", "3", "--loader", "tensor", *SMALL), ("--resume",), trained),
+    "jax_impl": Task(("jax_impl", "train", "--epochs", "3", *SMALL), ("--resume",), trained),
+    "torch_ref": Task(("torch_ref", "train", "--epochs", "2", "--loader", "tensor", *SMALL), ("--resume",), trained),
     "study": Task(("jax_impl", "study", *GRID), (), studied),
     "rbm": Task(("jax_impl", "rbm", *MACHINE), ("--resume",), trained),
 }

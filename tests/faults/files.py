@@ -43,7 +43,8 @@ def cases(folder: Path, count: int, draw: random.Random) -> Iterator[Case]:
     kinds = (*CHANGES, REPLACED)
     number = 0
     while count:
-        path, how = paths[number % len(paths)], kinds[number // len(paths) % len(kinds)]
+        turn, place = divmod(number, len(paths))
+        path, how = paths[place], kinds[(place + turn) % len(kinds)]
         number += 1
         right = path.read_bytes()
         if how == REPLACED:

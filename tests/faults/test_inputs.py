@@ -8,11 +8,11 @@ import os
 import random
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -166,12 +166,20 @@ WORDS = st.text(max_size=12) | st.sampled_from(
 
 @many
 @given(words=st.lists(WORDS, max_size=7))
-@pytest.mark.parametrize("package", ["jax_impl", "torch_ref"])
-def test_a_command_line_is_parsed_or_refused_in_one_line(package: str, words: list[str]) -> None:
-    parser, refusal = {"jax_impl": (cli, ArgumentError), "torch_ref": (torch_ref.cli, TorchArgumentError)}[package]
+def test_a_command_line_of_torch_ref_is_parsed_or_refused(words: list[str]) -> None:
+    parsed_or_refused(torch_ref.cli.parse, TorchArgumentError, words)
+
+
+@many
+@given(words=st.lists(WORDS, max_size=7))
+def test_a_command_line_of_jax_impl_is_parsed_or_refused(words: list[str]) -> None:
+    parsed_or_refused(cli.parse, ArgumentError, words)
+
+
+def parsed_or_refused(parse: Callable[[list[str]], object], refusal: type[Exception], words: list[str]) -> None:
     words = [word for word in words if word not in {"-h", "--help"}]
     try:
-        parser.parse(words)
+        parse(words)
     except refusal as error:
         assert str(error)
     except SystemExit as stop:

@@ -98,6 +98,11 @@ def test_what_grows_is_named() -> None:
     assert soak.growing(flat) == ""
     leaking = [sample._replace(bytes=sample.bytes + 5000 * number) for number, sample in enumerate(flat)]
     assert soak.growing(leaking).startswith("memory by 2.86")
+    step = [sample._replace(bytes=sample.bytes + 2**21 * (number > 70)) for number, sample in enumerate(flat)]
+    assert soak.slope(step)[0] > 10 * soak.ALLOWED  # which tells nothing of what comes
+    assert soak.growing(step) == ""
+    steps = [sample._replace(bytes=sample.bytes + 2**17 * (number // 4)) for number, sample in enumerate(flat)]
+    assert soak.growing(steps).startswith("memory by 18.")
     assert soak.growing([*flat, flat[-1]._replace(handles=9)]) == "handles from 8 to 9"
     assert soak.growing([*flat, flat[-1]._replace(compilations=92)]) == "compilations from 91 to 92"
     assert soak.growing(flat[:3]).startswith("only 3 rounds")

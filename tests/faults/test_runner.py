@@ -59,10 +59,11 @@ def test_what_is_lost_is_in_the_table() -> None:
         runner.Row("kills", 10, 10, "resumed to the same bits", [], 66.0),
         runner.Row("damage", 5, 4, "refused", ["torch_ref, config.json, zeroed: another result"], 6.0),
     ]
-    text = runner.table(rows, runner.Options())
+    text = runner.table(rows, runner.Options(), 1.25)
+    assert ": 1.2 minutes.\n" in text
     assert "| kills | 10 | 10 | resumed to the same bits | 1.1 |" in text
     assert "- damage: torch_ref, config.json, zeroed: another result" in text
-    assert "## Failures" not in runner.table(rows[:1], runner.Options())
+    assert "## Failures" not in runner.table(rows[:1], runner.Options(), 1.0)
 
 
 def test_a_forked_process_runs_a_command_line_and_ends_as_any_other(
