@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import __main__ as runner
-from tests.faults import damages, zygote
+from tests.faults import damages, soak, test_inputs, zygote
 from tests.faults.cases import Case, Part, World
 from tests.faults.commands import PACKAGES, ZYGOTES, Ended, after_the_first_epoch, command, ended, judged, run, start
 from tests.faults.files import CHANGES, REPLACED, cases
@@ -64,6 +64,25 @@ def test_what_is_lost_is_in_the_table() -> None:
     assert "| kills | 10 | 10 | resumed to the same bits | 1.1 |" in text
     assert "- damage: torch_ref, config.json, zeroed: another result" in text
     assert "## Failures" not in runner.table(rows[:1], runner.Options(), 1.0)
+
+
+def test_a_soak_that_breaks_off_or_grows_is_a_row_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(seconds: float, *_: Path) -> list[soak.Sample]:
+        raise ValueError(f"after {seconds} s")
+
+    monkeypatch.setattr(soak, "soaked", breaks)
+    assert runner.soaking(2, Path())[:5] == ("studies for 2 minutes", 1, 0, "", ["ValueError: after 120 s"])
+    samples = [soak.Sample(6.0 * number, 600 * 2**20, 8, 30, 91 + number // 18) for number in range(20)]
+    monkeypatch.setattr(soak, "soaked", lambda *_: samples)
+    assert runner.soaking(2, Path())[1:3] == (20, 0)
+    assert runner.soaking(2, Path()).bad == ["compilations from 91 to 92"]
+
+
+def test_every_property_has_its_long_form() -> None:
+    """A reader that were left out would be missed by nobody: the table has a row of those that are there."""
+    found = [name for name, value in vars(test_inputs).items() if hasattr(value, "hypothesis")]
+    assert [case.title for case in runner.inputs(1).cases] == found[::-1]
+    assert len(found) == 6
 
 
 def test_a_forked_process_runs_a_command_line_and_ends_as_any_other(
