@@ -41,7 +41,9 @@ class Options:
     pairs: Annotated[int, arg(metavar="N", help="Pairs of runs into one folder.")] = 6
     strange: Annotated[bool, arg(help="Bad mirrors and strange surroundings; --no-strange leaves them out.")] = True
     examples: Annotated[int, arg(metavar="N", help="Mutated inputs of each reader.")] = 10_000
-    soak: Annotated[float, arg(metavar="MINUTES", help="How long studies follow each other in one process.")] = 2.0
+    soak: Annotated[
+        float, arg(metavar="MINUTES", help="How long studies follow each other in one process, beside the rest.")
+    ] = 2.0
     seed: Annotated[int, arg(metavar="N", help="Of the moments and the damage.")] = 0
     jobs: Annotated[int, arg(metavar="N", help="Cases at the same time.")] = os.cpu_count() or 1
     out: Annotated[Path, arg(metavar="FILE", help="The table.")] = Path("reports/faults.md")
@@ -104,7 +106,9 @@ def soaking(minutes: float, data_dir: Path) -> Row:
         f"memory {rate:+.2f} ± {error:.2f} MiB an hour, {last.handles} handles, {last.compilations} compilations "
         f"throughout"
     )
-    return Row(what, len(samples), 0 if growth else len(samples), how, [growth] if growth else [], seconds)
+    if growth:
+        return Row(what, len(samples), 0, "", [growth], seconds)
+    return Row(what, len(samples), len(samples), how, [], seconds)
 
 
 def table(rows: list[Row], options: Options, minutes: float) -> str:
@@ -137,7 +141,19 @@ def chosen(world: World, source: mirrors.Source, options: Options) -> Iterator[P
         yield inputs(options.examples)
 
 
+def refused(options: Options) -> str:
+    """Return what is wrong with the numbers; nothing, if all are well."""
+    for name in ("kills", "terms", "damages", "disks", "fetches", "pairs", "examples", "soak", "jobs"):
+        value, least = getattr(options, name), int(name == "jobs")
+        if not value >= least:
+            return f"error: --{name} must be at least {least}, got {value}"
+    return ""
+
+
 def main(options: Options) -> int:
+    if wrong := refused(options):
+        print(wrong, file=sys.stderr)
+        return 2
     console, rows, begun = Console(stderr=True), [], time.monotonic()
     data_dir = data.raw_folder().parents[1].absolute()
     with tempfile.TemporaryDirectory() as work, Progress(
@@ -167,4 +183,8 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Options, description=__doc__)))
+    try:
+        sys.exit(main(tyro.cli(Options, description=__doc__)))
+    except KeyboardInterrupt:
+        print("interrupted: no table was written", file=sys.stderr)
+        sys.exit(130)

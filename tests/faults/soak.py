@@ -80,9 +80,9 @@ def settle() -> None:
 def slope(samples: list[Sample]) -> tuple[float, float]:
     """Return the growth of the memory after the first half, in MiB an hour, and its standard error.
 
-    What is resident moves in steps, such as one of 1.8 MiB in two minutes, and stays where it went. So the
-    error is that of the mean of the moves between blocks, of which a leak makes equal ones: a single step is within
-    it, as the residuals of a line would not tell.
+    What is resident moves in steps, such as one of 1.8 MiB in two minutes, and stays where it went. So the error is
+    that of the mean of the moves between blocks, of which a leak makes equal ones: a single step is within it, which
+    the residuals of a line would not tell.
     """
     late = samples[len(samples) // 2 :]
     points = np.array([(sample.seconds / 3600, sample.bytes / 2**20) for sample in late])

@@ -74,12 +74,18 @@ def test_a_soak_that_breaks_off_or_grows_is_a_row_as_any_other(monkeypatch: pyte
     assert runner.soaking(2, Path())[:5] == ("studies for 2 minutes", 1, 0, "", ["ValueError: after 120 s"])
     samples = [soak.Sample(6.0 * number, 600 * 2**20, 8, 30, 91 + number // 18) for number in range(20)]
     monkeypatch.setattr(soak, "soaked", lambda *_: samples)
-    assert runner.soaking(2, Path())[1:3] == (20, 0)
-    assert runner.soaking(2, Path()).bad == ["compilations from 91 to 92"]
+    assert runner.soaking(2, Path())[1:5] == (20, 0, "", ["compilations from 91 to 92"])
+
+
+def test_numbers_below_what_can_be_done_are_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runner.refused(runner.Options()) == ""
+    assert runner.refused(runner.Options(kills=-1)) == "error: --kills must be at least 0, got -1"
+    assert runner.main(runner.Options(jobs=0)) == 2
+    assert capsys.readouterr().err == "error: --jobs must be at least 1, got 0\n"
 
 
 def test_every_property_has_its_long_form() -> None:
-    """A reader that were left out would be missed by nobody: the table has a row of those that are there."""
+    """A reader that is left out would be missed by nobody: the table tells of those that are there."""
     found = [name for name, value in vars(test_inputs).items() if hasattr(value, "hypothesis")]
     assert [case.title for case in runner.inputs(1).cases] == found[::-1]
     assert len(found) == 6

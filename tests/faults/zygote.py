@@ -106,6 +106,7 @@ def opened() -> Iterator[dict[str, Zygote]]:
 
 def serve(package: str, channel: socket.socket) -> None:
     """Fork what is asked for, and tell how it ended; in the forked process, run the package."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for who asks, and ends this one by closing the channel
     for name in PRELOADED[package]:
         importlib.import_module(name)
     warnings.filterwarnings("ignore", "os.fork")  # JAX has no threads yet: nothing was computed
@@ -136,6 +137,7 @@ def serve(package: str, channel: socket.socket) -> None:
 
 def become(package: str, request: Mapping[str, Any], out: int, err: int) -> None:
     """Run the package's command line in this process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for fd, number in ((out, 1), (err, 2)):
         os.dup2(fd, number)
