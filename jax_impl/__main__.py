@@ -7,8 +7,10 @@ import sys
 import traceback
 from pathlib import Path
 
-from jax_impl import cli, cli_cluster, cli_rbm, data, recipes, sources, stopping
+from jax_impl import data, recipes
+from jax_impl.commands import cli, cli_cluster, cli_rbm, stopping
 from jax_impl.errors import UserError
+from jax_impl.fetch import sources
 
 
 def main() -> int:
@@ -25,7 +27,7 @@ def main() -> int:
 
 def in_company() -> bool:
     """Return whether this process is one of several."""
-    distributed = sys.modules.get("jax_impl.distributed")
+    distributed = sys.modules.get("jax_impl.commands.distributed")
     return distributed is not None and distributed.in_company()
 
 
@@ -57,7 +59,7 @@ def run(stop: stopping.Stop) -> None:
     """Run the command that the arguments name, until it is asked to stop."""
     command = cli.parse(sys.argv[1:])
     if not isinstance(command, cli.Data):
-        from jax_impl import compiling
+        from jax_impl.trainer import compiling
 
         compiling.use_cache()
     match command:
@@ -75,7 +77,7 @@ def run(stop: stopping.Stop) -> None:
 
 def run_train(command: cli.Train, stop: stopping.Stop) -> None:
     """Train a recipe, alone or together with other processes."""
-    from jax_impl import distributed, train_command
+    from jax_impl.commands import distributed, train_command
 
     recipe = train_command.recipe_of(command)  # what is wrong is told before anybody is waited for
     stop.after(command.max_seconds)
@@ -85,7 +87,7 @@ def run_train(command: cli.Train, stop: stopping.Stop) -> None:
 
 def run_machines(command: cli_rbm.TrainRbm | cli_rbm.TrainDbn, stop: stopping.Stop) -> None:
     """Train an RBM, or a stack of them."""
-    from jax_impl import rbm_command
+    from jax_impl.commands import rbm_command
 
     command.settings(), command.sizes()  # what is wrong is told before anything is fetched
     stop.after(command.max_seconds)
@@ -110,7 +112,7 @@ def run_evaluate(command: cli.Evaluate) -> None:
 
 def run_study(command: cli.Study, stop: stopping.Stop) -> None:
     """Run a grid or presets, alone or together with other processes."""
-    from jax_impl import distributed, study_command
+    from jax_impl.commands import distributed, study_command
 
     asked = study_command.asked(command)  # what is wrong is told before anybody is waited for
     stop.after(command.max_seconds)

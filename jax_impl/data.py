@@ -21,8 +21,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from jaxtyping import Int32, UInt8
 
-from jax_impl import files
 from jax_impl.errors import UserError
+from jax_impl.storage import files
 
 # The content (unpacked) of the four canonical files: http://yann.lecun.com/exdb/mnist, LeCun, Cortes, Burges.
 SHA256 = {

@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int32, PRNGKeyArray, UInt8
 
-from jax_impl import dbn, lsuv
 from jax_impl.errors import ArgumentError
 from jax_impl.model import Params, init_params
 from jax_impl.pixels import scale
-from jax_impl.rbm import Rbm
-from jax_impl.rbm_settings import PRETRAINING
-from jax_impl.rbm_train import RbmRecord
+from jax_impl.rbm import dbn
+from jax_impl.rbm.machine import Rbm
+from jax_impl.rbm.settings import PRETRAINING
+from jax_impl.rbm.training import RbmRecord
 from jax_impl.recipes import Recipe
+from jax_impl.starts import lsuv
 
 LOOKED_AT = (
     10_000  # images, the first of the training set: no random number is drawn for them, and 1,000 are 2 % dimmer

@@ -15,10 +15,10 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from jax_impl import files
 from jax_impl.errors import UserError
 from jax_impl.model import Params
-from jax_impl.rbm import Rbm
+from jax_impl.rbm.machine import Rbm
+from jax_impl.storage import files
 
 Tensors = dict[str, np.ndarray]
 

@@ -16,13 +16,13 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int32, UInt8
 
-from jax_impl import compiling, cuts, devices
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws, Stream
 from jax_impl.model import Params, apply, init_params
 from jax_impl.pixels import scale
 from jax_impl.recipes import Recipe
-from jax_impl.trajectory import EpochRecord, Progress, State, diverged
+from jax_impl.trainer import compiling, devices, segments
+from jax_impl.trainer.trajectory import EpochRecord, Progress, State, diverged
 
 
 def losses(
@@ -154,7 +154,7 @@ def advance(
     for order in islice(draws.orders, recipe.epochs - len(records)):
         epoch = len(records) + 1
         while len(losses) < len(order):
-            now = order[len(losses) : cuts.end(len(losses), len(order), every)]
+            now = order[len(losses) : segments.end(len(losses), len(order), every)]
             train_steps = compiled_epoch(
                 recipe.layers, recipe.dtype, images.shape, now.shape, recipe.activation, recipe.optimizer, mesh
             )

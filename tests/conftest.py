@@ -9,7 +9,8 @@ os.environ |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "NO_PROXY": "
 import jax
 import pytest
 
-from jax_impl import data, sources
+from jax_impl import data
+from jax_impl.fetch import sources
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -66,7 +66,7 @@ def texts(node: ast.AST) -> Iterator[ast.AST]:
 
 def collected(root: Path) -> dict[str, list[str]]:
     """Return where each template stands in the packages, as file:line."""
-    paths = [path for package in PACKAGES for path in sorted((root / package).glob("*.py"))]
+    paths = [path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))]
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
     classes, found = error_classes(list(trees.values())), dict[str, list[str]]()
     for path, tree in trees.items():

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import arg
 
-from jax_impl import recipes, runs
+from jax_impl import recipes
 from jax_impl.errors import UserError
+from jax_impl.storage import runs
 from tests.bench import cold, contenders, results, turns
 
 Recipes = tuple[Literal["mnist_nn_xavier", "mnist_nn_deep"], ...]  # relu and Xavier, which all contenders have

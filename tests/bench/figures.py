@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from jax_impl.axes import COLORS
-from jax_impl.canvas import BAD, INK, MUTED, Picture, picture, short
+from jax_impl.figures.axes import COLORS
+from jax_impl.figures.canvas import BAD, INK, MUTED, Picture, picture, short
 
 JAX, OTHER = COLORS[0], COLORS[7]
 WIDE = 12  # times the fastest, beyond which the slowest needs a logarithmic axis

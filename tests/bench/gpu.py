@@ -19,10 +19,10 @@ import tyro
 from rich.console import Console
 from tyro.conf import arg
 
-from jax_impl import files
-from jax_impl.cli_rbm import listed
+from jax_impl.commands.cli_rbm import listed
 from jax_impl.errors import ArgumentError, UserError
 from jax_impl.recipes import require
+from jax_impl.storage import files
 from tests.bench import gpu_many, gpu_one, gpu_parity, gpu_report, gpu_tf32
 from tests.bench.gpu_setup import DEVICE, Row, Settings, ask, failures
 from tests.parity.report import strict

@@ -21,9 +21,9 @@ def device_rows(_: Settings) -> Iterator[Row]:
     """Yield one row, of what this machine is to JAX and to torch."""
     import jax
 
-    from jax_impl import machine
+    from jax_impl.storage import hardware
 
-    found = machine.describe(PACKAGES) | {"jax": jax.default_backend(), "torch": "cpu", "tf32": False}
+    found = hardware.describe(PACKAGES) | {"jax": jax.default_backend(), "torch": "cpu", "tf32": False}
     import torch  # after JAX has taken the device, for it brings CUDA libraries of its own
 
     if torch.cuda.is_available():

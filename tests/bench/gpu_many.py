@@ -28,7 +28,8 @@ GRAPHS = ("many-torch-graphs", "many-torch-func-graphs")
 
 def jax_rows(settings: Settings) -> Iterator[Row]:
     """Yield an epoch's seconds for every number of runs."""
-    from jax_impl import ensemble, recipes
+    from jax_impl import recipes
+    from jax_impl.trainer import ensemble
 
     recipe, mnist = recipes.named(RECIPE).but(epochs=ENDLESS), mnist_part(settings.images)
     for runs in settings.runs:
@@ -47,7 +48,8 @@ def jax_rows(settings: Settings) -> Iterator[Row]:
 
 def jax_in_full(settings: Settings, mnist: Mnist, runs: int) -> Row:
     """Train so many runs to the end; the total includes drawing, testing and copying. All is compiled already."""
-    from jax_impl import ensemble, recipes
+    from jax_impl import recipes
+    from jax_impl.trainer import ensemble
 
     recipe = recipes.named(RECIPE).but(epochs=settings.epochs)
     started = time.perf_counter()

@@ -8,7 +8,7 @@ import rich.table
 from rich.console import Console
 from rich.markup import escape
 
-from jax_impl.canvas import short
+from jax_impl.figures.canvas import short
 from tests.bench import gpu_many, gpu_one, turns
 from tests.bench.gpu_parity import tightest
 from tests.bench.gpu_setup import Row, failures

@@ -59,7 +59,8 @@ def products(program: Any) -> str:
 
 def epochs(settings: Settings, precision: str) -> Iterator[float]:
     """Train for ever in this precision, one run and many in turns; yield the seconds of each epoch."""
-    from jax_impl import ensemble, model, recipes
+    from jax_impl import model, recipes
+    from jax_impl.trainer import ensemble
 
     model.PRECISION = precision
     recipe, mnist = recipes.named(RECIPE).but(epochs=ENDLESS), mnist_part(settings.images)

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from jax_impl import files, machine
-from jax_impl.axes import COLORS
-from jax_impl.canvas import INK, MUTED, Picture, floats, picture, short
+from jax_impl.figures.axes import COLORS
+from jax_impl.figures.canvas import INK, MUTED, Picture, floats, picture, short
+from jax_impl.storage import files, hardware
 from tests.bench import results, turns
 from tests.bench.growth import TITLES
 
@@ -28,7 +28,7 @@ Along = Mapping[str | int, Mapping[str, Any]]  # points of an axis by its value,
 
 def described(axes: Found) -> dict[str, Any]:
     """Return the points with the machine and the date."""
-    return {"machine": machine.describe(), "threads": turns.THREADS, "date": machine.now(), "axes": dict(axes)}
+    return {"machine": hardware.describe(), "threads": turns.THREADS, "date": hardware.now(), "axes": dict(axes)}
 
 
 def sentence(axis: str, found: Found) -> str:

@@ -34,10 +34,10 @@ def jax_epochs() -> Iterator[float]:
     """Train in JAX for ever, yielding each epoch's seconds."""
     import jax.numpy as jnp
 
-    from jax_impl import rbm_train
+    from jax_impl.rbm import training
 
     images = jnp.asarray(pixels("float32"))
-    for record, _ in rbm_train.fit(rbm_train.Settings(epochs=ENDLESS), images, images[:MONITORED]):
+    for record, _ in training.fit(training.Settings(epochs=ENDLESS), images, images[:MONITORED]):
         if record is not None:
             yield record.seconds
 

@@ -6,19 +6,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jax_impl import files, machine, recipes
+from jax_impl import recipes
+from jax_impl.storage import files, hardware
 from tests.bench import cold, figures, turns
 from tests.bench.contenders import CONTENDERS, FLOORS, missing
 from tests.bench.floor import flop
 
-PACKAGES = (*machine.PACKAGES, "torch", "scikit-learn", "keras")  # those that are installed
+PACKAGES = (*hardware.PACKAGES, "torch", "scikit-learn", "keras")  # those that are installed
 Results = dict[str, Any]
 
 
 def where() -> Results:
     """Return the machine, the versions, the threads of every contender, and the date."""
-    described = machine.describe([name for name in PACKAGES if is_installed(name)])
-    return {"machine": described, "threads": turns.THREADS, "date": machine.now(), "epochs": {}}
+    described = hardware.describe([name for name in PACKAGES if is_installed(name)])
+    return {"machine": described, "threads": turns.THREADS, "date": hardware.now(), "epochs": {}}
 
 
 def is_installed(name: str) -> bool:

@@ -16,9 +16,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from jax_impl import data, ensemble, recipes, study
+from jax_impl import data, recipes
 from jax_impl.data import Mnist
 from jax_impl.recipes import Recipe
+from jax_impl.study import grid as study
+from jax_impl.trainer import ensemble
 
 
 def epochs(recipe: Recipe, seeds: int, mnist: Mnist) -> Iterator[float]:

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from jax_impl import compiling, data, products, recipes, train
+from jax_impl import data, products, recipes, train
+from jax_impl.trainer import compiling
 from tests.bench import floor, turns, with_jax
 
 KEPT = compiling.OPTIONS["cpu"]

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from tyro.conf import arg
 
-from jax_impl import data, files, machine
+from jax_impl import data
+from jax_impl.storage import files, hardware
 from tests.faults import damages, disks, interrupts, mirrors, races, soak, surroundings, zygote
 from tests.faults.cases import Case, Part, World
 from tests.faults.commands import TASKS, ZYGOTES
@@ -115,7 +116,7 @@ def table(rows: list[Row], options: Options, minutes: float) -> str:
     lines = [
         "# Faults",
         "",
-        f"{machine.line()}, {machine.now()}; seed {options.seed}, {options.jobs} at the same time: "
+        f"{hardware.line()}, {hardware.now()}; seed {options.seed}, {options.jobs} at the same time: "
         f"{minutes:.1f} minutes.",
         "",
         "| what | cases | good | how the good ended | minutes |",

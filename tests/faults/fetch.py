@@ -15,7 +15,7 @@ def main() -> int:
     package, sys.argv[1:] = sys.argv[2], sys.argv[3:]
     if package == "jax_impl":
         from jax_impl import __main__ as ours
-        from jax_impl import mirror, sources
+        from jax_impl.fetch import mirror, sources
 
         mirror.SILENCE, mirror.LIMIT = spec["silence"], spec["limit"]
         sources.from_mirror = partial(sources.from_mirror, sums=spec["sums"]["sha256"])

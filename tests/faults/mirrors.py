@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jax_impl import data, sources
+from jax_impl import data
+from jax_impl.fetch import sources
 from tests.faults.cases import Case, Part, World
 from tests.faults.commands import Ended, ended, judged, start
 from tests.loopback import WAYS, Mirror, packed, serve

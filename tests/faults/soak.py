@@ -20,7 +20,8 @@ import jax
 import numpy as np
 import psutil
 
-from jax_impl import cli, data, stopping, study_command
+from jax_impl import data
+from jax_impl.commands import cli, stopping, study_command
 
 ALLOWED = 1.0  # MiB an hour
 BLOCKS = 20  # of rounds, whose means are compared

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 import torch_ref.cli
 import torch_ref.recipes
 import torch_ref.runs
-from jax_impl import cli, data, interop, recipes
+from jax_impl import data, interop, recipes
+from jax_impl.commands import cli
 from jax_impl.errors import ArgumentError, UserError
 from torch_ref.errors import ArgumentError as TorchArgumentError
 from torch_ref.errors import UserError as TorchUserError

@@ -21,8 +21,13 @@ from typing import Any
 
 PRELOADED = {
     "jax_impl": (
-        *("orbax.checkpoint", "jax_impl.train_command", "jax_impl.study_command", "jax_impl.rbm_command"),
-        *("jax_impl.study_report", "jax_impl.report", "jax_impl.compiling"),
+        *(
+            "orbax.checkpoint",
+            "jax_impl.commands.train_command",
+            "jax_impl.commands.study_command",
+            "jax_impl.commands.rbm_command",
+        ),
+        *("jax_impl.study.page", "jax_impl.figures.curve", "jax_impl.trainer.compiling"),
     ),
     "torch_ref": ("torch_ref.train_command",),
 }

@@ -18,15 +18,15 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from jax_impl import files, machine
 from jax_impl.data import Mnist
+from jax_impl.storage import files, hardware
 from tests.parity import jax_side, ladder, report, test_13_accuracy, torch_side
 from tests.parity.faults import FACTS, FAULTS, caught_by
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
-    "jax_impl/*.py",
-    "torch_ref/*.py",
+    "jax_impl/**/*.py",
+    "torch_ref/**/*.py",
     "tests/parity/*.py",
     "tests/laws.py",
     "tests/bench/*.py",
@@ -40,7 +40,7 @@ class Cells:
     """Finished pieces of work, each a JSON file of its value and seconds; a piece that is there is not done again."""
 
     def __init__(self, folder: Path, size: str, bar: Progress) -> None:
-        fingerprint = hashlib.sha256(json.dumps(machine.describe(PACKAGES)).encode())
+        fingerprint = hashlib.sha256(json.dumps(hardware.describe(PACKAGES)).encode())
         for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
             fingerprint.update(path.read_bytes())
         self.folder = folder / f"{size}-{fingerprint.hexdigest()[:16]}"
@@ -127,7 +127,7 @@ def main(
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "size": size,
         "seconds": cells.seconds(),
-        "machine": machine.describe(PACKAGES),
+        "machine": hardware.describe(PACKAGES),
         "rungs": rungs,
         "faults": faults,
     }

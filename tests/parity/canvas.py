@@ -1,8 +1,8 @@
-"""What the ladder's figures add to `jax_impl.canvas`: the two arms, the two dtypes, and powers of ten."""
+"""What the ladder's figures add to `jax_impl.figures.canvas`: the two arms, the two dtypes, and powers of ten."""
 
 import math
 
-from jax_impl.canvas import short
+from jax_impl.figures.canvas import short
 
 JAX, TORCH = "#2166ac", "#c8540a"
 DTYPES = {"float32": "#8a4fa3", "float64": "#0f766e"}

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_impl import model, replay, torch_random, train
+from jax_impl import model, train
+from jax_impl.replay import generator, notebook
 from tests.parity import mistakes
 from tests.parity.ladder import RUNGS, TINY, Size, number, rung
 from tests.parity.mistakes import (
@@ -76,13 +77,13 @@ FACTS = (  # where ports go wrong, as measured before this ladder was built
     Fault("TF32 products", 1, lossy(10)),
     Fault("bfloat16 products", 1, lossy(7)),
     Fault("inputs left in 0 … 255", 2, scaled_by(lambda _: 1)),
-    Fault("another shuffle", 3, replace(replay, "permutation", mistakes.numpy_shuffle)),
-    Fault("the shuffle of older torch", 3, replace(replay, "permutation", mistakes.global_shuffle)),
-    Fault("the same order every epoch", 3, replace(replay, "Loader", mistakes.same_order)),
-    Fault("last batch kept", 3, replace(replay, "batches", mistakes.keep_last_batch)),
+    Fault("another shuffle", 3, replace(notebook, "permutation", mistakes.numpy_shuffle)),
+    Fault("the shuffle of older torch", 3, replace(notebook, "permutation", mistakes.global_shuffle)),
+    Fault("the same order every epoch", 3, replace(notebook, "Loader", mistakes.same_order)),
+    Fault("last batch kept", 3, replace(notebook, "batches", mistakes.keep_last_batch)),
     Fault("square kernel not transposed", 5, mistakes.untransposed_square_kernel),
-    Fault("uniform draws rounded twice", 6, replace(torch_random, "_multiply_add", mistakes.two_roundings)),
-    Fault("torch's gain taken for variance", 6, replace(replay, "kaiming_std", mistakes.gain_as_variance)),
+    Fault("uniform draws rounded twice", 6, replace(generator, "_multiply_add", mistakes.two_roundings)),
+    Fault("torch's gain taken for variance", 6, replace(notebook, "kaiming_std", mistakes.gain_as_variance)),
     Fault("Flax's default kernels", 7, kernel_init("linear_default", jax.nn.initializers.lecun_normal)),
     Fault("Flax's default biases", 7, mistakes.zero_biases),
     Fault("truncated he_normal", 7, kernel_init("kaiming_normal", jax.nn.initializers.he_normal)),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from jax_impl.canvas import BAD, GOOD, INK, MUTED, Picture, floats, picture, short
+from jax_impl.figures.canvas import BAD, GOOD, INK, MUTED, Picture, floats, picture, short
 from tests.parity.canvas import DTYPES, JAX, TORCH, arm_style, power
 
 

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_impl import data, draws, initializers, interop, model, recipes, replay, train
+from jax_impl import data, draws, initializers, interop, model, recipes, train
+from jax_impl.replay import notebook
 
 Tensors = dict[str, np.ndarray]
 
@@ -56,12 +57,12 @@ def scale(images: np.ndarray, dtype: str) -> np.ndarray:
 
 def initial(recipe: str, **changes: object) -> Tensors:
     """The seeded initial parameters."""
-    return interop.to_torch(replay.replayed(recipes.named(recipe).but(**changes), 60_000).params)
+    return interop.to_torch(notebook.replayed(recipes.named(recipe).but(**changes), 60_000).params)
 
 
 def orders(recipe: str, n_images: int, epochs: int, **changes: object) -> np.ndarray:
     """The batches of the first epochs, (epochs, steps, batch)."""
-    drawn = replay.replayed(recipes.named(recipe).but(**changes), n_images)
+    drawn = notebook.replayed(recipes.named(recipe).but(**changes), n_images)
     return np.stack(list(islice(drawn.orders, epochs)))
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import optax
 import pytest
 
-from jax_impl import data, draws, initializers, interop, model, replay, train
+from jax_impl import data, draws, initializers, interop, model, train
 from jax_impl.activations import ACTIVATIONS, Activation
-from jax_impl.torch_random import TorchGenerator
+from jax_impl.replay import notebook
+from jax_impl.replay.generator import TorchGenerator
 
 Patch = pytest.MonkeyPatch
 
@@ -75,7 +76,7 @@ def global_shuffle(generator: TorchGenerator, n_images: int) -> np.ndarray:
 
 
 def same_order(generator: TorchGenerator, n_images: int, batch_size: int) -> draws.Orders:
-    return repeat(draws.batches(replay.permutation(generator, n_images), batch_size))
+    return repeat(draws.batches(notebook.permutation(generator, n_images), batch_size))
 
 
 def first_tenth_only(patch: Patch) -> None:

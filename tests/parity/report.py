@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jax_impl import files
-from jax_impl.canvas import date, duration, short, templates
+from jax_impl.figures.canvas import date, duration, short, templates
+from jax_impl.storage import files
 from tests.parity.figures import pictures
 
 RUNGS = 15  # a ladder with fewer has not been climbed to the top, and says so

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from jax_impl import compare, evidence, study_cells
+from jax_impl import compare
 from jax_impl.data import Mnist
-from jax_impl.presets import PRESETS
 from jax_impl.recipes import Recipe
-from jax_impl.replay import replayed
+from jax_impl.replay.notebook import replayed
+from jax_impl.study import cells
+from jax_impl.study.presets import preset as evidence
+from jax_impl.study.presets.registry import PRESETS
 from tests.parity import torch_side
 from torch_ref import model as torch_model
 from torch_ref import propagation as torch_propagation
@@ -61,7 +63,7 @@ def after_training(recipe: Recipe) -> Data:
     """What the presets look at after training: the curve of the loss, and the last probe of the mean activations."""
     curves, means = [], []
     for network, losses in networks(recipe, recipe.epochs):
-        blocks = study_cells.means(np.array(losses)[None], study_cells.POINTS * recipe.epochs)
+        blocks = cells.means(np.array(losses)[None], cells.POINTS * recipe.epochs)
         curves.append(blocks[0].tolist())
         means.append([[layer.mean for layer in propagated(network, recipe.activation)]])
     return {"loss": curves, "mean": means}
@@ -74,7 +76,7 @@ def both(
     """The preset, what JAX gives from the reference's draws, and what the reference gives."""
     preset, out = PRESETS[request.param], tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jax_impl.ensemble.native", replayed)
+        patch.setattr("jax_impl.trainer.ensemble.native", replayed)
         for _ in evidence.go_on(preset, SEEDS, mnist, out):
             pass
     theirs = {

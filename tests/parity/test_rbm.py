@@ -13,7 +13,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from jax_impl import compare, dbn, interop, model, rbm, rbm_likelihood, rbm_settings, rbm_train, recipes, replay
+from jax_impl import compare, interop, model, recipes
+from jax_impl.rbm import dbn, likelihood, training
+from jax_impl.rbm import machine as rbm
+from jax_impl.rbm import settings as rbm_settings
+from jax_impl.replay import notebook
 from tests.parity import torch_side
 from tests.parity.jax_side import x64
 from torch_ref import dbn as torch_dbn
@@ -104,11 +108,11 @@ def cleared(one: torch_rbm.Rbm, h: torch.Tensor, numbers: tuple[np.ndarray, np.n
     return drawn
 
 
-def states(one: Case, dtype: str) -> tuple[rbm_train.State, torch_rbm.State]:
+def states(one: Case, dtype: str) -> tuple[training.State, torch_rbm.State]:
     """Both sides in the middle of training: velocities, chains and activities that are not where they started."""
     rng = np.random.default_rng(SEED + 1)
     velocity, activity = machine(rng, dtype), rng.random(N_HIDDEN).astype(dtype)
-    ours = rbm_train.State(jax_machine(one.machine), jax_machine(velocity), jnp.asarray(one.chains), activity)
+    ours = training.State(jax_machine(one.machine), jax_machine(velocity), jnp.asarray(one.chains), activity)
     weight, *biases = map(torch_side.tensor, velocity)
     moving = torch_rbm.Statistics(weight.T.contiguous(), *biases)
     chains = torch_side.tensor(one.chains)
@@ -126,7 +130,7 @@ def test_energies_and_probabilities_agree(dtype: str, kind: str) -> None:
         ours, data, chains = jax_machine(one.machine), jnp.asarray(one.data), jnp.asarray(one.chains)
         key = jax.random.key(SEED)
         places = np.asarray(jax.random.randint(key, (BATCH,), 0, N_VISIBLE)).astype(np.int64)
-        pseudo = np.asarray(rbm_likelihood.pseudo_log_likelihood(ours, jnp.round(data), key)[None])
+        pseudo = np.asarray(likelihood.pseudo_log_likelihood(ours, jnp.round(data), key)[None])
         checks = (
             ("energy", compare.max_relative, rbm.energy(ours, data, chains), theirs.energy(v, h)),
             ("free energy", compare.max_relative, rbm.free_energy(ours, data), theirs.free_energy(v)),
@@ -171,12 +175,12 @@ def test_an_update_agrees(dtype: str, k: int, persistent: bool, options: dict[st
         ours, theirs = states(one, dtype)
         drawn = cleared(theirs.rbm, theirs.chains if persistent else theirs.rbm.hidden_given_visible(data), one.drawn)
         uniforms = rbm.Uniforms(*(jnp.asarray(numbers.numpy()) for numbers in drawn))
-        ours = rbm_train.update(ours, jnp.asarray(one.data), uniforms, rbm_settings.Settings(**changes), 0.1)
+        ours = training.update(ours, jnp.asarray(one.data), uniforms, rbm_settings.Settings(**changes), 0.1)
     torch_rbm.update_(theirs, data, drawn, torch_rbm.Settings(**changes), 0.1)
     require_alike(ours, theirs, TOLERANCES[dtype])
 
 
-def require_alike(ours: rbm_train.State, theirs: torch_rbm.State, tolerance: float) -> None:
+def require_alike(ours: training.State, theirs: torch_rbm.State, tolerance: float) -> None:
     actual = {"rbm": fields(ours.rbm), "velocity": fields(ours.velocity), "activity": np.asarray(ours.activity)}
     expected = {"rbm": as_jax(tuple(theirs.rbm.parameters())), "velocity": as_jax(theirs.velocity)}
     expected["activity"] = theirs.activity.numpy()
@@ -195,7 +199,7 @@ def test_twenty_steps_of_an_epoch_agree(options: dict[str, float], persistent: b
     with x64("float64"):
         ours, theirs = states(case("float64", "mnist"), "float64")
         draws = [rbm.uniforms(one, k, BATCH, ours.rbm) for one in jax.random.split(key, steps)]
-        epoch = jax.jit(partial(rbm_train.run_epoch, settings=rbm_settings.Settings(**changes)))
+        epoch = jax.jit(partial(training.run_epoch, settings=rbm_settings.Settings(**changes)))
         ours = epoch(ours, jnp.asarray(images), jnp.asarray(order), key, jnp.asarray(0.1))
     data = torch_side.tensor(images)
     for batch, drawn in zip(torch_side.tensor(order), draws, strict=True):
@@ -214,7 +218,7 @@ def test_a_stack_unrolls_into_the_same_network(dtype: str, activation: str) -> N
     recipe = recipes.Recipe(name="ours", **changes)
     data = pixels(dtype, 0, 100)
     with x64(dtype):
-        params = replay.replayed(recipe, 60_000).params
+        params = notebook.replayed(recipe, 60_000).params
         unrolled = jax.tree.map(jnp.asarray, dbn.unroll([rbm.Rbm(*one) for one in stack], params))
         ours = np.asarray(model.pre_activations(unrolled, jnp.asarray(data), activation)[-1])
         top = np.asarray(dbn.up([jax_machine(one) for one in stack], jnp.asarray(data)))
@@ -248,8 +252,8 @@ def test_both_sides_have_the_same_defaults() -> None:
     assert vars(torch_rbm.Settings()) == vars(rbm_settings.Settings())
     assert vars(torch_dbn.PRETRAINING) == vars(rbm_settings.PRETRAINING)
     assert torch_rbm.INITIAL_STD == rbm.INITIAL_STD
-    assert torch_rbm.LIMIT == rbm_train.LIMIT
-    assert torch_train.LOOKED_AT == torch_dbn.MONITORED == rbm_train.MONITORED
+    assert torch_rbm.LIMIT == training.LIMIT
+    assert torch_train.LOOKED_AT == torch_dbn.MONITORED == training.MONITORED
 
 
 # Measured with 30 runs a side: standard deviations of 0.52 (JAX) and 0.55 (torch) nats about -152.57 and -152.38. The
@@ -263,13 +267,13 @@ def test_training_reaches_the_same_likelihood() -> None:
     changes, key, measure = (
         {"hidden": 64, "epochs": 3},
         jax.random.key(0),
-        jax.jit(rbm_likelihood.pseudo_log_likelihood),
+        jax.jit(likelihood.pseudo_log_likelihood),
     )
     monitored, rounded = held_out[:100], jnp.asarray(held_out.round())
     ours, theirs = [], []
     for seed in range(RUNS):
         settings = rbm_settings.Settings(seed=seed, **changes)
-        *_, (_, one) = rbm_train.fit(settings, jnp.asarray(images), jnp.asarray(monitored))
+        *_, (_, one) = training.fit(settings, jnp.asarray(images), jnp.asarray(monitored))
         ours.append(float(measure(jax_machine(one), rounded, key)))
         data, generator = map(torch_side.tensor, (images, monitored)), torch.Generator().manual_seed(1000 + seed)
         *_, (_, other) = torch_rbm.fit(torch_rbm.Settings(**changes), *data, generator)

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from jax_impl import records, study
+from jax_impl.storage import records
+from jax_impl.study import grid
 
 GRID = ("--inits", "xavier_normal,zeros", "--depths", "1", "--width", "8", "--seeds", "2", "--epochs", "2")
 LONGER = (*GRID, "--depths", "1,8")
@@ -88,7 +89,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> Iterator
 
 
 def results(out: Path) -> dict[str, records.Record]:
-    found = records.load(out / study.RECORDS)
+    found = records.load(out / grid.RECORDS)
     return {key: {name: value for name, value in one.items() if name not in CLOCK} for key, one in found.items()}
 
 
@@ -172,7 +173,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> Iterato
 
 def wait_for_two_cells(folder: Path, lead: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
-    kept = folder / "study" / study.RECORDS
+    kept = folder / "study" / grid.RECORDS
     while not kept.exists() or kept.read_bytes().count(b"\n") < 2:
         assert time.monotonic() < deadline
         assert lead.poll() is None

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import jax_impl.__main__
-from jax_impl import rbm_runs, study
 from jax_impl.data import Mnist
+from jax_impl.rbm import outputs
+from jax_impl.study import grid as study
 
 Call = Callable[..., tuple[int, list[str], str]]
 OVER = "interrupted: --max-seconds 1e-09 are over; "
@@ -21,7 +22,7 @@ GO_ON = ": the same command with --resume goes on from there\n"
 def call(small: Mnist, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """The command line, called in this process: exit code, lines and complaints; 1,000 images are ten steps."""
     for what_comes_last in ("likelihood", "draw"):  # takes its time, and has tests of its own
-        monkeypatch.setattr(rbm_runs, what_comes_last, lambda *_: None)
+        monkeypatch.setattr(outputs, what_comes_last, lambda *_: None)
     monkeypatch.setattr(jax_impl.__main__, "load", lambda data_dir: small)
 
     def door(*arguments: object) -> tuple[int, list[str], str]:

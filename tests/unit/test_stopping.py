@@ -11,12 +11,15 @@ from types import ModuleType
 
 import pytest
 
+import jax_impl.commands.stopping
 import jax_impl.errors
-import jax_impl.stopping
 import torch_ref.errors
 import torch_ref.stopping
 
-PACKAGES = {"jax_impl": (jax_impl.stopping, jax_impl.errors), "torch_ref": (torch_ref.stopping, torch_ref.errors)}
+PACKAGES = {
+    "jax_impl": (jax_impl.commands.stopping, jax_impl.errors),
+    "torch_ref": (torch_ref.stopping, torch_ref.errors),
+}
 
 
 @pytest.fixture(params=PACKAGES)

@@ -1,0 +1,1 @@
+"""What several pictures share: colours, axes, and the two widths of a report."""

@@ -1,0 +1,1 @@
+"""Restricted Boltzmann machines, and the deep belief network that is stacked from them."""

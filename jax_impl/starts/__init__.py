@@ -1,0 +1,1 @@
+"""Initialisers that look at training images."""

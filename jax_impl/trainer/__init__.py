@@ -1,0 +1,1 @@
+"""The same training for many runs, on many devices, and resumed."""

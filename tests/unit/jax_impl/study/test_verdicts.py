@@ -1,0 +1,142 @@
+import math
+from typing import Any
+
+import pytest
+
+from jax_impl.study import verdicts
+
+
+def record(init: str, *accuracies: float, depth: int = 2, **changes: Any) -> dict[str, Any]:
+    """A cell of one epoch whose seeds have these test accuracies, and a loss of 0.5 at its end."""
+    seeds = len(accuracies)
+    plain = {
+        "recipe": {
+            "name": "study", "init": init, "layers": [784, *[8] * depth, 10], "activation": "relu",
+            "optimizer": "sgd", "epochs": 1,
+        },
+        "seeds": list(range(seeds)),
+        "cost": [[0.7]] * seeds,
+        "loss": [[2.3, 0.5]] * seeds,
+        "test_accuracy": [[accuracy] for accuracy in accuracies],
+        "diverged_in": [None] * seeds,
+        "seconds": 1.5,
+    }  # fmt: skip
+    return plain | changes
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracies", "verdict"),
+    [
+        ([0.3, 1.15], [0.9, 0.6], "trains"),
+        ([0.3, 1.16], [0.9, 0.6], "crawls"),  # half of ln 10 is 1.151
+        ([4.5, 4.6], [0.87, 0.86], "crawls"),
+        ([2.3, 2.3], [0.1135, 0.199], "dead"),
+        ([2.3, 2.3], [0.1135, 0.2], "crawls"),
+        ([None, 0.3], [0.9], "crawls"),
+        ([None, None], [], "dead"),
+    ],
+)
+def test_the_verdict(losses: list[float | None], accuracies: list[float], verdict: str) -> None:
+    assert verdicts.verdict(losses, accuracies) == verdict
+
+
+def test_a_row_counts_the_seed_that_diverged_and_leaves_it_out_of_the_mean() -> None:
+    row = verdicts.row(
+        record("normal", 0.9, 0.098, 0.8, cost=[[0.4], [None], [0.6]], loss=[[0.4], [None], [0.6]])
+        | {"diverged_in": [None, 1, None]}
+    )
+    assert (row.seeds, row.diverged, row.verdict, row.depth) == (3, 1, "crawls", 2)
+    assert row.accuracies == (0.9, 0.8)
+    assert row.accuracy == pytest.approx((0.85, math.sqrt(0.005)))
+    assert row.cost == pytest.approx((0.5, math.sqrt(0.02)))
+
+
+def test_epochs_to_the_target_say_who_did_not_get_there() -> None:
+    accuracies = [[0.96, 0.97, 0.98], [0.96, 0.96, 0.97], [0.97, 0.5, 0.5], [0.1, 0.99, 0.99]]
+    row = verdicts.row(record("a", *[0.0] * 4, test_accuracy=accuracies, diverged_in=[None, None, None, 2]))
+    assert row.to_target == (2, 3, 1, None)
+    assert row.epochs_to_target() == "2 (3 of 4 seeds)"
+    assert verdicts.row(record("a", 0.97, 0.98)).epochs_to_target() == "1"
+    assert verdicts.row(record("a", 0.96)).epochs_to_target() == "not reached"
+
+
+def test_a_cell_without_epochs_is_not_judged() -> None:
+    empty = record("a", 0.0, 0.0, cost=[[], []], loss=[[], []], test_accuracy=[[], []])
+    empty["recipe"]["epochs"] = 0
+    row = verdicts.row(empty)
+    assert row.verdict == "not trained"
+    assert math.isnan(row.accuracy.mean)
+    assert verdicts.advise([row]) == []
+
+
+def test_advice_names_the_best_those_alike_and_those_behind() -> None:
+    rows = [
+        verdicts.row(one)
+        for one in (
+            record("worse", 0.900, 0.901, 0.902),
+            record("best", 0.930, 0.931, 0.932),
+            record("alike", 0.929, 0.930, 0.932),
+            record("dead", 0.1135, 0.1135, 0.1135, loss=[[2.3]] * 3),
+            record("elsewhere", 0.99, 0.99, 0.99, depth=3),
+        )
+    ]
+    here, there = verdicts.advise(rows)
+    assert (here.best.init, [row.init for row in here.alike]) == ("best", ["alike"])
+    assert [row.init for row in here.rest] == ["worse", "dead"]
+    assert there.best.init == "elsewhere"
+    assert verdicts.words(here) == (
+        "best: 93.10 ± 0.10 % over 3 seeds; not told apart from it: alike 93.03 ± 0.15 %; "
+        "behind: worse 90.10 ± 0.10 %; not training: dead."
+    )
+
+
+def test_a_seed_that_diverged_in_its_last_step_has_not_trained() -> None:
+    row = verdicts.row(record("a", 0.9, 0.9, diverged_in=[None, 1]))  # whose last loss was still a number
+    assert (row.verdict, row.diverged) == ("crawls", 1)
+
+
+def test_what_trains_comes_before_what_scores_more_without() -> None:
+    rows = [
+        verdicts.row(record("crawls", 0.885, 0.885, loss=[[4.6]] * 2)),
+        verdicts.row(record("trains", 0.880, 0.881)),
+    ]
+    (advice,) = verdicts.advise(rows)
+    assert verdicts.words(advice) == "trains: 88.05 ± 0.07 % over 2 seeds; not training: crawls."
+
+
+def test_one_seed_tells_nothing_apart() -> None:
+    rows = [verdicts.row(record("a", 0.9001)), verdicts.row(record("b", 0.9000))]
+    (advice,) = verdicts.advise(rows)
+    assert verdicts.words(advice) == "a: 90.01% over 1 seed; not told apart from it: b 90.00%."
+
+
+def test_a_named_recipe_is_told_by_its_name() -> None:
+    cell = record("kaiming_uniform", 0.9)
+    cell["recipe"]["name"] = "mnist_nn_he"
+    assert verdicts.row(cell).label == "mnist_nn_he, kaiming_uniform"
+
+
+def test_a_diverged_seed_costs_the_first_place() -> None:
+    rows = [
+        verdicts.row(record("steady", 0.80, 0.80)),
+        verdicts.row(record("wild", 0.99, 0.1, loss=[[0.1], [None]], diverged_in=[None, 1])),
+    ]
+    assert verdicts.advise(rows)[0].best.init == "steady"
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "diverged_in", "words"),
+    [
+        ([0.098, 0.098], [1, 1], "None of 2 trains; zeros gets furthest, to 11.35 ± 0.00 %."),
+        ([0.9, 0.098], [None, 1], "None of 2 trains; normal gets furthest, to 90.00%, and 1 of 2 seeds diverged."),
+    ],
+)
+def test_where_nothing_trains_it_is_said(accuracies: list[float], diverged_in: list[int | None], words: str) -> None:
+    rows = [
+        verdicts.row(record("zeros", 0.1135, 0.1135, loss=[[2.3]] * 2)),
+        verdicts.row(record("normal", *accuracies, loss=[[4.0], [None]], diverged_in=diverged_in)),
+    ]
+    (advice,) = verdicts.advise(rows)
+    assert verdicts.words(advice) == words
+    (advice,) = verdicts.advise([verdicts.row(record("normal", 0.1, loss=[[None]], diverged_in=[1]))])
+    assert verdicts.words(advice) == "None of 1 trains: every seed diverged."
