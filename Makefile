@@ -10,11 +10,13 @@ ARGS ?=
 OPTIONS = $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 # A run that names its own folder looks for the data there, by itself.
 DATA = $(if $(findstring --data-dir,$(ARGS)),,data)
+CONSTRAINTS ?= constraints.txt
 INPUTS := pyproject.toml constraints.txt
-PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
+PYTEST = $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch study rbm dbn data test parity bench faults lint clean
+.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all parity bench faults lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +40,13 @@ dbn: $(VENV)/.jax $(DATA) ## train a deep belief network, machine by machine, an
 data: $(VENV)/.jax ## fetch MNIST unless it is there, and verify it
 	@$(BIN)/python -m jax_impl data
 
-test: $(VENV)/.dev data ## run all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev data ## run the fast tests: units, quick ladder, planted faults, command lines
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev data ## run the slow tests: published results, all faults, processes, devices
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: test test-slow ## run all tests
 
 parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/index.html
 	$(BIN)/python -m tests.parity $(ARGS)

@@ -1,1 +1,19 @@
-"""The weight-initialisation notebook in JAX: Flax NNX for the model, Optax for Adam, one scan per epoch."""
+"""The weight-initialisation notebook in JAX: Flax NNX for the network, Optax for Adam, one jitted scan per epoch.
+
+The files of this folder are the port. Read them in this order: `recipes` (the settings of a run), `data` (MNIST),
+`activations` and `initializers` (torch's names and distributions), `model` (the network), `draws` (a run's randomness),
+`train` (the training loop, `fit`), `interop` (parameters in torch's layout), `errors`.
+
+The packages wrap the port:
+
+    replay     PyTorch's random numbers in NumPy
+    compare    comparisons of arrays, curves and samples: a measured number and a verdict
+    trainer    the same training for many runs, on many devices, and resumed
+    rbm        restricted Boltzmann machines and the deep belief network
+    starts     where a run starts: replayed draws, LSUV, a pretrained network
+    study      grids of initialisers, theory, published results (`study.presets`), and their page
+    storage    atomic files, tensors with checksums, records, checkpoints
+    fetch      where MNIST comes from
+    figures    what several pictures share
+    commands   the command line
+"""

@@ -1,4 +1,4 @@
-"""The activation functions of the study under their torch names, with torch's parameters."""
+"""Activation functions, with torch's names and parameters."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,21 +7,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-SLOPE = 0.01  # of leaky_relu below 0, torch's default
+SLOPE = 0.01  # of leaky_relu below 0: torch's default
 
 
 class Activation(NamedTuple):
-    """A function of a pre-activation, applied unit by unit."""
+    """An activation function, applied element by element."""
 
     function: Callable[[Array], Array]
-    steepest: float  # the largest |derivative|, which says what a small one is
+    steepest: float  # its largest absolute derivative
 
     def __call__(self, z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Return the activations of pre-activations `z`."""
+        """Return the activations for pre-activations `z`."""
         return self.function(z)
 
     def derivative(self, z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Return the derivative at each `z`; at a kink the one that JAX's gradient takes."""
+        """Return the derivative at each `z`. At a kink it is the value that `jax.grad` takes."""
         tangent: Array = jax.jvp(self.function, (z,), (jnp.ones_like(z),))[1]
         return tangent
 
@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "softsign": Activation(jax.nn.soft_sign, 1.0),
     "linear": Activation(lambda z: z, 1.0),
     "leaky_relu": Activation(lambda z: jax.nn.leaky_relu(z, SLOPE), 1.0),
-    # Flax's and JAX's default is the approximation by tanh, torch's is not.
+    # JAX's default is an approximation by tanh; torch's is exact.
     "gelu": Activation(lambda z: jax.nn.gelu(z, approximate=False), 1.1289041),
-    "selu": Activation(jax.nn.selu, 1.7580993),  # scale times alpha, left of 0
+    "selu": Activation(jax.nn.selu, 1.7580993),  # scale times alpha, just below 0
 }

@@ -1,11 +1,11 @@
-"""Every initialiser of a dense layer in `torch.nn.init`, under its torch name and with torch's distribution.
+"""The initialisers of `torch.nn.init` for dense layers, with torch's names and distributions, and JAX's own ones.
 
-Kernels are (fan_in, fan_out): the transpose of torch's `Linear.weight`. Two traps are handled here once. JAX's
-`he_normal` and `glorot_normal` are truncated at two standard deviations, torch's normal ones are not (same
-variance, other tails): the torch names draw untruncated, JAX's own keep their JAX names. And torch's gain
-multiplies the standard deviation, while the `scale` of JAX's `variance_scaling` multiplies the variance.
+An initialiser is a function (key, shape, dtype) -> array, as Flax expects. Kernels have the shape (fan_in, fan_out),
+the transpose of torch's `Linear.weight`. The two libraries differ in two ways:
 
-An initialiser is a function of (key, shape, dtype) returning an array, as Flax expects it.
+- torch's `xavier_normal_` and `kaiming_normal_` are not truncated. JAX's `glorot_normal` and `he_normal` have the same
+  variance, but are truncated at two standard deviations.
+- torch's gain multiplies the standard deviation. The `scale` of JAX's `variance_scaling` multiplies the variance.
 """
 
 import math
@@ -16,21 +16,19 @@ import jax.numpy as jnp
 from jax.nn import initializers as jax_initializers
 from jaxtyping import Array, DTypeLike, PRNGKeyArray
 
-from jax_impl.errors import unknown_name
-
 Initializer = Callable[[PRNGKeyArray, tuple[int, ...], DTypeLike], Array]
-BiasInitializer = Callable[[int], Initializer]  # of the layer's fan_in, which a bias's own shape hides
+BiasInitializer = Callable[[int], Initializer]  # takes the layer's fan_in, which the shape of a bias does not show
 
 
 def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
-    """Return the factor by which `nonlinearity` asks to widen the weights (`torch.nn.init.calculate_gain`).
+    """Return the recommended gain of the layer before a nonlinearity: `torch.nn.init.calculate_gain`.
 
     Args:
         nonlinearity: linear, sigmoid, tanh, relu, leaky_relu or selu.
-        a: Negative slope of leaky_relu.
+        a: The negative slope of leaky_relu.
 
     Raises:
-        ValueError: The nonlinearity has no published gain.
+        ValueError: The nonlinearity is none of these.
     """
     gains = {
         "linear": 1.0,
@@ -46,41 +44,41 @@ def calculate_gain(nonlinearity: str, a: float = 0.01) -> float:
 
 
 def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
-    """U(low, high), `torch.nn.init.uniform_`."""
+    """U(low, high): `torch.nn.init.uniform_`."""
     return lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, low, high)
 
 
 def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
-    """N(mean, std²), `torch.nn.init.normal_`."""
+    """N(mean, std²): `torch.nn.init.normal_`."""
     return lambda key, shape, dtype: mean + std * jax.random.normal(key, shape, dtype)
 
 
 def trunc_normal(mean: float = 0.0, std: float = 1.0, low: float = -2.0, high: float = 2.0) -> Initializer:
-    """N(mean, std²) redrawn until inside [low, high], `torch.nn.init.trunc_normal_`.
+    """N(mean, std²) truncated to [low, high]: `torch.nn.init.trunc_normal_`.
 
-    The bounds are absolute values, not multiples of std, and std is that of the uncut normal, as in torch.
+    As in torch, the bounds are not multiples of std, and std is the standard deviation before truncation.
     """
     lower, upper = (low - mean) / std, (high - mean) / std
     return lambda key, shape, dtype: mean + std * jax.random.truncated_normal(key, lower, upper, shape, dtype)
 
 
 def constant(value: float) -> Initializer:
-    """Every weight the same, `torch.nn.init.constant_`."""
+    """Every weight has this value: `torch.nn.init.constant_`."""
     return lambda _, shape, dtype: jnp.full(shape, value, dtype)
 
 
 def ones() -> Initializer:
-    """All 1, `torch.nn.init.ones_`."""
+    """Every weight is 1: `torch.nn.init.ones_`."""
     return constant(1.0)
 
 
 def zeros() -> Initializer:
-    """All 0, `torch.nn.init.zeros_`: the start that the notebook warns of."""
+    """Every weight is 0: `torch.nn.init.zeros_`. The notebook warns against it."""
     return constant(0.0)
 
 
 def eye() -> Initializer:
-    """1 on the main diagonal and 0 elsewhere, `torch.nn.init.eye_`."""
+    """1 on the main diagonal and 0 elsewhere: `torch.nn.init.eye_`."""
     return lambda _, shape, dtype: jnp.eye(shape[0], shape[1], dtype=dtype)
 
 
@@ -95,14 +93,14 @@ def kaiming_std(
     """Return gain / sqrt(fan): He et al. 2015, equation 14.
 
     Args:
-        fan_in: Inputs of a unit.
-        fan_out: Units.
-        a: Negative slope of a leaky_relu.
-        mode: fan_in keeps the variance of the signal, fan_out that of the gradient.
-        nonlinearity: As `calculate_gain` takes it.
+        fan_in: The number of inputs of the layer.
+        fan_out: The number of its units.
+        a: The negative slope of leaky_relu.
+        mode: fan_in preserves the variance of the activations, fan_out the variance of the gradients.
+        nonlinearity: One of those that `calculate_gain` knows.
 
     Raises:
-        ValueError: The mode or the nonlinearity is none of these.
+        ValueError: The mode or the nonlinearity is unknown.
     """
     if mode not in {"fan_in", "fan_out"}:
         raise ValueError(f"mode must be fan_in or fan_out, got {mode!r}")
@@ -110,57 +108,61 @@ def kaiming_std(
 
 
 def linear_default_bound(fan_in: int) -> float:
-    """Return 1 / sqrt(fan_in), the bound of what `torch.nn.Linear` draws for its bias."""
+    """Return 1 / sqrt(fan_in), the bound of the uniform distribution from which `torch.nn.Linear` draws its bias."""
     return 1 / math.sqrt(fan_in)
 
 
 def xavier_uniform(gain: float = 1.0) -> Initializer:
-    """U(±sqrt(3) · xavier_std), `torch.nn.init.xavier_uniform_`."""
+    """U(±sqrt(3) · xavier_std): `torch.nn.init.xavier_uniform_`."""
     return _scaled_uniform(lambda fan_in, fan_out: xavier_std(fan_in, fan_out, gain))
 
 
 def xavier_normal(gain: float = 1.0) -> Initializer:
-    """N(0, xavier_std²), not truncated, `torch.nn.init.xavier_normal_`."""
+    """N(0, xavier_std²), not truncated: `torch.nn.init.xavier_normal_`."""
     return _scaled_normal(lambda fan_in, fan_out: xavier_std(fan_in, fan_out, gain))
 
 
 def kaiming_uniform(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
-    """U(±sqrt(3) · kaiming_std), `torch.nn.init.kaiming_uniform_`."""
+    """U(±sqrt(3) · kaiming_std): `torch.nn.init.kaiming_uniform_`."""
     return _scaled_uniform(lambda fan_in, fan_out: kaiming_std(fan_in, fan_out, a, mode, nonlinearity))
 
 
 def kaiming_normal(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Initializer:
-    """N(0, kaiming_std²), not truncated, `torch.nn.init.kaiming_normal_`."""
+    """N(0, kaiming_std²), not truncated: `torch.nn.init.kaiming_normal_`."""
     return _scaled_normal(lambda fan_in, fan_out: kaiming_std(fan_in, fan_out, a, mode, nonlinearity))
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
-    """Gain times a matrix with orthonormal rows or columns, `orthogonal_`: Saxe et al. 2013."""
+    """Gain times a matrix with orthonormal rows or columns (Saxe et al. 2013): `torch.nn.init.orthogonal_`."""
     return jax_initializers.orthogonal(scale=gain)
 
 
 def sparse(sparsity: float, std: float = 0.01) -> Initializer:
-    """N(0, std²) with ceil(sparsity · fan_out) weights of every input unit at 0, `sparse_`: Martens 2010."""
+    """N(0, std²), but ceil(sparsity · fan_out) weights of every input are 0 (Martens 2010): `torch.nn.init.sparse_`.
+
+    Raises:
+        ValueError: The sparsity is not between 0 and 1.
+    """
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparsity must be between 0 and 1, got {sparsity}")
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        values, places = jax.random.split(key)
+        values_key, zeros_key = jax.random.split(key)
         n_zeros = math.ceil(sparsity * shape[1])
-        # The rank of a uniform number among its row's is a random permutation of the row.
-        ranks = jnp.argsort(jax.random.uniform(places, shape), axis=1)  # (fan_in, fan_out)
-        return jnp.where(ranks < n_zeros, 0, std * jax.random.normal(values, shape, dtype)).astype(dtype)
+        # Sorting uniform numbers permutes 0 to fan_out - 1 at random in each row.
+        ranks = jnp.argsort(jax.random.uniform(zeros_key, shape), axis=1)  # (fan_in, fan_out)
+        return jnp.where(ranks < n_zeros, 0, std * jax.random.normal(values_key, shape, dtype)).astype(dtype)
 
     return init
 
 
 def linear_default() -> Initializer:
-    """U(±1 / sqrt(fan_in)): what `torch.nn.Linear` gives its weight (`kaiming_uniform_` with a = sqrt(5))."""
+    """U(±1 / sqrt(fan_in)): `torch.nn.Linear` draws its weight so (`kaiming_uniform_` with a = sqrt(5))."""
     return kaiming_uniform(a=math.sqrt(5))
 
 
 def linear_default_bias(fan_in: int) -> Initializer:
-    """U(±1 / sqrt(fan_in)): what `torch.nn.Linear` gives its bias."""
+    """U(±1 / sqrt(fan_in)): `torch.nn.Linear` draws its bias so."""
     bound = linear_default_bound(fan_in)
     return uniform(-bound, bound)
 
@@ -177,11 +179,11 @@ def _scaled_normal(std_of: Callable[[int, int], float]) -> Initializer:
     return lambda key, shape, dtype: std_of(*shape) * jax.random.normal(key, shape, dtype)
 
 
-# What `--init NAME` offers. Where torch has no default for a parameter, the one chosen stands here.
+# The kernels' initialisers by the names of `--init`. Where torch requires a parameter, it is chosen here.
 KERNELS: dict[str, Callable[[], Initializer]] = {
     "uniform": uniform,
     "normal": normal,
-    "small_normal": lambda: normal(std=0.01),  # of Hinton 2010 (section 8) and Krizhevsky et al. 2012 (section 5)
+    "small_normal": lambda: normal(std=0.01),  # Hinton 2010, section 8; Krizhevsky et al. 2012, section 5
     "trunc_normal": trunc_normal,
     "constant": lambda: constant(0.1),
     "ones": ones,
@@ -194,7 +196,7 @@ KERNELS: dict[str, Callable[[], Initializer]] = {
     "orthogonal": orthogonal,
     "sparse": lambda: sparse(0.9),
     "linear_default": linear_default,
-    # JAX's own, under their JAX names; the normal ones are truncated and rescaled to the same variance.
+    # JAX's own. The normal ones are truncated.
     "lecun_uniform": jax_initializers.lecun_uniform,
     "lecun_normal": jax_initializers.lecun_normal,
     "glorot_uniform": jax_initializers.glorot_uniform,
@@ -203,9 +205,6 @@ KERNELS: dict[str, Callable[[], Initializer]] = {
     "he_normal": jax_initializers.he_normal,
 }
 
-# Initialisers that look at training images: the random start that each one goes on from (`draws.look_at`).
-DATA_DRIVEN = {"lsuv": "orthogonal", "dbn": "xavier_uniform"}
-
 BIASES: dict[str, BiasInitializer] = {
     "linear_default": linear_default_bias,
     "zeros": lambda _: zeros(),
@@ -213,14 +212,5 @@ BIASES: dict[str, BiasInitializer] = {
 
 
 def named(init: str, bias_init: str) -> tuple[Initializer, BiasInitializer]:
-    """Return the initialisers of kernels and biases that a recipe names.
-
-    Raises:
-        ArgumentError: A name is not in `KERNELS`, `DATA_DRIVEN` or `BIASES`; the message lists those that are.
-    """
-    start = DATA_DRIVEN.get(init, init)
-    if start not in KERNELS:
-        raise unknown_name("init", init, (*KERNELS, *DATA_DRIVEN))
-    if bias_init not in BIASES:
-        raise unknown_name("bias init", bias_init, BIASES)
-    return KERNELS[start](), BIASES[bias_init]
+    """Return the initialisers of kernels and biases with these names. The names must be in `KERNELS` and `BIASES`."""
+    return KERNELS[init](), BIASES[bias_init]

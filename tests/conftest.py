@@ -1,25 +1,60 @@
-"""What every test stands on: strict JAX, and the real MNIST."""
+"""What every test relies on: strict JAX, the real MNIST, and the tiers.
+
+A test without the marker `slow` belongs to the fast tier (`make test`) and may use `LIMIT` seconds of processor time.
+`make test-slow` runs the others.
+"""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-# On a machine with an accelerator, too, the tests compare the CPUs; and the loopback mirror is not behind a proxy.
+# Tests compare CPUs, also on a machine with an accelerator. The loopback mirror is not behind a proxy.
 os.environ |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+# Test processes share compiled programs. The cache's key is the program itself, so a changed program is compiled again.
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
+os.environ |= {"JAX_COMPILATION_CACHE_DIR": str(CACHE), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
 
 import jax
 import pytest
 
 from jax_impl import data
-from jax_impl.fetch import sources
+from jax_impl.fetch import folder, sources
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+LIMIT = 20.0  # seconds of processor time, of a fast test and of its fixtures; the slowest measured one takes half of it
+
+
+def processor_seconds() -> float:
+    """Return the seconds that this process and its finished children have computed: not what others delayed."""
+    return sum(os.times()[:4])
+
+
+def within_limit(item: pytest.Item, phase: str) -> Iterator[None]:
+    """Fail a test of the fast tier that computes too long, so that none becomes slow unnoticed."""
+    before = processor_seconds()
+    result = yield
+    used = processor_seconds() - before
+    if used > LIMIT and "slow" not in item.keywords:
+        pytest.fail(f"{phase} took {used:.0f} s of processor time: shrink it to {LIMIT:g} s, or mark it slow")
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    return (yield from within_limit(item, "setup"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    return (yield from within_limit(item, "the test"))
 
 
 @pytest.fixture(scope="session")
 def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder of the tests' own, which shares the verified files with the usual one."""
     source = data.raw_folder()
-    data.ensure(sources=sources.default())
+    folder.ensure(sources=sources.default())
     root = tmp_path_factory.mktemp("MNIST_data")
     (root / "MNIST" / "raw").mkdir(parents=True)
     for name in data.SHA256:

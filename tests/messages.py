@@ -1,4 +1,4 @@
-"""The messages that a person can meet, read out of the packages' syntax trees."""
+"""The messages that a user can meet, read from the packages' syntax trees."""
 
 import ast
 import re
@@ -7,13 +7,15 @@ from pathlib import Path
 
 PACKAGES = ("jax_impl", "torch_ref")
 HOLE = "…"  # in place of what varies
-SPEAKERS = {"log", "complain", "lost"}  # functions and methods that tell a person the line that they are given
-# Functions that return such a line, or the end of one.
-TELLERS = {"_kept", "of_the_next", "difference", "in_words", "reason", "_look", "last_words"}
+# Functions and methods that show the user a line, and the place of the line among their arguments.
+SPEAKERS = {"log": 0, "complain": 0, "with_note": 1}
+# Functions that return such a line, or a part of one.
+TELLERS = {"_keep", "difference", "reason"}
+PREFIXES = {f"error: {HOLE}", f"interrupted{HOLE}"}  # before a message that is collected where it is written
 
 
 def template(node: ast.AST) -> str:
-    """Return a text as it stands in the code, with a hole for every part that varies."""
+    """Return a text with a hole in place of every part that varies."""
     match node:
         case ast.Constant(value=str(text)):
             return text
@@ -25,7 +27,7 @@ def template(node: ast.AST) -> str:
 
 
 def error_classes(trees: list[ast.Module]) -> set[str]:
-    """Return the names of all errors whose text is for a person."""
+    """Return the names of all errors whose text is shown to the user."""
     classes, before = {"UserError", "Interrupted"}, 0
     while len(classes) > before:
         before = len(classes)
@@ -36,25 +38,27 @@ def error_classes(trees: list[ast.Module]) -> set[str]:
 
 
 def templates(tree: ast.Module, classes: set[str]) -> Iterator[tuple[int, str]]:
-    """Yield the line and the template of every message of a module that says something of its own."""
+    """Yield the line and the template of every message that a module writes itself."""
     for node in ast.walk(tree):
         found: list[ast.AST] = []
-        if isinstance(node, ast.Call) and node.args:
+        least = 1  # words; where a text may be a part of a message, a single word is none
+        if isinstance(node, ast.Call):
             name = ast.unparse(node.func).split(".")[-1]
-            found = [node.args[0]] if name in classes | SPEAKERS else []
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "kept":
-            found = [node.value]
+            place = 0 if name in classes else SPEAKERS.get(name, len(node.args))
+            found = node.args[place : place + 1]  # type: ignore[assignment]
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"kept", "note"}:
+            found, least = [node.value], 2
         elif isinstance(node, ast.FunctionDef) and node.name in TELLERS:
             body = node.body[1:] if ast.get_docstring(node) else node.body
-            found = [text for statement in body for text in texts(statement)]
+            found, least = [text for statement in body for text in texts(statement)], 2
         for text in found:
             words = re.sub(f"{HOLE}+", HOLE, template(text).strip())
-            if len(words.replace(HOLE, " ").split()) > 1:
+            if len(words.replace(HOLE, " ").split()) >= least and words not in PREFIXES:
                 yield getattr(text, "lineno", 0), words
 
 
 def texts(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the whole texts within a piece of code, not their parts, nor what something is compared with."""
+    """Yield the whole texts within a piece of code, but neither their parts nor what something is compared with."""
     if isinstance(node, ast.Compare):
         return
     if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
@@ -65,7 +69,7 @@ def texts(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def collected(root: Path) -> dict[str, list[str]]:
-    """Return where each template stands in the packages, as file:line."""
+    """Return where each template is written, as file:line."""
     paths = [path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))]
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
     classes, found = error_classes(list(trees.values())), dict[str, list[str]]()

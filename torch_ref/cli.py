@@ -1,140 +1,79 @@
-"""The grammar of the command line: its commands, their options, and one-line errors."""
+"""The grammar of the command line: the commands, their options, and one-line errors."""
 
-import contextlib
-import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import argparse
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
-from tyro.conf import Positional, arg
+from typing import NoReturn
 
 from torch_ref import recipes
-from torch_ref.errors import ArgumentError, unknown_name
+from torch_ref.errors import ArgumentError, require_known
 
-PROG = "python -m torch_ref"
-
-RecipeName = Annotated[Positional[str], arg(metavar="RECIPE", help=f"One of {', '.join(recipes.RECIPES)}.")]
-DataDir = Annotated[
-    Path | None,
-    arg(
-        metavar="DIR",
-        help="Folder of MNIST/raw.",
-        help_behavior_hint="(default: $MNIST_DATA_DIR, else MNIST_data)",
-    ),
-]
-Debug = Annotated[bool, arg(help="Show the traceback of an error.")]
+RECIPE_HELP = f"one of {', '.join(recipes.RECIPES)}"
 
 
-def _setting(metavar: str, text: str) -> object:
-    """Describe an option that overrides a field of the recipe."""
-    return arg(metavar=metavar, help=text, help_behavior_hint="(default: the recipe's)")
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises its errors as one line."""
+
+    def error(self, message: str) -> NoReturn:
+        text = message.removeprefix("argument ")
+        text = text.replace(": invalid int value:", " must be a whole number, got")
+        text = text.replace(": invalid float value:", " must be a number, got")
+        raise ArgumentError(f"{text}; see {self.prog} --help")
 
 
-Activation = Annotated[str | None, _setting("NAME", f"Between the layers: {', '.join(recipes.NAMES['activation'])}.")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Train:
-    """Train a recipe in PyTorch, print the notebook's lines and write a run folder."""
-
-    recipe: RecipeName = recipes.DEFAULT
-    epochs: Annotated[int | None, _setting("N", "Passes over the images; 0 writes the initial parameters.")] = None
-    seed: Annotated[int | None, _setting("N", "Of every random draw.")] = None
-    init: Annotated[
-        str | None, _setting("NAME", "Of the kernels, as torch.nn.init names it; an unknown one lists all.")
-    ] = None
-    activation: Activation = None
-    optimizer: Annotated[str | None, _setting("NAME", "adam or sgd, without momentum.")] = None
-    init_passes: Annotated[int | None, _setting("N", "Runs of the init cell; the notebook had two.")] = None
-    batch_size: Annotated[int | None, _setting("N", "Images per step; the ragged last batch is dropped.")] = None
-    learning_rate: Annotated[float | None, _setting("X", "Of the optimizer.")] = None
-    loader: Annotated[
-        Literal["dataloader", "tensor"],
-        arg(help="The notebook's DataLoader, or the same batches from memory, several times faster."),
-    ] = "dataloader"
-    dtype: Annotated[Literal["float32", "float64"], arg(help="Of all that is computed.")] = "float32"
-    threads: Annotated[int, arg(metavar="N", help="Of the CPU; the last digits of a cost depend on how many.")] = 1
-    data_dir: DataDir = None
-    out: Annotated[
-        Path | None,
-        arg(metavar="DIR", help="The run folder.", help_behavior_hint="(default: runs/torch_ref-RECIPE-SEED)"),
-    ] = None
-    resume: Annotated[
-        bool, arg(help="Go on from the last checkpoint in the run folder; where there is none, begin.")
-    ] = False
-    checkpoint_every: Annotated[
-        int | None,
-        arg(
-            metavar="N",
-            help="Save a checkpoint every so many steps, too.",
-            help_behavior_hint="(default: at the end of an epoch)",
-        ),
-    ] = None
-    max_seconds: Annotated[
-        float | None,
-        arg(
-            metavar="X",
-            help="End after so many seconds as on a Ctrl-C, with exit code 124.",
-            help_behavior_hint="(default: never)",
-        ),
-    ] = None
-    debug: Debug = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluate:
-    """Print the test accuracy of parameters that either implementation wrote."""
-
-    recipe: RecipeName
-    params: Annotated[Path, arg(metavar="FILE", help="The params.safetensors of a run.")]
-    activation: Activation = None
-    data_dir: DataDir = None
-    debug: Debug = False
-
-
-Command = Train | Evaluate
-_COMMANDS: dict[str, Callable[..., Command]] = {"train": Train, "evaluate": Evaluate}
-
-
-def parse(arguments: Sequence[str]) -> Command:
-    """Return the command that the arguments name; `--help` prints and exits.
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options, and as `command` the name of the command. `--help` prints and exits.
 
     Raises:
-        ArgumentError: The arguments are wrong; tyro's framed message as one line.
+        ArgumentError: The arguments are wrong.
     """
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in _COMMANDS:
-        raise unknown_name("command", arguments[0], _COMMANDS)
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            command: Command = tyro.extras.subcommand_cli_from_dict(
-                _COMMANDS,
-                prog=PROG,
-                description="The weight-initialisation notebook in PyTorch, the reference.",
-                args=arguments,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-            )
-            return command
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise ArgumentError(f"{_unframed(complaint.getvalue())}; see {PROG} --help") from None
+    parser = _Parser(prog="python -m torch_ref", description="The weight-initialisation notebook in PyTorch.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="{train,evaluate}")
+    text = "Train a recipe, print the notebook's lines and write a run folder. Options replace values of the recipe."
+    train = subparsers.add_parser("train", help=text, description=text, allow_abbrev=False)
+    text = "Print the test accuracy of parameters that jax_impl or torch_ref wrote."
+    evaluate = subparsers.add_parser("evaluate", help=text, description=text, allow_abbrev=False)
+    _add_train_options(train)
+    evaluate.add_argument("recipe", metavar="RECIPE", help=RECIPE_HELP)
+    evaluate.add_argument("--params", type=Path, metavar="FILE", required=True, help="params.safetensors of a run")
+    _add_common_options(evaluate)
+
+    commands = {"train": train, "evaluate": evaluate}
+    if arguments and not arguments[0].startswith("-"):
+        require_known("command", arguments[0], commands)
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        command = commands[parsed.command]
+        near = get_close_matches(unknown[0], re.findall(r"--[a-z-]+", command.format_help()), n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        command.error(f"unknown argument {unknown[0]}{hint}")
+    return parsed
 
 
-def _unframed(message: str) -> str:
-    """Join the first paragraph of tyro's framed message, and what it suggests, in one line."""
+def _add_train_options(train: argparse.ArgumentParser) -> None:
+    train.add_argument("recipe", metavar="RECIPE", nargs="?", default=recipes.DEFAULT, help=RECIPE_HELP)
+    option = train.add_argument
+    option("--epochs", type=int, metavar="N", help="passes over the training images; 0 writes the initial parameters")
+    option("--seed", type=int, metavar="N", help="seed of every random draw")
+    option("--init", metavar="NAME", help="initialiser of the weights in torch.nn.init; a wrong name lists all")
+    option("--optimizer", metavar="NAME", help="adam, or sgd without momentum")
+    option("--init-passes", type=int, metavar="N", help="runs of the init cell; the notebook's saved session had two")
+    option("--batch-size", type=int, metavar="N", help="images per step; the last, incomplete batch is dropped")
+    option("--learning-rate", type=float, metavar="X", help="learning rate of the optimizer")
+    option("--dtype", choices=recipes.NAMES["dtype"], help="precision of the whole computation (default: float32)")
+    text = "the notebook's DataLoader, or the same batches from memory, several times faster (default: %(default)s)"
+    option("--loader", choices=recipes.LOADERS, default="dataloader", help=text)
+    text = "CPU threads; their number changes the last digits of a cost (default: %(default)s)"
+    option("--threads", type=int, metavar="N", default=1, help=text)
+    option("--out", type=Path, metavar="DIR", help="run folder (default: runs/torch_ref-RECIPE-SEED)")
+    _add_common_options(train)
 
-    def is_rule(line: str) -> bool:
-        return set(line) <= set("─-")
 
-    # The frame is drawn in UTF-8 with the title in its upper edge, or in ASCII with the title above a rule.
-    lines = [line.strip("│ ") for line in message.splitlines() if line[:1] not in {"╭", "╰"}]
-    if "╭" not in message:
-        lines = lines[2:]
-    end = next((i for i, line in enumerate(lines) if is_rule(line)), len(lines))
-    text = " ".join(lines[:end]).rstrip(".").replace("{None}|", "")
-    if "Perhaps you meant:" in lines:
-        text += f" (did you mean {lines[lines.index('Perhaps you meant:') + 1].split()[0]}?)"
-    return text
+def _add_common_options(command: argparse.ArgumentParser) -> None:
+    activations = ", ".join(recipes.NAMES["activation"])
+    command.add_argument("--activation", metavar="NAME", help=f"between the layers: {activations}")
+    text = "folder that contains MNIST/raw (default: $MNIST_DATA_DIR, else MNIST_data)"
+    command.add_argument("--data-dir", type=Path, metavar="DIR", help=text)
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")

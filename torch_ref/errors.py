@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend; everything else is a bug and keeps its traceback."""
+"""Errors that a user can cause and fix. Everything else is a bug and keeps its traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -14,34 +14,30 @@ class UserError(Exception):
 
 
 class ArgumentError(UserError, ValueError):
-    """An argument outside what is allowed."""
+    """An argument outside its allowed range."""
 
     exit_code = 2
 
 
 class DivergedError(UserError):
-    """The cost stopped being a finite number."""
+    """The cost or a parameter is no longer a finite number."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """The command was asked to end; its text says what is kept."""
+class Terminated(KeyboardInterrupt):
+    """The process received SIGTERM."""
 
-    def __init__(self, text: str = "", *, exit_code: int = 130) -> None:
-        super().__init__(*([text] if text else []))
-        self.exit_code = exit_code
+    exit_code = 143
 
 
-def keeping(error: DivergedError | KeyboardInterrupt, what: str) -> DivergedError | Interrupted:
-    """Return what ended a computation early, with the words that say what of it is kept."""
-    text = f"{error}; {what}" if error.args else what
-    if isinstance(error, DivergedError):
-        return DivergedError(text)
-    return Interrupted(text, exit_code=getattr(error, "exit_code", 130))
+def require(condition: bool, name: str, expected: str, value: object) -> None:
+    """Raise an ArgumentError that gives the name, what was expected and the value, unless the condition holds."""
+    if not condition:
+        raise ArgumentError(f"{name} must be {expected}, got {value!r}")
 
 
-def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> ArgumentError:
-    """Return the error for a `name` that is not among `allowed`, with the nearest spelling first."""
-    allowed = sorted(allowed)
-    near = get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return ArgumentError(f"unknown {kind} {name!r}: {hint}allowed are {', '.join(allowed)}")
+def require_known(kind: str, name: str, known: Iterable[str]) -> None:
+    """Raise an ArgumentError that suggests the closest name and lists all names, unless `name` is known."""
+    if name not in (known := sorted(known)):
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ArgumentError(f"unknown {kind} {name!r}: {hint}allowed are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""The notebook's batches, and the test images as one."""
+"""The notebook's batches, and whole data sets as one tensor."""
 
 from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol
@@ -7,19 +7,16 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torchvision.datasets import MNIST
 
-from torch_ref.errors import ArgumentError
+from torch_ref.errors import require
 from torch_ref.recipes import Recipe
 
-LOADERS = ("dataloader", "tensor")
-Batch = tuple[torch.Tensor, torch.Tensor]  # images and labels
 
-
-class Batches(Sized, Iterable[Batch], Protocol):
-    """What the loop needs of a loader: its length, and images with their labels."""
+class Batches(Sized, Iterable[tuple[torch.Tensor, torch.Tensor]], Protocol):
+    """What the training loop needs of a loader: its length, and pairs of images and labels."""
 
 
 class TensorLoader:
-    """DataLoader's batches, from tensors in memory: the same images in the same order, several times faster."""
+    """DataLoader's batches taken from tensors in memory: the same images in the same order, several times faster."""
 
     def __init__(self, images: torch.Tensor, labels: torch.Tensor, batch_size: int) -> None:
         self.images, self.labels = images, labels
@@ -28,21 +25,17 @@ class TensorLoader:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[Batch]:
-        torch.empty((), dtype=torch.int64).random_()  # DataLoader draws a base seed for its workers, even for none
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        torch.empty((), dtype=torch.int64).random_()  # DataLoader draws a seed for its workers, even if it has none
         for batch in self.sampler:
-            rows = torch.tensor(batch)
-            yield self.images[rows], self.labels[rows]
+            indices = torch.tensor(batch)
+            yield self.images[indices], self.labels[indices]
 
 
 def check_batch_size(recipe: Recipe, mnist_train: MNIST) -> None:
-    """Check that one full batch fits.
-
-    Raises:
-        ArgumentError: It does not.
-    """
-    if recipe.batch_size > (n := len(mnist_train)):
-        raise ArgumentError(f"batch size must be at most the {n} training images, got {recipe.batch_size}")
+    """Raise an ArgumentError if the training set holds no full batch."""
+    n = len(mnist_train)
+    require(recipe.batch_size <= n, "batch size", f"at most the {n} training images", recipe.batch_size)
 
 
 def make_loader(recipe: Recipe, mnist_train: MNIST, loader: str = "dataloader") -> Batches:
@@ -54,6 +47,6 @@ def make_loader(recipe: Recipe, mnist_train: MNIST, loader: str = "dataloader") 
 
 
 def scaled(mnist: MNIST, dtype: str, first: int | None = None) -> torch.Tensor:
-    """Return all images, or the first so many, as (n, 784) in [0, 1], as `ToTensor` gives them one by one."""
+    """Return all images, or the first `first`, as (n, 784) in [0, 1]: what `ToTensor` makes of each image."""
     pixels: torch.Tensor = mnist.data[:first].view(-1, 28 * 28)
     return pixels.to(getattr(torch, dtype)).div(255)

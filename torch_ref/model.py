@@ -1,14 +1,16 @@
-"""Cells 8, 10 and 11 of the notebook: the layers, their initial weights, the model."""
+"""Cells 8, 10 and 11 of the notebook: the layers, their initial weights, and the model."""
 
 from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 
-from torch_ref.errors import UserError, unknown_name
+from torch_ref.errors import UserError, require_known
 from torch_ref.recipes import Recipe
 
-INITS: dict[str, Callable[[torch.Tensor], object]] = {
+Init = Callable[[torch.Tensor], object]  # changes a tensor in place
+
+INITS: dict[str, Init] = {
     "uniform": torch.nn.init.uniform_,
     "normal": torch.nn.init.normal_,
     "small_normal": lambda weight: torch.nn.init.normal_(weight, std=0.01),
@@ -23,9 +25,9 @@ INITS: dict[str, Callable[[torch.Tensor], object]] = {
     "kaiming_normal": torch.nn.init.kaiming_normal_,
     "orthogonal": torch.nn.init.orthogonal_,
     "sparse": lambda weight: torch.nn.init.sparse_(weight, sparsity=0.9),
-    "linear_default": lambda weight: weight,  # leave what nn.Linear drew
-    "lsuv": torch.nn.init.orthogonal_,  # from which `lsuv_` goes on
-    "dbn": torch.nn.init.xavier_uniform_,  # from which `dbn.pretrain_` goes on
+    "linear_default": lambda weight: weight,  # keep nn.Linear's own draw
+    "lsuv": torch.nn.init.orthogonal_,  # `lsuv_` then scales it
+    "dbn": torch.nn.init.xavier_uniform_,  # `dbn.pretrain_` then replaces it in the hidden layers
 }
 ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {
     "relu": torch.nn.ReLU,
@@ -37,29 +39,31 @@ ACTIVATIONS: dict[str, Callable[[], torch.nn.Module]] = {
     "gelu": torch.nn.GELU,
     "selu": torch.nn.SELU,
 }
-BIAS_INITS: dict[str, Callable[[torch.Tensor], object]] = {
+BIAS_INITS: dict[str, Init] = {
     "linear_default": lambda bias: bias,
     "zeros": torch.nn.init.zeros_,
 }
 
 
-def initialisers(recipe: Recipe) -> tuple[Callable[[torch.Tensor], object], Callable[[torch.Tensor], object]]:
-    """Return the functions that initialise a weight and a bias in place.
+def initialisers(recipe: Recipe) -> tuple[Init, Init]:
+    """Return the initialisers of the weights and of the biases.
 
     Raises:
-        ArgumentError: The recipe names one that is not in `INITS` or `BIAS_INITS`.
+        ArgumentError: `INITS` or `BIAS_INITS` has no such name.
     """
-    if recipe.init not in INITS:
-        raise unknown_name("init", recipe.init, INITS)
-    if recipe.bias_init not in BIAS_INITS:
-        raise unknown_name("bias init", recipe.bias_init, BIAS_INITS)
+    require_known("init", recipe.init, INITS)
+    require_known("bias init", recipe.bias_init, BIAS_INITS)
     return INITS[recipe.init], BIAS_INITS[recipe.bias_init]
 
 
 def build(recipe: Recipe) -> torch.nn.Sequential:
-    """Make the model on the CPU, drawing from torch's global generator in the notebook's order.
+    """Return the model on the CPU: linear1, activation1, linear2, … Its output is the logits.
 
-    Weights are drawn in float32 whatever the recipe's dtype, so that a float64 run starts from the same numbers.
+    It draws from torch's global generator in the notebook's order. All draws are float32, so that a float64 run starts
+    from the same numbers.
+
+    Raises:
+        ArgumentError: The recipe names an unknown initialiser.
     """
     init, bias_init = initialisers(recipe)
 
@@ -83,15 +87,22 @@ def build(recipe: Recipe) -> torch.nn.Sequential:
     return model.to(getattr(torch, recipe.dtype))
 
 
+def linear_layers(model: torch.nn.Sequential) -> list[torch.nn.Linear]:
+    """Return the linear layers of a model, from the inputs to the outputs."""
+    return [module for module in model if isinstance(module, torch.nn.Linear)]
+
+
 @torch.no_grad()
 def lsuv_(model: torch.nn.Sequential, images: torch.Tensor, tolerance: float = 0.01, rounds: int = 10) -> None:
     """Divide each weight by the standard deviation of its layer's outputs: Mishkin & Matas 2015, algorithm 1.
 
+    `images` are (n, pixels) in [0, 1], in the model's dtype and on its device.
+
     Raises:
-        UserError: A layer's variance stays away from 1.
+        UserError: After `rounds` divisions the variance of a layer's outputs is still not within `tolerance` of 1.
     """
     outputs, number = images, 0
-    for module in model:  # named_children would pass over the activation from its second place on
+    for module in model:  # not named_children, which yields the shared activation only once
         inputs, outputs = outputs, module(outputs)
         if not isinstance(module, torch.nn.Linear):
             continue

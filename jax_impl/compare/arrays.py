@@ -1,4 +1,4 @@
-"""Comparisons of arrays and trees of arrays, element by element. Use them through `jax_impl.compare`."""
+"""Comparisons of arrays and trees of arrays, element by element. Use `jax_impl.compare`."""
 
 import math
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from jax_impl.compare.trees import (
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory(Comparison):
-    """How far two curves stay together.
+    """A comparison of two curves.
 
     Attributes:
-        divergence_step: The first step, from 0, at which they part by more than the tolerance; None if never.
-            Looked for over the whole length that both have, so it may lie beyond the steps that were judged.
-        steps: How many steps were judged.
+        divergence_step: The first step, counted from 0, whose difference exceeds the tolerance; None if there is none.
+            All steps that both curves have are examined, so it can be later than the steps that were compared.
+        steps: How many steps were compared.
     """
 
     divergence_step: int | None
@@ -38,24 +38,24 @@ class Trajectory(Comparison):
 
 
 def exact(actual: Tree, expected: Tree, *, name: str = "exact") -> Comparison:
-    """Compare bit for bit, dtype and shape included; 0.0 and -0.0 differ, equal infinities pass.
+    """Compare bit for bit, including dtype and shape. 0.0 and -0.0 differ; equal infinities pass.
 
-    `measured` is the largest number of unequal elements in one leaf.
+    `measured` is the largest number of unequal elements in a leaf.
     """
 
     def measure(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, NDArray[np.bool_]]:
-        bits = [np.frombuffer(x.tobytes(), np.uint8).reshape(*x.shape, x.itemsize) for x in (a, b)]
-        unequal = (bits[0] != bits[1]).any(-1) | np.isnan(a)
+        bytes_a, bytes_b = (np.frombuffer(x.tobytes(), np.uint8).reshape(*x.shape, x.itemsize) for x in (a, b))
+        unequal = (bytes_a != bytes_b).any(-1) | np.isnan(a)
         return float(unequal.sum()), unequal
 
     return judge(name, 0, measure, dtypes_differ, finite=False, actual=actual, expected=expected)
 
 
 def relative_l2(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "relative_l2") -> Comparison:
-    """Compare ‖actual - expected‖ / ‖expected‖ of each leaf; the worst leaf is measured.
+    """Compare the relative error of each leaf, ‖actual - expected‖ / ‖expected‖; `measured` is the largest one.
 
-    The usual measure for gradients, whose single elements may be all rounding. A leaf that should be all zeros
-    must be all zeros. The worst element is the one furthest off.
+    This is the usual measure for gradients: single elements may consist of rounding only. If a leaf of `expected` is
+    all zeros, that of `actual` must be, too.
     """
 
     def measure(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, Floats]:
@@ -66,15 +66,15 @@ def relative_l2(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "r
 
 
 def max_abs(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "max_abs") -> Comparison:
-    """Compare the largest |actual - expected| of all elements of all leaves."""
+    """Compare the absolute errors of all elements; `measured` is the largest |actual - expected|."""
     return judge(name, tolerance, lambda a, b: largest(distance(a, b)), actual=actual, expected=expected)
 
 
 def max_relative(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "max_relative") -> Comparison:
-    """Compare the largest |actual - expected| of each leaf, relative to the leaf's largest |expected|.
+    """Compare max |actual - expected| / max |expected| of each leaf; `measured` is the largest ratio.
 
-    For leaves whose elements share one scale, as logits do: an element that happens to be near 0 is not held to
-    a relative error of its own; `allclose` does that.
+    Use it if the elements of a leaf share one scale, as logits do. An element near 0 may then have a large relative
+    error; `allclose` does not allow that.
     """
     return judge(
         name,
@@ -86,12 +86,12 @@ def max_relative(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "
 
 
 def allclose(actual: Tree, expected: Tree, *, rtol: Real, atol: Real = 0.0, name: str = "allclose") -> Comparison:
-    """Compare each element by |actual - expected| <= rtol * |expected| + atol, as `np.allclose` does.
+    """Require |actual - expected| <= rtol * |expected| + atol of each element, as `np.allclose` does.
 
-    `measured` is the largest |actual - expected| / (|expected| + atol / rtol), which the tolerance rtol bounds.
+    `measured` is the largest |actual - expected| / (|expected| + atol / rtol); the tolerance is rtol.
 
     Raises:
-        ValueError: rtol is not above 0 (use `max_abs`), or atol is negative.
+        ValueError: rtol is not above 0 (use `max_abs` instead), or atol is negative.
     """
     if not rtol > 0:
         raise ValueError(f"rtol must be above 0, got {rtol}; use max_abs for an absolute tolerance alone")
@@ -106,11 +106,11 @@ def allclose(actual: Tree, expected: Tree, *, rtol: Real, atol: Real = 0.0, name
 
 
 def ulp_distance(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "ulp_distance") -> Comparison:
-    """Count the representable numbers from actual to expected, through 0 where the signs differ.
+    """Compare each element in units in the last place (ulp); `measured` is the largest distance.
 
-    Neighbours are 1 apart, 0.0 and -0.0 are 0 apart. A number's bits without its sign are its rank from 0 (IEEE
-    754 orders magnitudes as integers; Dawson, "Comparing floating point numbers", 2012). For float16, bfloat16,
-    float32 and float64, both sides of one dtype.
+    The distance counts the steps from one representable number to the next: 1 between neighbours, 0 between 0.0 and
+    -0.0. Both sides must have the same dtype: float16, bfloat16, float32 or float64. The bits of a float without its
+    sign, read as an integer, are its number of steps from 0 (Dawson, "Comparing floating point numbers", 2012).
 
     Raises:
         TypeError: A leaf has another dtype.
@@ -119,9 +119,9 @@ def ulp_distance(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "
     def measure(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, Floats]:
         epsilon(a)
         rank_a, rank_b = rank(a), rank(b)
-        apart = np.maximum(rank_a, rank_b) - np.minimum(rank_a, rank_b)
-        across = rank_a + rank_b  # at most 2**64 - 2**53, so uint64 holds it
-        return largest(np.where(np.signbit(a) == np.signbit(b), apart, across).astype(np.float64))
+        same_sign = np.maximum(rank_a, rank_b) - np.minimum(rank_a, rank_b)
+        across_zero = rank_a + rank_b  # at most 2**64 - 2**53, so uint64 holds it
+        return largest(np.where(np.signbit(a) == np.signbit(b), same_sign, across_zero).astype(np.float64))
 
     return judge(name, tolerance, measure, dtypes_differ, actual=actual, expected=expected)
 
@@ -129,18 +129,19 @@ def ulp_distance(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "
 def not_worse_than(
     actual: Tree, reference: Tree, exact: Tree, *, factor: Real = 2.0, name: str = "not_worse_than"
 ) -> Comparison:
-    """Compare the error of actual with the error that reference makes, both against a more precise result.
+    """Compare the error of a port with the error of the original. Both are taken against a more precise result.
 
-    `measured` is, in the worst leaf, ‖actual - exact‖ / max(‖reference - exact‖, u ‖exact‖), bounded by
-    `factor`. u is the unit roundoff of the dtype (6e-8 in float32): as far off as correct rounding may be, so
-    that a reference that happens to be exact does not ask for the impossible. This needs no tolerance guessed
-    per layer: rounding noise is measured where it arises (Higham, Accuracy and Stability, 2002, chapter 1).
+    `measured` is the largest ‖actual - exact‖ / max(‖reference - exact‖, u ‖exact‖) of a leaf. u is the unit roundoff
+    of the dtype (6e-8 in float32), the error that correct rounding may have: without it a reference that happens to be
+    exact would demand an exact port. No tolerance per layer has to be guessed, because the original shows how large
+    rounding errors are there (Higham, Accuracy and Stability of Numerical Algorithms, 2002, chapter 1).
 
     Args:
-        actual: The port's leaves, float16, bfloat16, float32 or float64.
+        actual: The port's leaves: float16, bfloat16, float32 or float64.
         reference: The original's leaves, of the same dtypes.
-        exact: The same computed in a wider dtype; one that is not wider fails (is float64 really on?).
-        factor: How many times the reference's error is allowed, at least 0.
+        exact: The original's leaves computed in a wider dtype. The comparison fails if the dtype is not wider, as when
+            JAX's float64 is not enabled.
+        factor: How many times the original's error is allowed, at least 0.
         name: Of the comparison.
 
     Raises:
@@ -148,9 +149,8 @@ def not_worse_than(
     """
 
     def mismatch(leaves: dict[str, NDArray[Any]]) -> str:
-        truth = leaves["exact"]
-        if epsilon(truth) >= epsilon(leaves["reference"]):
-            return f"exact must be wider than {leaves['reference'].dtype}, got {truth.dtype}"
+        if epsilon(leaves["exact"]) >= epsilon(leaves["reference"]):
+            return f"exact must be wider than {leaves['reference'].dtype}, got {leaves['exact'].dtype}"
         return dtypes_differ({role: leaves[role] for role in ("actual", "reference")})
 
     def measure(a: NDArray[Any], r: NDArray[Any], e: NDArray[Any]) -> tuple[float, Floats]:
@@ -169,43 +169,45 @@ def trajectory(
     steps: int | None = None,
     name: str = "trajectory",
 ) -> Trajectory:
-    """Compare two curves of one number a step; `measured` is the largest |difference| of the judged steps.
+    """Compare two curves with one number per step; `measured` is the largest absolute difference.
 
     Args:
-        actual_losses: One-dimensional, real.
+        actual_losses: A one-dimensional array of real numbers.
         expected_losses: The same.
-        tolerance: Absolute, finite and at least 0.
-        steps: Judge the first so many; a curve that is shorter fails. None judges all and wants equal lengths.
+        tolerance: The largest absolute difference that passes.
+        steps: How many steps to compare, from the first one; shorter curves fail. None compares all steps, and curves
+            of different lengths fail.
         name: Of the comparison.
 
     Raises:
-        ValueError: A curve has not one dimension.
+        ValueError: A curve does not have one dimension.
     """
     check_tolerance("tolerance", tolerance)
     a, b = real_array("actual_losses", actual_losses), real_array("expected_losses", expected_losses)
     if a.ndim != 1 or b.ndim != 1:
         raise ValueError(f"losses must have one dimension, got shapes {a.shape} and {b.shape}: ravel them first")
-    wanted = max(a.size, b.size) if steps is None else steps
-    if wanted < 1:
-        raise ValueError(f"{name}: nothing to compare: {wanted} steps")
+    steps = max(a.size, b.size) if steps is None else steps
+    if steps < 1:
+        raise ValueError(f"{name}: nothing to compare: {steps} steps")
     both = min(a.size, b.size)
     finite = np.isfinite(a[:both]) & np.isfinite(b[:both])
     errors = np.where(finite, distance(a[:both], b[:both]), math.inf)
-    parted = np.flatnonzero(errors > tolerance)
-    if both < wanted:
+    exceeding = np.flatnonzero(errors > tolerance)
+    if both < steps:
         measured, where = math.inf, f"step {both}"
-        detail = f"{wanted} steps to judge, actual has {a.size} and expected {b.size}"
+        detail = f"{steps} steps to compare, actual has {a.size} and expected {b.size}"
     else:
-        worst = int(np.argmax(errors[:wanted]))
+        worst = int(np.argmax(errors[:steps]))
         measured, where = float(errors[worst]), f"step {worst}"
         detail = f"actual {a[worst]!s}, expected {b[worst]!s}"
+    exceeded = f"first exceeded at step {exceeding[0]}" if exceeding.size else "never exceeded"
     return Trajectory(
         name=name,
         measured=measured,
         tolerance=float(tolerance),
         passed=bool(measured <= tolerance),
         where=where,
-        detail=f"{detail}; " + (f"apart from step {parted[0]} on" if parted.size else "never apart"),
-        divergence_step=int(parted[0]) if parted.size else None,
-        steps=wanted,
+        detail=f"{detail}; tolerance {exceeded}",
+        divergence_step=int(exceeding[0]) if exceeding.size else None,
+        steps=steps,
     )

@@ -1,4 +1,4 @@
-"""Equivalence of two means by two one-sided tests, and its power. Use it through `jax_impl.compare`."""
+"""Two one-sided tests of whether two means are equivalent, and their power. Use `jax_impl.compare`."""
 
 import math
 from bisect import bisect_left
@@ -14,10 +14,10 @@ from jax_impl.compare.results import Comparison, Real, check_inside, sample_arra
 
 @dataclass(frozen=True, kw_only=True)
 class Equivalence(Comparison):
-    """A test whose null hypothesis is "different by the margin or more", so that passing is evidence.
+    """A test whose null hypothesis is that the means differ by the margin or more: passing is evidence of equivalence.
 
     Attributes:
-        measured: The end of the interval that is further from 0, without its sign.
+        measured: The larger absolute value of the interval's two ends.
         tolerance: The margin.
         difference: mean(a) - mean(b).
         interval: The (1 - 2 alpha) confidence interval of the difference.
@@ -28,27 +28,28 @@ class Equivalence(Comparison):
 
     @property
     def margin(self) -> float:
-        """The largest difference that counts as none: the tolerance under its usual name."""
+        """The tolerance, under the usual name of this test."""
         return self.tolerance
 
 
 def tost(a: Any, b: Any, *, margin: Real, alpha: float = 0.05, name: str = "tost") -> Equivalence:
-    """Show that two means differ by less than `margin`: two one-sided tests (Schuirmann 1987).
+    """Show that two means differ by less than `margin`, by two one-sided tests (Schuirmann 1987).
 
-    Both reject at level alpha exactly when the (1 - 2 alpha) confidence interval of the difference lies inside
-    ±margin, 90 % for alpha 0.05. The interval is Welch's (1947), so the variances need not be equal. Few or
-    scattered runs widen it and fail: absence of evidence does not pass. Two constant samples give a point.
+    Both tests reject at level alpha if the (1 - 2 alpha) confidence interval of the difference lies within ±margin:
+    the 90 % interval for alpha = 0.05. It is Welch's interval (1947), so the variances may differ. With few or widely
+    scattered runs the interval is wide and the comparison fails: absence of evidence does not pass. The interval of two
+    constant samples is a point.
 
     Args:
-        a: One number a run (a final accuracy, say), any shape, at least 2 runs.
-        b: The same for the other implementation; not paired with a.
-        margin: The largest difference that counts as none, in the unit of a and b, above 0.
-        alpha: The chance of passing when the true difference is the margin, in (0, 0.5).
+        a: One number per run, such as the final accuracy; at least 2 runs, in any shape.
+        b: The same of the other implementation. The runs are not paired with those of `a`.
+        margin: The largest difference that does not matter, above 0, in the unit of `a` and `b`.
+        alpha: The probability of passing if the true difference is the margin, between 0 and 0.5.
         name: Of the comparison.
 
     Raises:
         TypeError: A sample is not real.
-        ValueError: Fewer than 2 runs in a sample, or margin or alpha out of range.
+        ValueError: A sample has fewer than 2 runs, or margin or alpha is out of range.
     """
     first, second = sample_array("a", a), sample_array("b", b)
     check_inside("margin", margin, math.inf)
@@ -75,23 +76,20 @@ def tost(a: Any, b: Any, *, margin: Real, alpha: float = 0.05, name: str = "tost
 
 
 def tost_power(std: Real, n: int, margin: Real, difference: Real = 0.0, alpha: float = 0.05) -> float:
-    """Probability that `tost` passes with n runs an arm.
+    """Return the probability, from 0 to 1, that `tost` passes with n runs per implementation.
 
-    With se = std * sqrt(2 / n), df = 2n - 2, t the 1 - alpha quantile of Student's t, and q = s / std the ratio
-    of the pooled standard deviation to the true one (q² is chi-squared over df), the test passes with chance
-    max(0, Phi((margin - difference) / se - t q) - Phi(-(margin + difference) / se + t q)) for a given q. The
-    power is its mean over q (Phillips 1990), here over 2,000 quantiles of q. The usual difference of two
-    noncentral t probabilities is the same without the maximum, and too low where the power is small.
+    Let se = std * sqrt(2 / n) and df = 2n - 2, let t be the 1 - alpha quantile of Student's t, and q the ratio of the
+    pooled standard deviation to the true one: q² is chi-squared over df. For a given q the test passes with
+    probability max(0, Phi((margin - difference) / se - t q) - Phi(-(margin + difference) / se + t q)). The power is the
+    mean of this over q (Phillips 1990), here over 2,000 quantiles of q. The usual formula, a difference of two
+    noncentral t probabilities, lacks the maximum and is too low if the power is small.
 
     Args:
-        std: Of one run, the same in both arms, above 0.
-        n: Runs in each arm, at least 2.
-        margin: As for `tost`.
+        std: The standard deviation of one run, above 0, the same for both implementations.
+        n: Runs per implementation, at least 2.
+        margin: As in `tost`.
         difference: The true difference of the means.
-        alpha: As for `tost`.
-
-    Returns:
-        A probability in [0, 1].
+        alpha: As in `tost`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -100,7 +98,7 @@ def tost_power(std: Real, n: int, margin: Real, difference: Real = 0.0, alpha: f
     check_inside("margin", margin, math.inf)
     check_inside("alpha", alpha, 0.5)
     if n < 2:
-        raise ValueError(f"n must be at least 2 runs an arm, got {n}")
+        raise ValueError(f"n must be at least 2 runs per implementation, got {n}")
     se, df = std * math.sqrt(2 / n), 2 * n - 2
     q = np.sqrt(special.chdtri(df, (np.arange(2000) + 0.5) / 2000) / df)
     half = special.stdtrit(df, 1 - alpha) * q
@@ -109,16 +107,16 @@ def tost_power(std: Real, n: int, margin: Real, difference: Real = 0.0, alpha: f
 
 
 def runs_needed(std: Real, margin: Real, power: float = 0.9, difference: Real = 0.0, alpha: float = 0.05) -> int:
-    """Return the fewest runs an arm with which `tost_power` reaches `power`.
+    """Return the smallest number of runs per implementation with which `tost_power` reaches `power`.
 
-    Roughly 2 * (std / margin)² * (z(1 - alpha) + z((1 + power) / 2))² when there is no true difference.
+    Without a true difference it is about 2 * (std / margin)² * (z(1 - alpha) + z((1 + power) / 2))².
 
     Args:
-        std: As for `tost_power`.
-        margin: As for `tost_power`.
-        power: In (0, 1).
-        difference: As for `tost_power`; closer to 0 than the margin, or no number of runs is enough.
-        alpha: As for `tost_power`.
+        std: As in `tost_power`.
+        margin: As in `tost_power`.
+        power: A probability between 0 and 1.
+        difference: As in `tost_power`. It must be closer to 0 than the margin.
+        alpha: As in `tost_power`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -127,21 +125,21 @@ def runs_needed(std: Real, margin: Real, power: float = 0.9, difference: Real = 
     if not abs(difference) < margin:
         raise ValueError(f"difference must be inside ±margin = {margin}, got {difference}: no n can be enough")
 
-    def reached(n: int) -> float:
+    def power_of(n: int) -> float:
         return tost_power(std, n, margin, difference, alpha)
 
-    enough = 2
-    while reached(enough) < power:
-        enough *= 2
-    candidates = range(2, enough + 1)
-    return candidates[bisect_left(candidates, power, hi=len(candidates) - 1, key=reached)]
+    upper = 2
+    while power_of(upper) < power:
+        upper *= 2
+    candidates = range(2, upper + 1)
+    return candidates[bisect_left(candidates, power, hi=len(candidates) - 1, key=power_of)]
 
 
 def _welch_half_width(a: NDArray[np.float64], b: NDArray[np.float64], alpha: float) -> float:
-    """Half the (1 - 2 alpha) interval, with the Welch-Satterthwaite degrees of freedom."""
-    parts = np.array([a.var(ddof=1) / a.size, b.var(ddof=1) / b.size])
-    if not parts.any():
+    """Return half the width of the (1 - 2 alpha) interval, with the Welch-Satterthwaite degrees of freedom."""
+    variances = np.array([a.var(ddof=1) / a.size, b.var(ddof=1) / b.size])  # of the two means
+    if not variances.any():
         return 0.0
-    shares = parts / parts.sum()  # squaring the parts themselves would underflow for very small spreads
+    shares = variances / variances.sum()  # the squares of very small variances would underflow
     df = 1 / (shares**2 / [a.size - 1, b.size - 1]).sum()
-    return float(special.stdtrit(df, 1 - alpha) * np.sqrt(parts.sum()))
+    return float(special.stdtrit(df, 1 - alpha) * np.sqrt(variances.sum()))

@@ -1,4 +1,4 @@
-"""The result of every comparison, and what all of them check first. Use it through `jax_impl.compare`."""
+"""The result of a comparison, and the checks of arguments that all comparisons share. Use `jax_impl.compare`."""
 
 import math
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Real = float | int  # to a type checker a float may be an int; to the run-time check in the tests it may not
-Result = TypeVar("Result", bound="Comparison")  # typing.Self is refused by that run-time check
+Real = float | int  # type checkers accept an int as float; the run-time check in the tests does not
+Result = TypeVar("Result", bound="Comparison")  # the run-time check in the tests does not accept typing.Self
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What was measured, what was allowed, and the verdict.
+    """A measured difference, its tolerance, and the verdict.
 
-    `dataclasses.asdict` gives plain JSON types; a failed comparison may hold an infinity, which Python's json
-    writes as `Infinity`. A Comparison has no truth value: `assert comparison` would say nothing about it.
+    `dataclasses.asdict` returns plain JSON types. A failed comparison may contain an infinity, which Python's json
+    writes as `Infinity`. A Comparison has no truth value, so that `assert comparison` cannot pass by mistake.
 
     Attributes:
-        name: What was compared; the function's name unless the caller gave another.
-        measured: 0 or more, the smaller the better; inf where nothing can be measured (NaN, another shape, …).
+        name: Of the comparison: the function's name, or the one that the caller chose.
+        measured: 0 or more, the smaller the better; inf if nothing can be measured (NaN, different shapes, …).
         tolerance: The largest `measured` that passes.
-        passed: The verdict.
-        where: The worst place: a leaf and its worst element (`linear1.weight[3, 5]`), a step, a moment.
-        detail: The numbers found there and, when several leaves fail, the first of them.
+        passed: Whether the comparison passed.
+        where: Where the difference is largest: an element of a leaf (`linear1.weight[3, 5]`), a step, a moment.
+        detail: The numbers found there. If several leaves fail, also the first of them.
     """
 
     name: str
@@ -36,14 +36,14 @@ class Comparison:
 
     @property
     def headroom(self) -> float:
-        """How many times `measured` fits into `tolerance`: 1 or more when passed, inf when nothing was off."""
+        """`tolerance` / `measured`: 1 or more if the comparison passed, inf if there is no difference."""
         return self.tolerance / self.measured if self.measured else math.inf
 
     def require(self: Result) -> Result:
-        """Return the comparison itself if it passed.
+        """Return this comparison if it passed.
 
         Raises:
-            AssertionError: It failed; `str` of the comparison says where, by how much, and what was allowed.
+            AssertionError: It failed. The message says where, what was measured and what was allowed.
         """
         if not self.passed:
             raise AssertionError(str(self))
@@ -57,15 +57,21 @@ class Comparison:
         raise TypeError("a Comparison has no truth value: read .passed, or call .require()")
 
 
+def compared(name: str, measured: float, tolerance: Real, *, where: str, detail: str) -> Comparison:
+    """Return a comparison that passes if `measured` is at most `tolerance`."""
+    passed, tolerance = bool(measured <= tolerance), float(tolerance)
+    return Comparison(name=name, measured=measured, tolerance=tolerance, passed=passed, where=where, detail=detail)
+
+
 def real_array(label: str, values: Any) -> NDArray[Any]:
-    """Return `values` as an array in native byte order whose dtype float64 can hold (bfloat16 too).
+    """Return `values` as an array in native byte order.
 
     Raises:
-        TypeError: The values are complex, objects, text or wider than float64.
+        TypeError: float64 cannot hold the values: they are complex, objects, text or wider floats.
     """
     try:
         array = np.asarray(values)
-    except Exception as error:  # torch's and JAX's own say what to do, but not to which leaf
+    except Exception as error:  # torch and JAX explain what is wrong, but not with which leaf
         error.add_note(f"This was {label}.")
         raise
     if not np.can_cast(array.dtype, np.float64):
@@ -73,21 +79,26 @@ def real_array(label: str, values: Any) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def sample_array(label: str, values: Any) -> NDArray[np.float64]:
+    """Return `values` as a one-dimensional float64 array.
+
+    Raises:
+        TypeError: As `real_array`.
+        ValueError: There are fewer than 2 values.
+    """
+    array = real_array(label, values).astype(np.float64).ravel()
+    if array.size < 2:
+        raise ValueError(f"{label} must hold at least 2 numbers, got {array.size}")
+    return array
+
+
 def check_tolerance(label: str, value: Real) -> None:
-    """Refuse what would pass everything (inf) or nothing (NaN, a negative number) with a ValueError."""
+    """Raise a ValueError unless the tolerance is finite and at least 0: inf would pass everything, NaN nothing."""
     if not 0 <= value < math.inf:
         raise ValueError(f"{label} must be finite and at least 0, got {value}")
 
 
 def check_inside(label: str, value: Real, upper: Real) -> None:
-    """Refuse what is not strictly between 0 and `upper` with a ValueError."""
+    """Raise a ValueError unless 0 < `value` < `upper`."""
     if not 0 < value < upper:
         raise ValueError(f"{label} must be above 0 and below {upper}, got {value}")
-
-
-def sample_array(label: str, values: Any) -> NDArray[np.float64]:
-    """Return `values` as one row in float64, refusing fewer than 2 with a ValueError."""
-    array = real_array(label, values).astype(np.float64).ravel()
-    if array.size < 2:
-        raise ValueError(f"{label} must hold at least 2 numbers, got {array.size}")
-    return array

@@ -1,4 +1,4 @@
-"""Comparisons of samples: moments, Kolmogorov-Smirnov, Holm. Use them through `jax_impl.compare`."""
+"""Comparisons of samples: moments, the Kolmogorov-Smirnov test, Holm's correction. Use `jax_impl.compare`."""
 
 import math
 from collections.abc import Mapping
@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from jax_impl.compare.results import Comparison, Real, check_inside, check_tolerance, sample_array
+from jax_impl.compare.results import Comparison, Real, check_inside, check_tolerance, compared, sample_array
 
 
 @dataclass(frozen=True, kw_only=True)
 class Significance(Comparison):
-    """A test whose null hypothesis is "the same", so that a large p-value passes.
+    """A test whose null hypothesis is that there is no difference. It passes if p > alpha.
 
     Attributes:
         measured: -log10 of the p-value: 3 for p = 0.001.
         tolerance: -log10 of alpha.
-        p_value: In [0, 1]; 0 where the samples hold NaN or an infinity. After `holm`, the adjusted one.
+        p_value: From 0 to 1; 0 if a sample holds NaN or an infinity. `holm` returns the adjusted p-value.
     """
 
     p_value: float
@@ -33,26 +33,27 @@ def moments(
     n_se: Real = 4,
     name: str = "moments",
 ) -> Comparison:
-    """Hold a sample's moments against those of the distribution it should come from.
+    """Compare a sample's moments with those of the distribution from which it should come.
 
-    `measured` is the largest distance of a moment from theory, in standard errors: std / sqrt(n) for the mean,
-    std * sqrt((kurtosis + 2) / 4n) for the standard deviation (with the sample's kurtosis when none is given).
-    For skew and kurtosis it is the delta method (van der Vaart, Asymptotic Statistics, 1998, chapter 3): the
-    spread of their influence functions, over the sample or in theory, whichever is larger. Normal theory alone
-    would be wrong for uniform weights; the sample alone calls one normal sample of 2,560 in 900 wrong at 4.
+    `measured` is the largest difference of a moment, in units of its standard error: std / sqrt(n) for the mean and
+    std * sqrt((kurtosis + 2) / 4n) for the standard deviation, with the sample's kurtosis if none is given. For skew
+    and kurtosis it comes from the delta method (van der Vaart, Asymptotic Statistics, 1998, chapter 3): the standard
+    deviation of the influence function over sqrt(n), from the sample or from theory, whichever is larger. Normal theory
+    alone would be wrong for uniform weights. The sample alone would reject one of 900 correct normal samples of 2,560
+    numbers at 4 standard errors.
 
     Args:
-        sample: Real numbers of any shape, at least 2.
+        sample: At least 2 real numbers, in any shape.
         mean: Of the distribution.
         std: Of the distribution, above 0.
-        skew: Of the distribution; not tested when None.
-        kurtosis: Excess kurtosis of the distribution: 0 if normal, -1.2 if uniform; not tested when None.
-        n_se: The standard errors allowed; 4 fail once in 16,000 correct samples, per moment.
+        skew: Of the distribution; None to leave it out.
+        kurtosis: The excess kurtosis of the distribution, 0 if normal, -1.2 if uniform; None to leave it out.
+        n_se: How many standard errors are allowed. With 4, one of 16,000 correct samples fails for each moment.
         name: Of the comparison.
 
     Raises:
         TypeError: The sample is not real.
-        ValueError: Fewer than 2 numbers, or an argument out of range.
+        ValueError: There are fewer than 2 numbers, or an argument is out of range.
     """
     values = sample_array("sample", sample)
     if not 0 < std < math.inf:
@@ -64,13 +65,13 @@ def moments(
         scaled = (values - mean) / std
         spread = float(scaled.std())
     if not 0 < spread < math.inf or values.min() == values.max():
-        why = "the sample holds NaN or an infinity, or is constant"
-        return _compared(name, math.inf, n_se, where="sample", detail=why)
+        reason = "the sample holds NaN or an infinity, or is constant"
+        return compared(name, math.inf, n_se, where="sample", detail=reason)
     z = (scaled - scaled.mean()) / spread
     third, fourth = float((z**3).mean()), float((z**4).mean())
     true_fourth = fourth if kurtosis is None else kurtosis + 3.0
     skew_se, kurtosis_se = _symmetric_spreads(true_fourth) if not skew else (0.0, 0.0)
-    scores = {  # moment: (distance from theory, standard error times sqrt(n)), in units of std
+    scores = {  # by moment: the difference, and the standard error times sqrt(n), both in units of std
         "mean": (float(scaled.mean()), 1.0),
         "std": (spread - 1, math.sqrt(max(true_fourth - 1, 0)) / 2),
     }
@@ -81,31 +82,31 @@ def moments(
         influence = z**4 - 4 * third * z - 2 * fourth * z**2
         scores["kurtosis"] = (fourth - true_fourth, max(float(influence.std()), kurtosis_se))
     errors = {
-        moment: distance * math.sqrt(values.size) / max(se, 1e-12)  # two points leave rounding only
-        for moment, (distance, se) in scores.items()
+        moment: difference * math.sqrt(values.size) / max(se, 1e-12)  # se is only rounding if there are two values
+        for moment, (difference, se) in scores.items()
     }
     worst = max(errors, key=lambda moment: abs(errors[moment]))
     detail = ", ".join(f"{moment} {error:+.2f} SE" for moment, error in errors.items()) + f", n = {values.size}"
-    return _compared(name, abs(errors[worst]), n_se, where=worst, detail=detail)
+    return compared(name, abs(errors[worst]), n_se, where=worst, detail=detail)
 
 
 def ks_two_sample(a: Any, b: Any, *, alpha: float = 1e-3, name: str = "ks_two_sample") -> Significance:
-    """Test whether two samples come from one continuous distribution, by the largest gap between their CDFs.
+    """Test whether two samples come from the same continuous distribution, by the largest gap between their CDFs.
 
-    The two-sample Kolmogorov-Smirnov test (Smirnov 1939) as `scipy.stats.ks_2samp` computes it: the exact
-    p-value up to 1,000 values a side, the asymptotic one above. Passes when p > alpha.
+    This is the two-sample Kolmogorov-Smirnov test (Smirnov 1939) of `scipy.stats.ks_2samp`. The p-value is exact if no
+    sample has more than 1,000 numbers, otherwise asymptotic.
 
     Args:
-        a: Real numbers of any shape, at least 2.
-        b: The same, of any other size.
-        alpha: The share of correct pairs that fails, in (0, 1).
+        a: At least 2 real numbers, in any shape.
+        b: The same; it may have another size.
+        alpha: The probability with which samples of one distribution fail, between 0 and 1.
         name: Of the comparison.
 
     Raises:
         TypeError: A sample is not real.
-        ValueError: Fewer than 2 numbers in a sample, or alpha out of range.
+        ValueError: A sample has fewer than 2 numbers, or alpha is out of range.
     """
-    from scipy import stats  # a second to import, and only needed here
+    from scipy import stats  # takes a second to import
 
     first, second = sample_array("a", a), sample_array("b", b)
     check_inside("alpha", alpha, 1)
@@ -119,20 +120,21 @@ def ks_two_sample(a: Any, b: Any, *, alpha: float = 1e-3, name: str = "ks_two_sa
 
 
 def holm(results: Mapping[str, Significance | Real], alpha: float = 1e-3) -> dict[str, Significance]:
-    """Judge a family of tests together, so that a correct family fails with probability alpha at most.
+    """Judge several tests together: if all null hypotheses hold, any test fails with probability alpha at most.
 
-    Step-down (Holm 1979): the k-th smallest of m p-values is multiplied by m - k + 1, and no adjusted value is
-    below the one before it. A test passes when its adjusted p-value is above alpha. Needs no independence.
+    This is Holm's step-down method (1979): the k-th smallest of m p-values is multiplied by m - k + 1, and an adjusted
+    p-value is at least the one before it. A test passes if its adjusted p-value is above alpha. The tests need not be
+    independent.
 
     Args:
-        results: Per test, its name and its result or bare p-value; NaN counts as 0, the worst.
-        alpha: For the whole family, in (0, 1).
+        results: By the name of each test, its result or its p-value. NaN counts as 0.
+        alpha: Of all tests together, between 0 and 1.
 
     Returns:
-        Per test, in the same order, the verdict with the adjusted p-value.
+        The tests in the same order, with adjusted p-values and verdicts.
 
     Raises:
-        ValueError: No tests, or alpha or a p-value out of range.
+        ValueError: There are no tests, or alpha or a p-value is out of range.
     """
     check_inside("alpha", alpha, 1)
     if not results:
@@ -159,21 +161,10 @@ def holm(results: Mapping[str, Significance | Real], alpha: float = 1e-3) -> dic
     }
 
 
-def _compared(name: str, measured: float, tolerance: Real, *, where: str, detail: str) -> Comparison:
-    return Comparison(
-        name=name,
-        measured=measured,
-        tolerance=float(tolerance),
-        passed=bool(measured <= tolerance),
-        where=where,
-        detail=detail,
-    )
-
-
 def _significance(name: str, p_value: float, alpha: float, *, where: str, detail: str) -> Significance:
     return Significance(
         name=name,
-        measured=-math.log10(p_value) + 0.0 if p_value else math.inf,  # + 0.0 turns the -0.0 of p = 1 around
+        measured=-math.log10(p_value) + 0.0 if p_value else math.inf,  # + 0.0: for p = 1, 0.0 instead of -0.0
         tolerance=-math.log10(alpha),
         passed=bool(p_value > alpha),
         where=where,
@@ -183,10 +174,10 @@ def _significance(name: str, p_value: float, alpha: float, *, where: str, detail
 
 
 def _symmetric_spreads(fourth: float) -> tuple[float, float]:
-    """Return sqrt(n) times the standard errors of skew and kurtosis under a symmetric Pearson distribution.
+    """Return sqrt(n) times the standard errors of skew and kurtosis of a symmetric Pearson distribution.
 
-    That family (uniform and normal belong to it) is fixed by its fourth standardised moment, and so are its
-    sixth and eighth: 15 and 105 if normal, whence sqrt(6) and sqrt(24). Zeros where the eighth is infinite.
+    The uniform and the normal distribution belong to this family. The fourth standardised moment determines the sixth
+    and the eighth: 15 and 105 if normal, which gives sqrt(6) and sqrt(24). Returns zeros if the eighth is infinite.
     """
     if fourth >= 4.5:
         return 0.0, 0.0

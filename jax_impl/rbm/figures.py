@@ -1,91 +1,84 @@
-"""Pictures of RBMs and of stacks of them: what the units look for, recreate and imagine, and how training went."""
+"""Figures of RBMs and DBNs: filters, reconstructions, samples, and monitors of training."""
 
-import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from jax_impl.figures.axes import COLORS
-from jax_impl.figures.canvas import MUTED, STYLE
+from jax_impl.figures.axes import COLORS, integer_ticks
+from jax_impl.figures.canvas import MUTED, render
 from jax_impl.rbm.machine import Rbm
 from jax_impl.rbm.training import RbmRecord
 
-SIDE = 28  # pixels of an image's edge
-GRID = 10  # filters in a row and in a column
+SIDE = 28  # width and height of an image, in pixels
+CELL = SIDE + 1  # with the line between two images
+GRID = 10  # filters per row and per column
 Images = Float[np.ndarray, "n pixels"]
 MONITORS = {
-    "pseudo_log_likelihood": "pseudo-log-likelihood (nats an image)",
-    "reconstruction_error": "reconstruction error (nats an image),\nwhich is not what is trained",
+    "pseudo_log_likelihood": "pseudo-log-likelihood (nats per image)",
+    "reconstruction_error": "reconstruction error (nats per image),\nnot the training objective",
     "free_energy_gap": "free energy, held-out minus training (nats)",
 }
 
 
 def filters(stack: Sequence[Rbm]) -> bytes:
-    """Return a PNG of the first hundred hidden units of each machine as images.
+    """Return a PNG that shows the weights of each machine's first hundred hidden units as images.
 
-    A unit of an upper machine is the weighted sum of the images of the units below it.
+    The image of a unit in an upper machine is the weighted sum of the images of the units below it.
     """
-    views = [_projected(stack[: number + 1]) for number in range(len(stack))]
 
     def draw(figure: Figure) -> None:
-        for number, (axes, view) in enumerate(zip(np.atleast_1d(figure.subplots(1, len(stack))), views, strict=True)):
+        for number, axes in enumerate(np.atleast_1d(figure.subplots(1, len(stack))), start=1):
+            view = _weights_as_images(stack[:number])
             limit = np.quantile(np.abs(view), 0.998)
-            picture = axes.imshow(_mosaic(view, GRID), cmap="RdBu_r", vmin=-limit, vmax=limit)
-            below = "weights from the pixels" if number == 0 else "weights, through the layers below"
-            axes.set_title(f"RBM {number + 1}: {len(view)} of {stack[number].weight.shape[1]} hidden units, {below}")
+            image = axes.imshow(_mosaic(view, GRID), cmap="RdBu_r", vmin=-limit, vmax=limit)
+            kind = "weights from the pixels" if number == 1 else "weights through the layers below"
+            units = stack[number - 1].weight.shape[1]
+            axes.set_title(f"RBM {number}: {len(view)} of {units} hidden units, {kind}")
             axes.axis("off")
-            figure.colorbar(picture, ax=axes, shrink=0.6, pad=0.02)
+            figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
 
     return _png(draw, (6.4 * len(stack), 6.0))
 
 
 def reconstructions(actual: Images, recreated: Images) -> bytes:
-    """Return a PNG of images above what one pass up and down makes of them."""
+    """Return a PNG of images, with their reconstructions below them."""
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.imshow(_mosaic(np.concatenate([actual, recreated]), len(actual)), cmap="gray_r", vmin=0, vmax=1)
-        _bare(axes)
-        axes.set_yticks([SIDE / 2 + 1, 1.5 * SIDE + 2], ["actual", "recreation"])
+        axes = _image_axes(figure, _mosaic(np.concatenate([actual, recreated]), len(actual)))
+        axes.set_yticks([SIDE / 2 + 1, CELL + SIDE / 2 + 1], ["actual", "recreation"])
         axes.set_title("Test images, and the probabilities of their pixels after one pass up and down")
 
     return _png(draw, (1.0 * len(actual), 2.6))
 
 
-def samples(moments: Sequence[int], chains: Float[np.ndarray, "moments chains pixels"]) -> bytes:
-    """Return a PNG of Gibbs chains: one a row, from left to right the number of rounds; 0 is where it started."""
+def samples(rounds: Sequence[int], chains: Float[np.ndarray, "moments chains pixels"]) -> bytes:
+    """Return a PNG of Gibbs chains, one per row, after these numbers of rounds; 0 is the image where a chain starts."""
 
     def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.imshow(_mosaic(chains.swapaxes(0, 1).reshape(-1, SIDE**2), len(moments)), cmap="gray_r", vmin=0, vmax=1)
-        places = [(SIDE + 1) * number + SIDE / 2 + 1 for number in range(len(moments))]
-        _bare(axes)
-        axes.set_xticks(places, [_moment(rounds) for rounds in moments])
+        axes = _image_axes(figure, _mosaic(chains.swapaxes(0, 1).reshape(-1, SIDE**2), len(rounds)))
+        centres = [CELL * number + SIDE / 2 + 1 for number in range(len(rounds))]
+        axes.set_xticks(centres, [_rounds_text(count) for count in rounds])
         axes.xaxis.tick_top()
-        axes.set_title("Gibbs chains, one a row: probabilities of the pixels")
+        axes.set_title("Gibbs chains, one per row: probabilities of the pixels")
 
-    return _png(draw, (1.0 * len(moments) + 0.6, 1.0 * chains.shape[1] + 0.8))
+    return _png(draw, (1.0 * len(rounds) + 0.6, 1.0 * chains.shape[1] + 0.8))
 
 
 def curves(records: Sequence[RbmRecord]) -> bytes:
-    """Return a PNG of the monitors by epoch, a line a machine."""
+    """Return a PNG of the monitors by epoch, with one line per machine."""
 
     def draw(figure: Figure) -> None:
         layers = sorted({record.layer for record in records})
         for axes, (name, label) in zip(figure.subplots(1, len(MONITORS)), MONITORS.items(), strict=True):
             for layer, color in zip(layers, (COLORS * len(layers))[: len(layers)], strict=True):
-                here = [record for record in records if record.layer == layer]
-                values = [getattr(record, name) for record in here]
-                axes.plot(
-                    [record.epoch for record in here], values, "o-", ms=3.5, color=color, lw=1.3, label=f"RBM {layer}"
-                )
+                of_layer = [record for record in records if record.layer == layer]
+                epochs, values = [record.epoch for record in of_layer], [getattr(record, name) for record in of_layer]
+                axes.plot(epochs, values, "o-", ms=3.5, color=color, lw=1.3, label=f"RBM {layer}")
             axes.set(xlabel="epoch", ylabel=label)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            integer_ticks(axes.xaxis, min_n_ticks=1)
             if name == "free_energy_gap":
                 axes.axhline(0, color=MUTED, lw=0.8)
         if len(layers) > 1:
@@ -94,8 +87,8 @@ def curves(records: Sequence[RbmRecord]) -> bytes:
     return _png(draw, (11.0, 3.4))
 
 
-def _projected(stack: Sequence[Rbm]) -> Images:
-    """Return what the first hundred top units look for, as images of their own length 1 for an upper machine."""
+def _weights_as_images(stack: Sequence[Rbm]) -> Images:
+    """Return the weights of the first hundred top units as images. Those of an upper machine have norm 1."""
     weights = np.asarray(stack[-1].weight)[:, : GRID**2]
     for rbm in reversed(stack[:-1]):
         weights = np.asarray(rbm.weight) @ weights
@@ -105,31 +98,30 @@ def _projected(stack: Sequence[Rbm]) -> Images:
 
 
 def _mosaic(images: Images, columns: int) -> Float[np.ndarray, "height width"]:
-    """Return images side by side, row after row, with a line of nothing about each."""
+    """Return the images row by row as one array, with a line of NaN around each."""
     rows = -(-len(images) // columns)
-    canvas = np.full((rows * (SIDE + 1) + 1, columns * (SIDE + 1) + 1), np.nan, images.dtype)
-    for place, image in enumerate(images):
-        top, left = (1 + (SIDE + 1) * part for part in divmod(place, columns))
+    canvas = np.full((rows * CELL + 1, columns * CELL + 1), np.nan, images.dtype)
+    for index, image in enumerate(images):
+        top, left = (1 + CELL * part for part in divmod(index, columns))
         canvas[top : top + SIDE, left : left + SIDE] = image.reshape(SIDE, SIDE)
     return canvas
 
 
-def _moment(rounds: int) -> str:
+def _image_axes(figure: Figure, pixels: Float[np.ndarray, "height width"]) -> Axes:
+    """Draw pixels from 0 to 1 in grey; return the axes, which have neither frame nor ticks."""
+    axes = figure.subplots()
+    axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.set(xticks=[], yticks=[])
+    return axes
+
+
+def _rounds_text(rounds: int) -> str:
     if rounds == 0:
         return "a test image"
     return f"{rounds:,} round{'' if rounds == 1 else 's'}"
 
 
-def _bare(axes: Axes) -> None:
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    axes.set(xticks=[], yticks=[])
-
-
 def _png(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
-    with rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=130)
-    return file.getvalue()
+    return render(draw, size, format="png", dpi=130)

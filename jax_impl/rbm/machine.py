@@ -1,8 +1,8 @@
-"""The restricted Boltzmann machine of the notebook's first half, as pure functions over a tuple of arrays.
+"""The restricted Boltzmann machine (RBM) of the notebook's first half, as pure functions of its parameters.
 
-Bernoulli units, visible v and hidden h, without connections within a layer, so that each layer is drawn at once given
-the other. Its defaults are those of Hinton 2010, "A practical guide to training restricted Boltzmann machines", where
-it has one.
+The visible units v and the hidden units h are 0 or 1. No units of the same layer are connected, so given one layer, all
+units of the other can be drawn together. Section numbers without a source refer to Hinton 2010, "A practical guide to
+training restricted Boltzmann machines".
 """
 
 from typing import NamedTuple
@@ -15,14 +15,14 @@ from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from jax_impl.model import PRECISION
 
-INITIAL_STD = 0.01  # of the weights: Hinton 2010, section 8.1
+INITIAL_STD = 0.01  # of the weights: section 8.1
 
 Visible = Float[Array, "batch visible"]
 Hidden = Float[Array, "batch hidden"]
 
 
 class Rbm(NamedTuple):
-    """The parameters, and likewise what is added to them."""
+    """The parameters of an RBM. Their gradients, updates and statistics have the same form."""
 
     weight: Float[Array | np.ndarray, "visible hidden"]
     visible_bias: Float[Array | np.ndarray, " visible"]
@@ -30,16 +30,17 @@ class Rbm(NamedTuple):
 
 
 class Uniforms(NamedTuple):
-    """What one CD-k step draws, from [0, 1): a unit is on where its number is below its probability."""
+    """The random numbers of a CD-k step, from [0, 1). A unit is 1 if its number is below its probability."""
 
     hidden: Float[Array, "k batch hidden"]
     visible: Float[Array, "k batch visible"]
 
 
 def init(key: PRNGKeyArray, pixel_means: Float[Array, " visible"], n_hidden: int, dtype: DTypeLike = "float32") -> Rbm:
-    """Draw weights from N(0, 0.01²); a visible unit's bias is log(p / (1 - p)) of its mean p in the training data.
+    """Return an untrained RBM (section 8.1).
 
-    Hinton 2010, section 8.1. A pixel that is never or always on counts as one that is once in 10,000 images.
+    Weights are drawn from N(0, 0.01²) and hidden biases are 0. The bias of a visible unit whose mean in the training
+    images is p is log(p / (1 - p)), with p limited to [1e-4, 1 - 1e-4].
     """
     p = jnp.clip(pixel_means.astype(dtype), 1e-4, 1 - 1e-4)
     weight = INITIAL_STD * jax.random.normal(key, (len(p), n_hidden), dtype)
@@ -47,7 +48,7 @@ def init(key: PRNGKeyArray, pixel_means: Float[Array, " visible"], n_hidden: int
 
 
 def energy(rbm: Rbm, v: Visible, h: Hidden) -> Float[Array, " batch"]:
-    """Return E(v, h) = -b·v - c·h - vᵀWh, in nats; the model's probability is exp(-E) / Z."""
+    """Return E(v, h) = -b·v - c·h - vᵀWh in nats. The probability of a state is exp(-E) / Z."""
     interaction = jnp.sum(_times(v, rbm.weight) * h, axis=1)
     return -_times(v, rbm.visible_bias) - _times(h, rbm.hidden_bias) - interaction
 
@@ -58,36 +59,36 @@ def free_energy(rbm: Rbm, v: Visible) -> Float[Array, " batch"]:
 
 
 def hidden_given_visible(rbm: Rbm, v: Visible) -> Hidden:
-    """Return the probability of each hidden unit to be on: forward, in the notebook's words."""
+    """Return the probability that each hidden unit is 1. The notebook calls this forward."""
     return sigmoid(_hidden_input(rbm, v))
 
 
 def visible_given_hidden(rbm: Rbm, h: Hidden) -> Visible:
-    """Return the probability of each visible unit to be on: backward, the recreation of the input."""
+    """Return the probability that each visible unit is 1. The notebook calls this backward: it recreates the input."""
     return sigmoid(rbm.visible_bias[None] + _times(h, rbm.weight.T))
 
 
 def sample(probabilities: Float[Array, "*shape"], uniforms: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return 1 where the uniform number is below the probability, and 0 elsewhere."""
+    """Return 1 where the uniform number is below the probability, else 0."""
     return (uniforms < probabilities).astype(probabilities.dtype)
 
 
 def uniforms(key: PRNGKeyArray, k: int, batch: int, rbm: Rbm) -> Uniforms:
-    """Draw what a CD-k step of a batch takes."""
-    hidden, visible = jax.random.split(key)
+    """Draw the random numbers of a CD-k step for `batch` images."""
+    hidden_key, visible_key = jax.random.split(key)
     n_visible, n_hidden = rbm.weight.shape
     dtype = rbm.weight.dtype
     return Uniforms(
-        jax.random.uniform(hidden, (k, batch, n_hidden), dtype),
-        jax.random.uniform(visible, (k, batch, n_visible), dtype),
+        jax.random.uniform(hidden_key, (k, batch, n_hidden), dtype),
+        jax.random.uniform(visible_key, (k, batch, n_visible), dtype),
     )
 
 
 def gibbs(rbm: Rbm, h: Hidden, drawn: Uniforms) -> tuple[Visible, Hidden]:
-    """Run k rounds of block Gibbs sampling from hidden units that are on with probability `h`.
+    """Run k rounds of block Gibbs sampling, starting from the probabilities `h` of the hidden units.
 
-    In a round hidden states are drawn, from them visible states, and these give the next probabilities. Returns the
-    last visible states and the hidden units' probabilities given them.
+    Each round draws hidden states, then visible states given these, and computes the hidden probabilities given those.
+    Returns the last visible states and the last hidden probabilities.
     """
 
     def step(state: tuple[Visible, Hidden], u: Uniforms) -> tuple[tuple[Visible, Hidden], None]:
@@ -99,16 +100,17 @@ def gibbs(rbm: Rbm, h: Hidden, drawn: Uniforms) -> tuple[Visible, Hidden]:
 
 
 def statistics(v: Visible, h: Hidden) -> Rbm:
-    """Return the means over a batch of v hᵀ, v and h."""
+    """Return the means of v hᵀ, v and h over a batch."""
     return Rbm(_times(v.T, h) / len(v), v.mean(axis=0), h.mean(axis=0))
 
 
 def divergence_step(rbm: Rbm, data: Visible, drawn: Uniforms, chains: Hidden | None = None) -> tuple[Rbm, Rbm, Hidden]:
     """Return the statistics of the data, those of the model after k rounds, and the chains' hidden probabilities.
 
-    The first minus the second estimate the gradient of the mean log-likelihood, biased for a finite k (Hinton 2002).
-    Chains that start at the data, as without `chains`, make it CD-k; chains that go on from the last step, persistent
-    CD (Tieleman 2008). Hidden units enter the statistics as probabilities (Hinton 2010, section 3.3).
+    Their difference, data minus model, estimates the gradient of the mean log-likelihood. The estimate is biased for
+    any finite k (Hinton 2002). Without `chains`, the Gibbs chains start at the data: CD-k. In persistent CD (Tieleman
+    2008), `chains` are the hidden probabilities that the previous step returned. The statistics use probabilities of
+    hidden units instead of drawn states (section 3.3).
     """
     h = hidden_given_visible(rbm, data)
     v_model, h_model = gibbs(rbm, h if chains is None else chains, drawn)
@@ -116,27 +118,27 @@ def divergence_step(rbm: Rbm, data: Visible, drawn: Uniforms, chains: Hidden | N
 
 
 def log_partition(rbm: Rbm) -> Float[Array, ""]:
-    """Return log Z by enumerating all states of the hidden units; for up to about 20 of them."""
+    """Return the exact log Z, summed over all states of the hidden units. Feasible for up to about 20 hidden units."""
     h = states(rbm.weight.shape[1], rbm.weight.dtype)
     terms = _times(h, rbm.hidden_bias) + softplus(rbm.visible_bias[None] + _times(h, rbm.weight.T)).sum(axis=1)
     return jax.nn.logsumexp(terms)
 
 
 def log_likelihood(rbm: Rbm, v: Visible) -> Float[Array, " batch"]:
-    """Return log p(v) exactly, in nats; for up to about 20 hidden units."""
+    """Return the exact log p(v) in nats. Feasible for up to about 20 hidden units."""
     return -free_energy(rbm, v) - log_partition(rbm)
 
 
 def states(n: int, dtype: DTypeLike) -> Float[Array, "states units"]:
-    """Return all 2^n states of n units."""
+    """Return all 2^n states of n units. The first unit changes fastest."""
     numbers = jnp.arange(2**n)[:, None]
     return ((numbers >> jnp.arange(n)[None]) & 1).astype(dtype)
 
 
 def kl_divergence(rbm: Rbm, probabilities: Float[Array, " states"]) -> Float[Array, ""]:
-    """Return KL(data ‖ model) in nats, of data whose probability of every state of the visible units is given.
+    """Return KL(data ‖ model) in nats. The notebook names this divergence; training reduces it.
 
-    The states are in the order of `states`. It is what the notebook names and training lowers.
+    `probabilities` are those of the data, for every state of the visible units in the order of `states`.
     """
     log_model = log_likelihood(rbm, states(rbm.weight.shape[0], rbm.weight.dtype))
     terms = jnp.where(probabilities > 0, probabilities * (jnp.log(jnp.maximum(probabilities, 1e-300)) - log_model), 0)

@@ -1,8 +1,8 @@
 """The notebook's random draws in the notebook's order: the same seed gives torch's weights and batches, without torch.
 
-`torch.manual_seed(seed)`, then each `Linear` draws its weight and its bias, then the init cell draws over the weights
-(once, or `init_passes` times: the session that the notebook was saved from had run it twice), then every
-`iter(DataLoader)` draws a base seed and its sampler the seed of a generator of its own.
+After `torch.manual_seed(seed)`, each `Linear` draws its weight and its bias. Then the init cell draws all weights again
+(once, or `init_passes` times: the notebook's saved session ran it twice). Then every `iter(DataLoader)` draws a base
+seed, and its sampler draws the seed of a generator of its own.
 """
 
 import math
@@ -10,89 +10,62 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Int64
 
-from jax_impl.draws import Draws, batches, check_batch_size
-from jax_impl.errors import ArgumentError, unknown_name
-from jax_impl.initializers import DATA_DRIVEN, KERNELS, kaiming_std, linear_default_bound, xavier_std
-from jax_impl.interop import from_torch
-from jax_impl.recipes import Recipe
 from jax_impl.replay.generator import TorchGenerator
 
 Shape = tuple[int, int]  # (fan_out, fan_in), as torch stores a weight
 Weight = Float[np.ndarray, "fan_out fan_in"]
+BIASES = ("linear_default", "zeros")
 
 
-def replayed(recipe: Recipe, n_images: int) -> Draws:
-    """Draw what torch draws on the CPU for this recipe.
+def initial_tensors(
+    generator: TorchGenerator,
+    layers: tuple[int, ...],
+    *,
+    init: str,
+    bias_init: str = "linear_default",
+    init_passes: int = 1,
+) -> dict[str, np.ndarray]:
+    """Return the notebook's initial `linear1.weight`, `linear1.bias`, … in float32.
 
-    Weights are torch's float32 ones whatever the recipe's dtype: a float64 run starts from the same numbers.
-
-    Raises:
-        ArgumentError: The init is one that torch does not have, or not one full batch fits.
+    Args:
+        generator: A generator after `manual_seed`. It advances as torch's does.
+        layers: Units per layer, from the pixels to the classes.
+        init: Of the weights, a name in `WEIGHTS`.
+        bias_init: A name in `BIASES`.
+        init_passes: How often the init cell runs.
     """
-    check_batch_size(recipe, n_images)
-    check_init(recipe)
-    generator = TorchGenerator(recipe.seed)
-    tensors = _initial(recipe, generator)
-    params = from_torch({name: tensor.astype(recipe.dtype) for name, tensor in tensors.items()}, recipe.layers)
-    return Draws(params, Loader(generator, n_images, recipe.batch_size))
-
-
-def check_init(recipe: Recipe) -> None:
-    """Check that torch's draws for this init can be replayed.
-
-    Raises:
-        ArgumentError: They cannot; the message names those that can.
-    """
-    if DATA_DRIVEN.get(recipe.init, recipe.init) not in WEIGHTS:
-        if recipe.init in KERNELS:
-            raise ArgumentError(f"torch has no init {recipe.init!r} to replay: use --stream jax")
-        raise unknown_name("init", recipe.init, (*KERNELS, *DATA_DRIVEN))
-    if recipe.bias_init not in {"linear_default", "zeros"}:
-        raise unknown_name("bias init", recipe.bias_init, ("linear_default", "zeros"))
+    tensors: dict[str, np.ndarray] = {}
+    for number, (fan_in, fan_out) in enumerate(pairwise(layers), start=1):
+        bound = 1 / math.sqrt(fan_in)
+        tensors[f"linear{number}.weight"] = _linear_default(generator, (fan_out, fan_in))
+        tensors[f"linear{number}.bias"] = generator.uniform(fan_out, -bound, bound)
+    for _ in range(init_passes):
+        for name, tensor in tensors.items():
+            if name.endswith("weight") and init != "linear_default":
+                tensors[name] = WEIGHTS[init](generator, tensor.shape)
+    if bias_init == "zeros":
+        tensors |= {name: np.zeros_like(tensor) for name, tensor in tensors.items() if name.endswith("bias")}
+    return tensors
 
 
 def permutation(generator: TorchGenerator, n_images: int) -> Int64[np.ndarray, " n"]:
-    """Draw the order in which one epoch of a shuffling DataLoader visits the images (`RandomSampler.__iter__`)."""
-    generator.random_int64()  # the base seed of the loader's workers, drawn even when there are none
+    """Return the order in which one epoch of a shuffling DataLoader visits the images (`RandomSampler.__iter__`)."""
+    generator.random_int64()  # the base seed of the loader's workers; drawn even without workers
     return TorchGenerator(generator.random_int64()).randperm(n_images)
 
 
-class Loader:
-    """The orders of a shuffling DataLoader that drops the ragged end, endless: each `iter(loader)` is the next one."""
-
-    def __init__(self, generator: TorchGenerator, n_images: int, batch_size: int) -> None:
-        self.generator, self.n_images, self.batch_size = generator, n_images, batch_size
-
-    def __iter__(self) -> "Loader":
-        return self
-
-    def __next__(self) -> Int32[np.ndarray, "steps batch"]:
-        return batches(permutation(self.generator, self.n_images), self.batch_size)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Return the state of the generator, as the bytes of `torch.get_rng_state()`."""
-        return {"generator": self.generator.state()}
-
-    def go_to(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from where `state()` was taken."""
-        self.generator = TorchGenerator.from_state(state["generator"])
+def xavier_std(shape: Shape, gain: float = 1.0) -> float:
+    """Return the standard deviation of `xavier_normal_`. Only torch's order of operations gives every bit."""
+    fan_out, fan_in = shape
+    return gain * math.sqrt(2.0 / float(fan_in + fan_out))
 
 
-def _initial(recipe: Recipe, generator: TorchGenerator) -> dict[str, np.ndarray]:
-    tensors: dict[str, np.ndarray] = {}
-    for number, (fan_in, fan_out) in enumerate(pairwise(recipe.layers), start=1):
-        bound = linear_default_bound(fan_in)
-        tensors[f"linear{number}.weight"] = _kaiming_uniform(generator, (fan_out, fan_in), math.sqrt(5))
-        tensors[f"linear{number}.bias"] = generator.uniform(fan_out, -bound, bound)
-    for _ in range(recipe.init_passes):
-        for name, tensor in tensors.items():
-            if name.endswith("weight") and recipe.init != "linear_default":
-                tensors[name] = WEIGHTS[DATA_DRIVEN.get(recipe.init, recipe.init)](generator, tensor.shape)
-    if recipe.bias_init == "zeros":
-        tensors |= {name: np.zeros_like(tensor) for name, tensor in tensors.items() if name.endswith("bias")}
-    return tensors
+def kaiming_std(shape: Shape, a: float = 0.0) -> float:
+    """Return the standard deviation of `kaiming_normal_` with mode fan_in and leaky_relu's gain of slope `a`."""
+    gain = math.sqrt(2.0 / (1 + a**2))
+    return gain / math.sqrt(shape[1])
 
 
 def _uniform(generator: TorchGenerator, shape: Shape, std: float) -> Weight:
@@ -101,11 +74,16 @@ def _uniform(generator: TorchGenerator, shape: Shape, std: float) -> Weight:
 
 
 def _kaiming_uniform(generator: TorchGenerator, shape: Shape, a: float = 0.0) -> Weight:
-    return _uniform(generator, shape, kaiming_std(shape[1], shape[0], a))
+    return _uniform(generator, shape, kaiming_std(shape, a))
+
+
+def _linear_default(generator: TorchGenerator, shape: Shape) -> Weight:
+    """`torch.nn.Linear` draws its weight so."""
+    return _kaiming_uniform(generator, shape, math.sqrt(5))
 
 
 def _trunc_normal(generator: TorchGenerator, shape: Shape) -> Weight:
-    """N(0, 1) on [-2, 2]: torch redraws the whole tensor, and takes what it needs, until nothing lies outside."""
+    """N(0, 1) on [-2, 2]. torch redraws the whole tensor until no value lies outside, and replaces only those."""
     weight = generator.normal(shape)
     while (outside := np.abs(weight) > 2).any():
         weight = np.where(outside, generator.normal(shape), weight)
@@ -113,7 +91,10 @@ def _trunc_normal(generator: TorchGenerator, shape: Shape) -> Weight:
 
 
 def _orthogonal(generator: TorchGenerator, shape: Shape) -> Weight:
-    """The Q of a normal matrix with the signs of R's diagonal taken out (Mezzadri 2007); LAPACK's rounding remains."""
+    """Q of the QR decomposition of a normal matrix, with R's diagonal made positive (Mezzadri 2007).
+
+    It equals torch's up to the rounding of LAPACK.
+    """
     matrix = generator.normal(shape)
     q, r = np.linalg.qr(matrix.T if shape[0] < shape[1] else matrix)
     q = q * np.sign(np.diag(r))
@@ -127,7 +108,7 @@ def _sparse(generator: TorchGenerator, shape: Shape, sparsity: float = 0.9, std:
     return weight
 
 
-# torch.nn.init's functions, with the parameters of `initializers.KERNELS`.
+# torch.nn.init's functions, with the parameters that `initializers.KERNELS` chooses.
 WEIGHTS: dict[str, Callable[[TorchGenerator, Shape], Weight]] = {
     "uniform": lambda generator, shape: generator.uniform(shape),
     "normal": lambda generator, shape: generator.normal(shape),
@@ -137,11 +118,11 @@ WEIGHTS: dict[str, Callable[[TorchGenerator, Shape], Weight]] = {
     "ones": lambda _, shape: np.ones(shape, np.float32),
     "zeros": lambda _, shape: np.zeros(shape, np.float32),
     "eye": lambda _, shape: np.eye(*shape, dtype=np.float32),
-    "xavier_uniform": lambda generator, shape: _uniform(generator, shape, xavier_std(shape[1], shape[0])),
-    "xavier_normal": lambda generator, shape: generator.normal(shape, 0.0, xavier_std(shape[1], shape[0])),
+    "xavier_uniform": lambda generator, shape: _uniform(generator, shape, xavier_std(shape)),
+    "xavier_normal": lambda generator, shape: generator.normal(shape, 0.0, xavier_std(shape)),
     "kaiming_uniform": _kaiming_uniform,
-    "kaiming_normal": lambda generator, shape: generator.normal(shape, 0.0, kaiming_std(shape[1], shape[0])),
+    "kaiming_normal": lambda generator, shape: generator.normal(shape, 0.0, kaiming_std(shape)),
     "orthogonal": _orthogonal,
     "sparse": _sparse,
-    "linear_default": lambda generator, shape: _kaiming_uniform(generator, shape, math.sqrt(5)),
+    "linear_default": _linear_default,
 }

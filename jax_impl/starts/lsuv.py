@@ -6,32 +6,31 @@ from jaxtyping import Array, Float
 
 from jax_impl.activations import ACTIVATIONS
 from jax_impl.errors import UserError
-from jax_impl.model import PRECISION, Params
+from jax_impl.model import PRECISION, Params, from_linears, linears
 
-TOLERANCE = 0.01  # of each layer's variance about 1 on the images looked at, so that others see it within a few percent
-ROUNDS = 10  # more are not tried
+TOLERANCE = 0.01  # of each layer's variance on the given images; on other images it is then 1 within a few percent
+ROUNDS = 10
 
 
 def rescale(params: Params, images: Float[Array, "batch pixels"], activation: str = "relu") -> Params:
     """Divide each kernel, from the first to the last, by the standard deviation of its layer's pre-activations.
 
-    The variance is taken over units and images. Biases stay, which is why a layer may need more than one round.
+    The variance is taken over units and images. Biases do not change, so a layer may need more than one round.
 
     Raises:
-        UserError: A layer's variance stays away from 1, as when its kernel is all 0.
+        UserError: A layer's variance does not reach 1, for example because its kernel is all 0.
     """
-    inputs, scaled = images, dict(params)
-    for number in range(1, len(params) + 1):
-        layer = params[f"linear{number}"]
+    inputs, scaled = images, []
+    for number, layer in enumerate(linears(params), start=1):
         kernel, outputs, variance = _unit_variance(jnp.asarray(layer["kernel"]), jnp.asarray(layer["bias"]), inputs)
         if not abs(float(variance) - 1) <= TOLERANCE:
             raise UserError(
                 f"lsuv cannot bring the variance of linear{number} to 1: it is {float(variance):.3g} after {ROUNDS} "
                 "rounds; start from kernels that are not 0 and biases below 1"
             )
-        scaled[f"linear{number}"] = {"kernel": kernel, "bias": layer["bias"]}
+        scaled.append({"kernel": kernel, "bias": layer["bias"]})
         inputs = ACTIVATIONS[activation](outputs)
-    return scaled
+    return from_linears(scaled)
 
 
 @jax.jit

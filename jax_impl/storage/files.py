@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear complete or not at all."""
 
 import contextlib
 import errno
@@ -16,10 +16,10 @@ from jax_impl.errors import UserError
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write aside, flush to the disk, then rename: a reader sees the old file or the new one, never a part.
+    """Write to a temporary file, flush it to the disk, then rename it: readers see the old file or the new one.
 
     Raises:
-        UserError: The folder cannot be written or the disk is full; the old file stays.
+        UserError: The folder cannot be written or the disk is full. The old file is untouched.
     """
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -33,14 +33,14 @@ def write(path: Path, content: bytes) -> None:
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
 
 
 def check_room(folder: Path, size: int) -> None:
-    """Check that so many bytes can be written to a folder, before what is in it gives way to them.
+    """Check that the folder's disk has room for `size` bytes.
 
     Raises:
-        UserError: They cannot; nothing was written.
+        UserError: It has not. Nothing was written.
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -50,15 +50,16 @@ def check_room(folder: Path, size: int) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise UserError(
-            f"cannot write {size / 1e6:.0f} MB to {folder}: {error.strerror or error}; make room, or name another --out"
+            f"cannot write {size / 1e6:.0f} MB to {folder}: {error.strerror or error}; free some space, "
+            "or name another --out"
         ) from error
 
 
 @contextlib.contextmanager
-def taken(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder for as long as the context lasts.
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes while the context lasts.
 
-    The lock is the system's, on a file that names its owner: it ends with the process, however that ends.
+    The operating system releases the lock when the process ends, even if it is killed. The file names the owner.
 
     Raises:
         UserError: Another process has it, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Where something was measured."""
+"""The machine, the versions and the time of a measurement."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """Return the processor's name, the cores, JAX's device, and the versions of Python and of some packages."""
+    """Return the processor, its number of cores, JAX's first device, and the versions of Python and these packages."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -25,29 +25,29 @@ def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
 
 
 def line() -> str:
-    """Return the machine in one line, as records carry it."""
-    where = describe(("jax",))
-    device = "" if where["device"] == "cpu" else f", {where['device']}"
-    return f"{where['processor']}, {where['cores']} cores{device}, jax {where['versions']['jax']}"
+    """Return the machine and JAX's version in one line, for records and reports."""
+    machine = describe(("jax",))
+    device = "" if machine["device"] == "cpu" else f", {machine['device']}"
+    return f"{machine['processor']}, {machine['cores']} cores{device}, jax {machine['versions']['jax']}"
 
 
 def now() -> str:
-    """Return the time in UTC, ISO 8601."""
+    """Return the time in UTC, in ISO 8601 format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def processor() -> str:
-    """Return the processor's name as the system tells it."""
+    """Return the name of the processor."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def features() -> str:
-    """Return the instructions that the processor knows, or nothing where the system does not tell."""
+    """Return the processor's instruction sets, or an empty string if the system does not list them."""
     return _cpuinfo("flags") or _cpuinfo("Features")
 
 
 def _cpuinfo(key: str) -> str:
-    """Return the first line of that name in the system's list of processors, without the name."""
+    """Return the first value of this key in /proc/cpuinfo, or an empty string."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

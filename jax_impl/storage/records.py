@@ -1,8 +1,8 @@
-"""Records that are kept line by line as JSON (JSONL), so that long work goes on where it was stopped.
+"""Files of records: one line of JSON per record (JSONL), so that interrupted work can continue.
 
-A record is a dict with a `key` that changes with anything that changes its content. Its line also carries a seal, so
-that a number that was altered on the disk is never taken for a measured one. A line that was cut short, as by a full
-disk, is not a record; the next one takes its place.
+A record is a dict with a `key`, which depends on everything that the record's content depends on. Each line also holds
+a checksum, so that damaged numbers are noticed. An incomplete last line, left by a full disk, is ignored; the next
+record replaces it.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ import numpy as np
 from jax_impl.errors import UserError
 
 Record = dict[str, Any]
-BLOCK = 2**16  # bytes read at a time in search of the end of a line
+BLOCK = 2**16  # bytes that are read at once when the end of the last line is searched
 
 
 def load(path: Path) -> dict[str, Record]:
-    """Return the records of a file by their keys; none where there is no file.
+    """Return the records of a file by their keys, or an empty dict if the file does not exist.
 
     Raises:
-        UserError: The file cannot be read, or a whole line is no record, or not what was written.
+        UserError: The file cannot be read, or a complete line is not a record or is damaged.
     """
     try:
         content = path.read_bytes()
@@ -32,26 +32,25 @@ def load(path: Path) -> dict[str, Record]:
         return {}
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; name another --out") from error
-    kept = {}
+    records = {}
     for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
         try:
-            record = unsealed(json.loads(line))
-            kept[record["key"]] = record
+            record = verified(json.loads(line))
+            records[record["key"]] = record
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path}, line {number}, is no record as it was written: delete the line, and what it held is measured "
-                "anew"
+                f"{path}, line {number}, is damaged: delete the line and repeat the command, which measures it again"
             ) from error
-    return kept
+    return records
 
 
 def add(path: Path, record: Record) -> None:
-    """Append a record, flushed to the disk; a torn line at the end gives way to it.
+    """Append a record and flush it to the disk. It replaces an incomplete last line.
 
     Raises:
         UserError: The file cannot be written.
     """
-    line = json.dumps(sealed(record), allow_nan=False).encode() + b"\n"
+    line = json.dumps(with_checksum(record), allow_nan=False).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
@@ -60,46 +59,49 @@ def add(path: Path, record: Record) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; name a folder that can be written") from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}; name another --out") from error
 
 
-def sealed(content: Record) -> Record:
-    """Return plain data with the SHA-256 of all the rest in it."""
-    return content | {"sha256": _seal(content)}
+def with_checksum(content: Record) -> Record:
+    """Return plain data with its SHA-256 added as `sha256`."""
+    return content | {"sha256": _checksum(content)}
 
 
-def unsealed(content: Any) -> Record:
-    """Return what was sealed.
+def verified(content: Any) -> Record:
+    """Return the data without its checksum: the inverse of `with_checksum`.
 
     Raises:
-        ValueError: It is not what was sealed.
+        ValueError: The checksum is missing or wrong.
     """
     if isinstance(content, dict):
-        rest = {name: value for name, value in content.items() if name != "sha256"}
-        if content.get("sha256") == _seal(rest):
-            return rest
-    raise ValueError("not what was sealed")
+        data = {name: value for name, value in content.items() if name != "sha256"}
+        if content.get("sha256") == _checksum(data):
+            return data
+    raise ValueError("its checksum is missing or wrong")
 
 
-def _seal(content: Record) -> str:
+def _checksum(content: Record) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _end_of_lines(file: BinaryIO) -> int:
-    """Return where the last whole line ends, read from the end: a file of a million records is long."""
+    """Return the position after the last complete line. The search starts at the end: the file may be long."""
     start = file.seek(0, os.SEEK_END)
     while start:
         stop, start = start, max(0, start - BLOCK)
         file.seek(start)
-        if (found := file.read(stop - start).rfind(b"\n")) >= 0:
-            return start + found + 1
+        if (newline := file.read(stop - start).rfind(b"\n")) >= 0:
+            return start + newline + 1
     return 0
 
 
 def plain(values: Any) -> Any:
-    """Return arrays as nested lists of 6 digits, a number that is none as None, which JSON can spell."""
+    """Return arrays as nested lists of numbers with 6 digits. NaN and infinities become None; JSON has no such numbers.
+
+    A NamedTuple becomes a dict.
+    """
     if hasattr(values, "_asdict"):
-        return {name: plain(one) for name, one in values._asdict().items()}
+        return {name: plain(value) for name, value in values._asdict().items()}
     array = np.asarray(jax.device_get(values), np.float64)
     if array.ndim:
         return [plain(row) for row in array]

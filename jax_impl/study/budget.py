@@ -1,4 +1,4 @@
-"""What a study will cost, told before it starts: hours from two short timings, memory from shapes."""
+"""Estimates the time and the memory of a study before it starts: time from two short timings, memory from shapes."""
 
 import time
 from collections.abc import Sequence
@@ -16,32 +16,31 @@ from jax_impl.study.cells import PROBED, Cell
 from jax_impl.study.propagation import BINS
 from jax_impl.train import compiled_epoch, start
 from jax_impl.trainer import devices
-from jax_impl.trainer.ensemble import SHARE
+from jax_impl.trainer.memory import GIB, SHARE
 
-GIB = 2**30
-HOURS = 12.0  # that a grid may take unless more is allowed
+HOURS = 12.0  # the longest study without --max-hours
 TIMED_STEPS = 20
-COMPILING = 0.3  # seconds a layer for each new shape, training and propagation together; two cores took 0.28
+COMPILING = 0.3  # seconds per layer to compile training and propagation for a new shape; two cores took 0.28
 WIDE = Recipe(name="wide", layers=(784, 512, 512, 10))
 NARROW = Recipe(name="narrow", layers=(784, *[16] * 12, 10))
 
 
 class Speed(NamedTuple):
-    """Of a training step on this machine."""
+    """The speed of training steps on this machine."""
 
-    flop: float  # seconds for one more floating-point operation
-    layer: float  # seconds for one more layer, however narrow
+    flop: float  # seconds per floating-point operation
+    layer: float  # additional seconds per layer, whatever its width
 
 
 class Cost(NamedTuple):
-    """Of a cell: an estimate, within a factor of about two."""
+    """The estimated cost of a cell, correct within a factor of about two."""
 
     seconds: float
-    bytes: float  # of one run at a time
+    bytes: float  # for one run; more may train at the same time
 
 
 def measure() -> Speed:
-    """Time some steps of a wide network and of a deep, narrow one; it takes a few seconds with compiling."""
+    """Time steps of a wide network and of a deep, narrow one. This takes a few seconds, including compilation."""
     rows = np.array([[flops(recipe, 1), len(recipe.layers) - 1] for recipe in (WIDE, NARROW)])
     seconds = np.array([_step_seconds(recipe) for recipe in (WIDE, NARROW)])
     flop, layer = np.linalg.solve(rows, seconds)
@@ -49,27 +48,29 @@ def measure() -> Speed:
 
 
 def flops(recipe: Recipe, runs: int) -> float:
-    """Return the floating-point operations of one training step: three products a weight and image, two each."""
+    """Return the floating-point operations of a training step.
+
+    There are three matrix products, with two operations per weight and image each.
+    """
     return 6.0 * runs * recipe.batch_size * weights(recipe)
 
 
 def weights(recipe: Recipe) -> int:
-    """Return the number of a network's weights; biases are few."""
+    """Return the number of a network's weights, without the few biases."""
     return sum(fan_in * fan_out for fan_in, fan_out in pairwise(recipe.layers))
 
 
 def cost(cell: Cell, speed: Speed, n_images: int, new_shape: bool) -> Cost:
-    """Estimate what a cell takes, given whether its shapes must be compiled."""
+    """Estimate the cost of a cell. `new_shape` says whether its programs must be compiled."""
     recipe, runs, depth = cell.recipe, len(cell.seeds), len(cell.recipe.layers) - 1
     steps = recipe.epochs * (n_images // recipe.batch_size)
     step = speed.flop * flops(recipe, runs) + speed.layer * depth * runs
     probe = speed.flop * flops(recipe, runs) * PROBED / recipe.batch_size
-    # Parameters, gradients and updates, Adam's moments, and the copies of the draws and of each epoch's result.
-    # How many runs train at a time is for `ensemble.split` to say; one must fit.
+    # Parameters, gradients and updates; Adam's two moments; copies of the initial parameters and of an epoch's result.
     copies = 3 + (2 if recipe.optimizer == "adam" else 0) + 2
     units = sum(recipe.layers[1:])
     training = copies * weights(recipe) + 4 * units * recipe.batch_size
-    probing = 3 * weights(recipe) + units * (6 * PROBED) + 6 * BINS * depth  # kernels, their Jacobians, activations
+    probing = 3 * weights(recipe) + units * (6 * PROBED) + 6 * BINS * depth  # kernels, activations, histograms
     data = 784 * 70_000
     return Cost(
         seconds=steps * step + probe + new_shape * COMPILING * depth,
@@ -86,18 +87,18 @@ def plan(
     speed: Speed | None = None,
     workers: int = 1,
 ) -> list[Cost]:
-    """Return each cell's cost.
+    """Return the cost of each cell, after checking that time and memory are within their limits.
 
     Args:
-        cells: In the order in which they will run.
-        n_images: In the training set.
-        max_hours: Of all cells together; None for `HOURS`.
-        max_gib: Of memory, in GiB, for the largest cell; None for four fifths of the device's.
-        speed: Of this machine; None to measure it, if there is anything to train.
-        workers: Among whom the runs are shared out, each as fast as this machine.
+        cells: The cells in the order in which they will run.
+        n_images: The number of training images.
+        max_hours: The limit for all cells together; None for `HOURS`.
+        max_gib: The limit in GiB for the largest cell; None for four fifths of the device's memory.
+        speed: The speed of this machine; None to measure it, if there is anything to train.
+        workers: How many workers of this speed share the runs, see `devices.workers`.
 
     Raises:
-        ArgumentError: The cells would take more; the message gives the number.
+        ArgumentError: The cells would exceed a limit. The message gives the estimate.
     """
     if speed is None:
         speed = measure() if any(cell.recipe.epochs for cell in cells) else Speed(0.0, 0.0)
@@ -106,33 +107,33 @@ def plan(
     costs = []
     for cell in cells:
         shape = (cell.recipe.layers, len(cell.seeds), cell.recipe.activation, cell.recipe.optimizer, cell.recipe.dtype)
-        found = cost(cell, speed, n_images, shape not in seen)
-        costs.append(found._replace(seconds=found.seconds / workers))
+        of_cell = cost(cell, speed, n_images, shape not in seen)
+        costs.append(of_cell._replace(seconds=of_cell.seconds / workers))
         seen.add(shape)
-    hours = sum(one.seconds for one in costs) / 3600
+    hours = sum(of_cell.seconds for of_cell in costs) / 3600
     if not hours <= max_hours:
         raise ArgumentError(
-            f"{len(cells)} cells would take about {hours:.3g} hours here, more than --max-hours {max_hours:g}: take "
-            "fewer seeds, epochs or cells, or allow more"
+            f"{len(cells)} cells would take about {hours:.3g} hours here, more than --max-hours {max_hours:g}: use "
+            "fewer seeds, epochs or cells, or raise --max-hours"
         )
     allowed = devices.memory() * SHARE / GIB if max_gib is None else max_gib
-    needed, largest = max((one.bytes / GIB, str(cell)) for one, cell in zip(costs, cells, strict=True))
+    needed, largest = max((of_cell.bytes / GIB, str(cell)) for of_cell, cell in zip(costs, cells, strict=True))
     if not needed <= allowed:
         raise ArgumentError(
-            f"the cell {largest} would take about {needed:.3g} GiB of memory, more than the {allowed:.3g} GiB "
-            f"{'that this device has to give' if max_gib is None else 'of --max-gib'}: take a smaller width, or "
-            "allow more with --max-gib"
+            f"the cell {largest} would need about {needed:.3g} GiB of memory, more than the {allowed:.3g} GiB "
+            f"{'available on this device' if max_gib is None else 'of --max-gib'}: use a smaller width, or raise "
+            "--max-gib"
         )
     return costs
 
 
 def _step_seconds(recipe: Recipe) -> float:
-    """Return the seconds of one training step, the better of two timings."""
+    """Return the seconds of a training step, the shorter of two timings."""
     images, labels = jnp.zeros((1000, recipe.layers[0]), jnp.uint8), jnp.zeros(1000, jnp.int32)
     order = jnp.arange(TIMED_STEPS * recipe.batch_size, dtype=jnp.int32).reshape(TIMED_STEPS, -1) % 1000
-    epoch = compiled_epoch(recipe.layers, recipe.dtype, images.shape, order.shape)
+    epoch = compiled_epoch(recipe.layers, recipe.dtype, recipe.activation, recipe.optimizer, images.shape, order.shape)
     seconds = []
-    for _ in range(3):  # the first warms up
+    for _ in range(3):  # the first one warms up
         state = start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate)
         jax.block_until_ready(state)
         started = time.perf_counter()

@@ -1,15 +1,15 @@
-"""A cell of a study: one recipe, trained once a seed, and what is kept of it.
+"""A cell of a study: one recipe, trained once per seed, and the record of it.
 
-Cells of one shape train together, as many runs of one program and over all devices; on a CPU that makes no difference
-to a cell's record, on an accelerator but for the order in which sums are taken.
+Cells of one shape train together on all devices. A CPU gives each cell the same record as alone; on an accelerator only
+the order of sums differs.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from itertools import chain
 from typing import Any
 
 import jax
@@ -18,36 +18,37 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jax_impl.data import Mnist
-from jax_impl.draws import START, Draws, look_at, native
-from jax_impl.errors import UserError
-from jax_impl.model import stacked
+from jax_impl.draws import Draws, native
+from jax_impl.errors import Log, UserError
 from jax_impl.recipes import Recipe
+from jax_impl.starts import from_images
 from jax_impl.storage import hardware
 from jax_impl.storage.records import Record, plain
 from jax_impl.study.propagation import Histogram, Propagation, propagate
 from jax_impl.study.saving import Saving
-from jax_impl.trainer import devices, ensemble
-from jax_impl.trainer.trajectories import EpochOfRuns
+from jax_impl.trainer import devices, engine, memory, processes
+from jax_impl.trainer.progress import EpochOfRuns, Progress
+from jax_impl.trainer.trees import stacked
 
-PROBED = 500  # test images, the first, on which the propagation is measured
-POINTS = 20  # of the loss curve, an epoch
+PROBED = 500  # first test images, on which propagation is measured
+POINTS = 20  # of the loss curve, per epoch
 HISTOGRAMS = ("pre_histogram", "histogram", "gradient_histogram")
-# Raise it when what a record holds or how it is measured changes: older records are then not taken for it.
+# Increase it when the content of a record or its measurement changes: older records are then not used.
 VERSION = 3
-NAME = "study"  # of the recipes of a grid that names none
+NAME = "study"  # the name of a grid's recipes, unless the grid names recipes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One recipe, trained once a seed."""
+    """One recipe, trained once per seed."""
 
     recipe: Recipe
     seeds: tuple[int, ...]
 
     @property
     def key(self) -> str:
-        """What names the cell among the records: it changes with every setting that its result depends on."""
-        settings = [VERSION, PROBED, POINTS, START, asdict(self)]
+        """The key of the cell's record. It changes with every setting that the result depends on."""
+        settings = [VERSION, PROBED, POINTS, from_images.DEPENDS_ON, asdict(self)]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -56,11 +57,19 @@ class Cell:
         return len(self.recipe.layers) - 2
 
     def __str__(self) -> str:
-        """Return what a person calls it."""
+        """Return the cell's settings in words."""
         recipe = self.recipe
-        init = recipe.init if recipe.name == NAME else f"{recipe.name}, {recipe.init}"
-        layers = f"{self.depth} hidden layer{'' if self.depth == 1 else 's'}"
-        return f"{init}, {layers}, {recipe.activation}, {recipe.optimizer}"
+        return f"{label(asdict(recipe))}, {layers_text(self.depth)}, {recipe.activation}, {recipe.optimizer}"
+
+
+def label(recipe: Mapping[str, Any]) -> str:
+    """Return the initialiser of a recipe, given as plain data, with the recipe's name if the grid named it."""
+    return str(recipe["init"]) if recipe["name"] == NAME else f"{recipe['name']}, {recipe['init']}"
+
+
+def layers_text(depth: int) -> str:
+    """Return the number of hidden layers in words."""
+    return f"{depth} hidden layer{'' if depth == 1 else 's'}"
 
 
 def run(
@@ -69,68 +78,82 @@ def run(
     *,
     max_bytes: float | None = None,
     saving: Saving | None = None,
-    log: Callable[[str], None] = lambda text: None,  # noqa: ARG005
+    log: Log = lambda text: None,  # noqa: ARG005
 ) -> list[Record]:
-    """Train the seeds of some cells of one shape together; return what each cell gave, as plain data by seed and epoch.
+    """Train the seeds of cells of one shape together; return each cell's record, as plain data by seed and epoch.
 
-    The `loss` curve has up to `POINTS` points an epoch, each the mean of as many steps. A seed for which the
-    initialiser fails has its reason in `not_started`, counts as diverged and is NaN throughout. Where several processes
-    take part, each trains its own runs and returns the records of all.
+    The `loss` curve has up to `POINTS` points per epoch, each the mean of equally many steps. If the initialiser fails
+    for a seed, `not_started` holds the reason; the seed counts as diverged and all its numbers are NaN. With several
+    processes, each trains its own runs and returns the records of all.
 
     Args:
-        cells: Of one shape: they differ in what is data, initialiser, learning rate and seeds.
+        cells: Cells that differ in initialiser, learning rate and seeds only.
         mnist: The data.
-        max_bytes: Of a device's memory; None for what it has to give.
-        saving: Where the training goes on from, and is saved to; None for neither.
-        log: Is told if the runs do not fit the memory together.
+        max_bytes: How many bytes of a device's memory to use; None for most of it.
+        saving: Loads and saves checkpoints; None for no checkpoints.
+        log: Gets a line if the runs do not fit into the memory together.
 
     Raises:
-        UserError: Not even one run fits the memory, or a checkpoint cannot be written.
-        Interrupted: As `saving` says.
+        UserError: Not even one run fits into the memory, or a checkpoint cannot be written.
+        Interrupted: `saving` was asked to stop.
     """
     started = time.perf_counter()
-    recipes = [cell.recipe.but(seed=seed) for cell in cells for seed in cell.seeds]
-    mesh = devices.mesh_for(runs=len(recipes))
-    here = [recipes[run] for run in devices.mine(len(recipes), mesh)]
-    runs, not_started = zip(*(_drawn(recipe, mnist) for recipe in here), strict=True)
+    recipes = [cell.recipe.with_changes(seed=seed) for cell in cells for seed in cell.seeds]
+    mesh = devices.mesh_for_runs(len(recipes))
+    local = [recipes[run] for run in devices.local_runs(len(recipes), mesh)]
+    draws, not_started = zip(*(_draws(recipe, mnist) for recipe in local), strict=True)
     images, labels = jnp.asarray(mnist.test_images[:PROBED]), jnp.asarray(mnist.test_labels[:PROBED])
     activation = cells[0].recipe.activation
-    before = [summary(propagate(stacked([one.params]), images, labels, activation)) for one in runs]
-    at_once = _at_once(here, mnist, mesh, max_bytes, log) if here[0].epochs else None
-    rates = [recipe.learning_rate for recipe in here]
-    begun = ensemble.begin(here[0], runs, learning_rates=rates, mesh=mesh, at_once=at_once)
-    course = partial(ensemble.advance, here[0], runs, mnist, mesh=mesh, every=saving.every if saving else None)
-    if saving:
-        epochs = saving.followed([cell.key for cell in cells], begun, here[0].epochs, course)
-    else:
-        *_, reached = (begun, *course(begun))
-        epochs = reached.epochs
-    seconds = sum(epoch.seconds for epoch in epochs) / len(here)
-    pieces = [
-        _piece(run, epochs) | {"not_started": not_started[run], "propagation": before[run], "training_seconds": seconds}
-        for run in range(len(here))
+    before = [summary(propagate(stacked([of_run.params]), images, labels, activation)) for of_run in draws]
+    epochs = _train(local, draws, mnist, mesh, [cell.key for cell in cells], max_bytes, saving, log)
+    seconds = sum(epoch.seconds for epoch in epochs) / len(local)
+    results = [
+        _by_epoch(run, epochs)
+        | {"not_started": not_started[run], "propagation": before[run], "training_seconds": seconds}
+        for run in range(len(local))
     ]
-    pieces = devices.gathered(pieces)[: len(recipes)]
+    results = processes.gathered(results)[: len(recipes)]
     records = []
     for cell in cells:
-        own, pieces = pieces[: len(cell.seeds)], pieces[len(cell.seeds) :]
-        share = (time.perf_counter() - started) * len(own) / len(recipes)
-        records.append(_record(cell, own, share))
+        of_cell, results = results[: len(cell.seeds)], results[len(cell.seeds) :]
+        share = (time.perf_counter() - started) * len(of_cell) / len(recipes)
+        records.append(_record(cell, of_cell, share))
     return records
 
 
-def _at_once(
-    here: Sequence[Recipe], mnist: Mnist, mesh: Mesh | None, max_bytes: float | None, log: Callable[[str], None]
-) -> int:
-    """Return how many of this process's runs train at a time, and tell if the memory does not hold all."""
-    plan = ensemble.split(here[0], len(here), mnist, mesh=mesh, max_bytes=max_bytes)
+def _train(
+    recipes: Sequence[Recipe],
+    draws: Sequence[Draws],
+    mnist: Mnist,
+    mesh: Mesh | None,
+    keys: Sequence[str],
+    max_bytes: float | None,
+    saving: Saving | None,
+    log: Log,
+) -> Sequence[EpochOfRuns]:
+    """Train this process's runs and return the records of their epochs."""
+    shared = recipes[0]
+    begun = engine.begin(shared, draws, learning_rates=[recipe.learning_rate for recipe in recipes])
+    if not shared.epochs:
+        return ()
+    plan = memory.split(shared, begun.state, mnist, mesh=mesh, max_bytes=max_bytes)
     if plan.at_once < plan.runs and devices.side_by_side(mesh):
         log(str(plan))
-    return int(min(devices.gathered([plan.at_once])))  # hosts may have unlike memories, and must do the same
+    at_once = int(min(processes.gathered([plan.at_once])))  # hosts with different memories must do the same
+    every = saving.every if saving else None
+
+    def advance(since: Progress) -> Iterator[Progress]:
+        return engine.advance(shared, draws, mnist, since, mesh=mesh, at_once=at_once, every=every)
+
+    if saving is None:
+        *_, last = advance(begun)
+        return last.records
+    steps = len(mnist.train_images) // shared.batch_size
+    return saving.train(keys, begun, epochs=shared.epochs, steps=steps, advance=advance)
 
 
-def _piece(run: int, epochs: Sequence[EpochOfRuns]) -> dict[str, Any]:
-    """Return what the epochs gave in one run."""
+def _by_epoch(run: int, epochs: Sequence[EpochOfRuns]) -> dict[str, Any]:
+    """Return the numbers of one run, by epoch."""
     finite = [bool(epoch.finite[run]) for epoch in epochs]
     return {
         "cost": plain(np.array([epoch.costs[run] for epoch in epochs])),
@@ -140,9 +163,9 @@ def _piece(run: int, epochs: Sequence[EpochOfRuns]) -> dict[str, Any]:
     }
 
 
-def _record(cell: Cell, pieces: Sequence[dict[str, Any]], seconds: float) -> Record:
-    """Put the runs of a cell together."""
-    by_seed = {name: [piece[name] for piece in pieces] for name in pieces[0]}
+def _record(cell: Cell, results: Sequence[dict[str, Any]], seconds: float) -> Record:
+    """Return the record of a cell from the results of its runs."""
+    by_seed = {name: [result[name] for result in results] for name in results[0]}
     return by_seed | {
         "key": cell.key,
         "recipe": asdict(cell.recipe) | {"layers": list(cell.recipe.layers)},
@@ -155,42 +178,43 @@ def _record(cell: Cell, pieces: Sequence[dict[str, Any]], seconds: float) -> Rec
     }
 
 
-def _drawn(recipe: Recipe, mnist: Mnist) -> tuple[Draws, str | None]:
-    """Return a run's draws, and why there are none: lsuv cannot scale a layer whose units are all off."""
+def _draws(recipe: Recipe, mnist: Mnist) -> tuple[Draws, str | None]:
+    """Return a run's draws. If its initialiser fails, as lsuv does for dead layers, return NaN and the reason."""
     draws, reason = native(recipe, len(mnist.train_images)), None
     try:
-        draws = look_at(mnist.train_images, recipe, draws)
+        draws = from_images.start_from_images(mnist.train_images, recipe, draws)
     except UserError as error:
-        nothing = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), draws.params)
-        draws, reason = draws._replace(params=nothing), str(error)
-    return draws._replace(params=jax.device_get(draws.params)), reason  # a device holds only what trains there
+        nans = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), draws.params)
+        draws, reason = draws._replace(params=nans), str(error)
+    return draws._replace(params=jax.device_get(draws.params)), reason  # a device holds only the runs that train
 
 
 def means(losses: np.ndarray, points: int = POINTS) -> np.ndarray:
-    """Return (runs, steps) as (runs, points): the means of blocks of steps, whose lengths differ by at most 1."""
+    """Reduce losses (runs, steps) to (runs, points): means of blocks of steps whose lengths differ by at most 1."""
     blocks = np.array_split(losses, min(points, losses.shape[1]), axis=1)
     return np.stack([block.mean(axis=1, dtype=np.float64) for block in blocks], axis=1)
 
 
-def summary(found: Propagation) -> dict[str, Any]:
-    """Return what a report draws of a propagation, by seed and layer.
+def summary(propagation: Propagation) -> dict[str, Any]:
+    """Return the part of a propagation that a record holds, as plain data by seed and layer.
 
-    Of the Jacobians the mean singular value is left, of the histograms the first seed's of the pre-activations.
+    The Jacobian is reduced to its mean singular value. Only the pre-activations of the first seed have a histogram.
     """
-    columns = found.measured._asdict()
-    measured = {name: plain(values) for name, values in columns.items() if name not in {"jacobian", *HISTOGRAMS}}
-    measured["pre_histogram"] = plain(Histogram(*(np.asarray(part)[0] for part in found.measured.pre_histogram)))
-    jacobian = np.stack([values.mean(axis=(1, 2)) for values in found.measured.jacobian], axis=1)
-    return {"measured": measured | {"jacobian": plain(jacobian)}, "predicted": plain(found.predicted)}
+    signal = propagation.measured
+    measured = {
+        name: plain(values) for name, values in signal._asdict().items() if name not in {"jacobian", *HISTOGRAMS}
+    }
+    measured["pre_histogram"] = plain(Histogram(*(np.asarray(part)[0] for part in signal.pre_histogram)))
+    measured["jacobian"] = plain(np.stack([values.mean(axis=(1, 2)) for values in signal.jacobian], axis=1))
+    return {"measured": measured, "predicted": plain(propagation.predicted)}
 
 
 def _joined(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the summary of all seeds from those of one each."""
-    first = summaries[0]
-    histogram = {"pre_histogram": first["measured"]["pre_histogram"]}
+    """Return the summary of several seeds from those of single seeds."""
 
-    def in_a_row(*seeds: list[Any]) -> list[Any]:
-        return [value for one in seeds for value in one]
+    def concatenated(*seeds: list[Any]) -> list[Any]:
+        return list(chain(*seeds))
 
-    joined: dict[str, Any] = jax.tree.map(in_a_row, *summaries, is_leaf=lambda value: isinstance(value, list))
-    return joined | {"measured": joined["measured"] | histogram}
+    joined: dict[str, Any] = jax.tree.map(concatenated, *summaries, is_leaf=lambda value: isinstance(value, list))
+    joined["measured"]["pre_histogram"] = summaries[0]["measured"]["pre_histogram"]
+    return joined

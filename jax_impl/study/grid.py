@@ -1,8 +1,7 @@
 """A grid of experiments, cell by cell: initialiser × depth × activation × optimizer, each trained from several seeds.
 
-A cell is one recipe and its seeds; its record holds what every seed's every epoch gave, and what signal and gradient
-did before the first step. Records are kept in `cells.jsonl`, one line a cell, so that a study goes on where it was
-stopped.
+A cell is one recipe and its seeds. Its record holds each seed's numbers by epoch, and the propagation of signal and
+gradient before the first step. `cells.jsonl` has one record per line, so an interrupted study can continue.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,21 +12,21 @@ from typing import Any
 
 import jax
 
-from jax_impl import initializers, recipes
+from jax_impl import recipes
 from jax_impl.data import Mnist, digest
-from jax_impl.errors import ArgumentError, unknown_name
-from jax_impl.recipes import NAMES, Recipe
+from jax_impl.errors import ArgumentError, Log
+from jax_impl.recipes import Recipe
 from jax_impl.storage import records
 from jax_impl.storage.records import Record
 from jax_impl.study.cells import NAME, Cell, run
 from jax_impl.study.saving import Saving
-from jax_impl.trainer import devices
+from jax_impl.trainer import devices, processes
 
 RECORDS = "cells.jsonl"
-LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}  # the notebook's, and the one at which depth tells initialisers apart
+LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}  # the notebook's, and the one at which depth separates the initialisers
 
 
-# The default grid: which of eight initialisers carries a ReLU network of which depth?
+# The default grid: which of eight initialisers trains a ReLU network of which depth?
 AXES: dict[str, Any] = {
     "inits": (
         "zeros", "small_normal", "normal", "linear_default", "xavier_normal", "kaiming_normal", "orthogonal", "lsuv",
@@ -43,10 +42,10 @@ AXES: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The axes of a study. What is None is that of `AXES`, or of each recipe where recipes are named.
+    """The axes of a study. An axis that is None has the values of `AXES`, or of each recipe if recipes are named.
 
     Raises:
-        ArgumentError: An axis is empty, or a value lies outside what is allowed.
+        ArgumentError: An axis is empty, or a value is out of range.
     """
 
     recipes: tuple[str, ...] = ()
@@ -57,9 +56,9 @@ class Grid:
     width: int | None = None  # units of a hidden layer
     seeds: int = 3
     first_seed: int = 0
-    epochs: int | None = None  # 0: only what signal and gradient do before training
+    epochs: int | None = None  # 0 measures the propagation before training only
     bias_init: str | None = None
-    learning_rate: float | None = None  # None: `LEARNING_RATES`, or the recipe's where no optimizer is named either
+    learning_rate: float | None = None  # None for that of `LEARNING_RATES`, or of the recipe if no optimizer is named
 
     def __post_init__(self) -> None:
         for axis in ("inits", "depths", "activations", "optimizers"):
@@ -69,21 +68,21 @@ class Grid:
             values = getattr(self, name)
             if values is not None and min(values if isinstance(values, tuple) else (values,)) < least:
                 raise ArgumentError(f"{name} must be an integer >= {least}, got {values}")
-        for field, values in (("activation", self.activations), ("optimizer", self.optimizers)):
-            for value in values or ():
-                if value not in NAMES[field]:
-                    raise unknown_name(field, value, NAMES[field])
 
     def cells(self) -> list[Cell]:
-        """Return the cells, each once, the deep ones last, so that the first results come soon."""
+        """Return the cells without repetitions. Deep networks come last, so that the first results appear soon.
+
+        Raises:
+            ArgumentError: A name is unknown, or a value is out of range.
+        """
         seeds = tuple(range(self.first_seed, self.first_seed + self.seeds))
         bases = [recipes.named(name) for name in self.recipes] or [Recipe(name=NAME)]
         axes = product(self._axis("depths"), bases, *map(self._axis, ("activations", "optimizers", "inits")))
-        cells = [Cell(recipe=self._recipe(*place), seeds=seeds) for place in axes]
+        cells = [Cell(recipe=self._recipe(*settings), seeds=seeds) for settings in axes]
         return list({cell.key: cell for cell in cells}.values())
 
     def _axis(self, name: str) -> Any:
-        """Return what was given, else the default grid's, or None, which keeps each named recipe's own."""
+        """Return the values of an axis: those given, else the default grid's. None keeps the named recipes' own."""
         given = getattr(self, name)
         if given is not None:
             return given
@@ -95,9 +94,9 @@ class Grid:
         self, depth: int | None, base: Recipe, activation: str | None, optimizer: str | None, init: str | None
     ) -> Recipe:
         rate = self.learning_rate
-        if rate is None and optimizer is not None:
-            rate = LEARNING_RATES[optimizer]
-        recipe = base.but(
+        if rate is None:
+            rate = LEARNING_RATES.get(optimizer or "")
+        return base.with_changes(
             layers=_layers(base.layers, depth, self._axis("width")),
             init=init,
             bias_init=self._axis("bias_init"),
@@ -107,67 +106,64 @@ class Grid:
             epochs=self._axis("epochs"),
             seed=self.first_seed,
         )
-        initializers.named(recipe.init, recipe.bias_init)
-        return recipe
 
 
 def _layers(layers: tuple[int, ...], depth: int | None, width: int | None) -> tuple[int, ...]:
-    """Return the layers with so many hidden ones, of the width that is given or of the first one's."""
+    """Return the layers with `depth` hidden ones of this width. None keeps the depth, or the first one's width."""
     if depth is None and width is None:
         return layers
     hidden = len(layers) - 2 if depth is None else depth
     return (layers[0], *[layers[1] if width is None else width] * hidden, layers[-1])
 
 
-def go_on(
+def run_remaining(
     cells: Sequence[Cell],
     mnist: Mnist,
     out: Path,
     *,
     max_bytes: float | None = None,
-    log: Callable[[str], None] = lambda text: None,  # noqa: ARG005
-    heed: Callable[[], None] = lambda: None,
+    log: Log = lambda text: None,  # noqa: ARG005
+    raise_if_stopped: Callable[[], None] = lambda: None,
     every: int | None = None,
 ) -> Iterator[tuple[Cell, Record, bool]]:
-    """Run the cells that `out` has no record of; each yields its record and whether it had been there.
+    """Run the cells without a record in `out`; yield each cell, its record, and whether the record existed.
 
-    Cells that were interrupted go on after their last checkpoint. There is one after every epoch and, given `every`,
-    after so many steps within it; `heed` is then called, too, and ends the study by what it raises.
+    Interrupted cells continue from their last checkpoint. `raise_if_stopped` is called after each epoch, and after
+    each segment of `every` steps if that is given; it ends the study by raising.
 
-    Where several processes take part, what counts is what the first of them finds in `out`, and it alone writes; the
-    others get what is new.
+    With several processes the first one's records count, and it alone writes. The others yield new records only.
 
     Raises:
         UserError: The records cannot be read or written.
     """
     leads = jax.process_index() == 0
-    saving = Saving(out, digest(mnist), heed, log, every)
-    kept = records.load(out / RECORDS) if leads else {}
-    known = set(devices.from_first(list(kept)))
-    groups = grouped([cell for cell in cells if cell.key not in known], devices.room())
+    saving = Saving(out, digest(mnist), raise_if_stopped, log, every)
+    by_key = records.load(out / RECORDS) if leads else {}
+    saved = set(processes.from_first(list(by_key)))
+    groups = grouped([cell for cell in cells if cell.key not in saved], devices.runs_to_fill_devices())
     ran = False
     for cell in cells:
-        if cell.key in known and not leads:
+        if cell.key in saved and not leads:
             continue
-        if cell.key not in kept:
+        if cell.key not in by_key:
             if ran:
-                heed()
-            found = run(next(groups), mnist, max_bytes=max_bytes, saving=saving, log=log)
-            for record in found:
-                kept[record["key"]] = record
+                raise_if_stopped()
+            measured = run(next(groups), mnist, max_bytes=max_bytes, saving=saving, log=log)
+            for record in measured:
+                by_key[record["key"]] = record
                 if leads:
                     records.add(out / RECORDS, record)
             if leads:
-                saving.forget(record["key"] for record in found)
+                saving.forget(record["key"] for record in measured)
             ran = True
-        yield cell, kept[cell.key], cell.key in known
+        yield cell, by_key[cell.key], cell.key in saved
 
 
-def grouped(cells: Sequence[Cell], room: int) -> Iterator[list[Cell]]:
-    """Yield the cells in their order, those of one shape that follow each other together, until `room` runs are met."""
+def grouped(cells: Sequence[Cell], runs: int) -> Iterator[list[Cell]]:
+    """Yield the cells in order, in groups of one shape. A group is complete when it has at least `runs` runs."""
     group: list[Cell] = []
     for cell in cells:
-        full = sum(len(one.seeds) for one in group) >= room
+        full = sum(len(member.seeds) for member in group) >= runs
         if group and (full or _shape(cell) != _shape(group[0])):
             yield group
             group = []
@@ -177,5 +173,5 @@ def grouped(cells: Sequence[Cell], room: int) -> Iterator[list[Cell]]:
 
 
 def _shape(cell: Cell) -> Recipe:
-    """Return what the runs of one program have in common: all but what is data."""
-    return replace(cell.recipe, name=NAME, init="", bias_init="", learning_rate=1.0, seed=0, init_passes=1)
+    """Return the settings that runs of one program share."""
+    return replace(cell.recipe, name=NAME, init="zeros", bias_init="zeros", learning_rate=1.0, seed=0, init_passes=1)

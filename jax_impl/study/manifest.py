@@ -1,4 +1,4 @@
-"""What a study's report is of: `study.json` beside the records."""
+"""The file `study.json`: which records the report of a study shows."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,34 +14,29 @@ NAME = "study.json"
 
 
 def remember(out: Path, *, cells: Iterable[study_cells.Cell] = (), measured: Mapping[str, Seeds] | None = None) -> None:
-    """Note which records the report is of; what was noted before of the other kind stays.
+    """Put the cells of a grid or measured presets into the report. A new grid replaces the one before; presets add up.
 
     Raises:
-        UserError: The file cannot be read or written.
+        UserError: The file cannot be read or written, or is damaged.
     """
-    contents = read(out)
-    keys = [cell.key for cell in cells]
-    contents["cells"] = keys or contents["cells"]
-    contents["presets"] |= {name: list(seeds) for name, seeds in (measured or {}).items()}
-    files.write(out / NAME, (json.dumps(records.sealed(contents), indent=1) + "\n").encode())
+    content = read(out)
+    content["cells"] = [cell.key for cell in cells] or content["cells"]
+    content["presets"] |= {name: list(seeds) for name, seeds in (measured or {}).items()}
+    files.write(out / NAME, (json.dumps(records.with_checksum(content), indent=1) + "\n").encode())
 
 
 def read(out: Path) -> dict[str, Any]:
-    """Return what was noted: the keys of the last grid's `cells`, and the seeds of each of the `presets`.
+    """Return the keys of the last grid's `cells`, and the seeds of each of the `presets` by its name.
 
     Raises:
-        UserError: The file cannot be read, or says something else.
+        UserError: The file cannot be read, or is damaged.
     """
     path = out / NAME
     try:
-        contents = records.unsealed(json.loads(path.read_text(encoding="utf-8")))
+        return records.verified(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {"cells": [], "presets": {}}
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}; delete it, the records stay") from error
-    match contents:
-        case {"cells": list(cells), "presets": dict(presets)} if all(isinstance(key, str) for key in cells) and all(
-            isinstance(seeds, list) and all(type(seed) is int for seed in seeds) for seeds in presets.values()
-        ):
-            return {"cells": cells, "presets": presets}
-    raise UserError(f"{path} does not say what the report is of: delete it, the records stay")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; name another --out") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: delete it and repeat the command; the records are kept") from error

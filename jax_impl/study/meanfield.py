@@ -1,10 +1,10 @@
-"""What mean-field theory says of a signal and a gradient on their way through a wide network.
+"""The variances of activations and gradients in a wide network, as mean-field theory predicts them.
 
-With independent weights of mean 0 and many units, each pre-activation of an image is normal with a variance q that one
-layer hands to the next: q' = fan_in · E[w²] · E[φ(√q z)²] + E[b²], z standard normal (Poole et al. 2016). Gradients
-come back by the mean of the squared derivative: g = fan_out · E[w²] · E[φ'(√q z)²] · g' (Schoenholz et al. 2017).
-Equations 5 and 6 of Glorot & Bengio 2010, and section 2.2 of He et al. 2015, are these two at the linear point of tanh
-and for the ReLU.
+If weights are independent with mean 0 and layers are wide, the pre-activations of an image are normal with a variance q
+that follows from that of the layer before: q' = fan_in · E[w²] · E[φ(√q z)²] + E[b²], where z is standard normal (Poole
+et al. 2016). The mean square g of the gradients follows from that of the layer after: g = fan_out · E[w²] ·
+E[φ'(√q z)²] · g' (Schoenholz et al. 2017). Equations 5 and 6 of Glorot & Bengio 2010 are the special case of tanh near
+0, and section 2.2 of He et al. 2015 is that of the ReLU.
 """
 
 import math
@@ -18,12 +18,12 @@ from jaxtyping import Array, ArrayLike, Float
 
 from jax_impl.activations import ACTIVATIONS, SLOPE
 
-# The error is then below 1e-6 of each moment from q = 0.01 to 256, where N(0, 1) weights lead at width 256.
+# Each moment then has an error below 1e-6 from q = 0.01 to 256. N(0, 1) weights of width 256 lead to 256.
 NODES, FINEST, FURTHEST = 200, 1e-3, 10.0
 
 
 class Moments(NamedTuple):
-    """Of an activation φ at normal pre-activations of mean 0 and variance q, one a q."""
+    """The moments of an activation φ for normal pre-activations of mean 0 and variance q, one per q."""
 
     mean: Float[Array, " n"]  # E[φ]
     square: Float[Array, " n"]  # E[φ²]
@@ -31,7 +31,7 @@ class Moments(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """By layer; the output layer's activation is the identity."""
+    """The predictions by layer. The output layer's activation is the identity."""
 
     pre_variance: Float[ArrayLike, "*seeds layers"]
     mean: Float[ArrayLike, "*seeds layers"]
@@ -40,19 +40,19 @@ class Prediction(NamedTuple):
 
 
 def moments(activation: str, q: Float[Array, " n"]) -> Moments:
-    """Return E[φ], E[φ²] and E[φ'²] at variances `q`: in closed form where there is one, by quadrature else."""
-    below = {"linear": 1.0, "relu": 0.0, "leaky_relu": SLOPE}.get(activation)
-    if below is None:
+    """Return E[φ], E[φ²] and E[φ'²] for variances `q`: exactly for piecewise linear activations, else by quadrature."""
+    negative_slope = {"linear": 1.0, "relu": 0.0, "leaky_relu": SLOPE}.get(activation)
+    if negative_slope is None:
         return quadrature(activation, q)
-    half = jnp.full_like(q, (1 + below**2) / 2)
-    return Moments(mean=(1 - below) * jnp.sqrt(q / (2 * math.pi)), square=half * q, slope=half)
+    slope = jnp.full_like(q, (1 + negative_slope**2) / 2)
+    return Moments(mean=(1 - negative_slope) * jnp.sqrt(q / (2 * math.pi)), square=slope * q, slope=slope)
 
 
 def quadrature(activation: str, q: Float[Array, " n"]) -> Moments:
-    """Return the moments by quadrature, for any activation.
+    """Return the moments of any activation by quadrature: the midpoint rule in t, with z = FINEST · sinh(t).
 
-    The midpoint rule in t with z = FINEST · sinh(t): its nodes crowd around 0, where kinks and, at a large q, all of
-    the derivative are. Gauss-Hermite nodes do not: 512 of them miss 58 % of E[φ'²] of tanh at q = 256.
+    Its nodes are dense around 0, where activations have kinks and, if q is large, tanh has its whole slope. With 512
+    Gauss-Hermite nodes, E[φ'²] of tanh at q = 256 would be 58 % too small.
     """
     phi = ACTIVATIONS[activation]
     nodes, weights = (jnp.asarray(values, q.dtype) for values in _nodes())
@@ -69,20 +69,20 @@ def predict(
     inputs: Float[Array, "batch pixels"],
     output_gradient: Float[Array, "batch classes"],
 ) -> Prediction:
-    """Return the variances that theory expects in every layer.
+    """Return the predicted variances of every layer.
 
-    Images of different brightness have their own q, which is followed separately and averaged at the end.
+    Images differ in brightness, so each has its own q in every layer. The predictions are means over the images.
 
     Args:
-        activation: Between the layers.
-        sizes: Units of each layer, from the pixels to the classes.
+        activation: The activation between the layers.
+        sizes: Units per layer, from the pixels to the classes.
         kernel_squares: E[w²] by layer.
         bias_squares: E[b²] by layer.
-        inputs: Images; the first layer's q follows from their squared length.
-        output_gradient: Of the loss by the logits, where the way back starts.
+        inputs: The images. Their mean square determines the first layer's q.
+        output_gradient: The gradient of each image's loss with respect to the logits.
     """
     depth = len(kernel_squares)
-    square = jnp.mean(inputs**2, axis=1)  # (batch,): of the units of the layer before
+    square = jnp.mean(inputs**2, axis=1)  # (batch,): E[φ²] of the layer before
     slopes, rows = [], []
     for layer in range(depth):
         q = sizes[layer] * kernel_squares[layer] * square + bias_squares[layer]

@@ -1,197 +1,177 @@
-"""A study's folder as pages: `index.html`, `study.md` and a PNG a figure. Every number was measured elsewhere."""
+"""The report of a study's folder: `index.html`, `study.md` and a PNG per figure. It measures nothing."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jax_impl.figures.canvas import date, duration, templates
 from jax_impl.storage import files, records
 from jax_impl.storage.records import Record
-from jax_impl.study import grid as study
-from jax_impl.study import manifest
+from jax_impl.study import grid, manifest, presets
 from jax_impl.study.figures import pictures, title
-from jax_impl.study.presets import preset as evidence
-from jax_impl.study.presets import registry
-from jax_impl.study.presets.figures import draw_preset
-from jax_impl.study.presets.preset import Check, Preset, Seeds
+from jax_impl.study.presets.drawing import draw_preset
+from jax_impl.study.presets.preset import RECORDS, Check, Data, Preset, Seeds, saved_parts
 from jax_impl.study.verdicts import ALIKE, TARGET, Advice, Row, advise, row, words
 
 HEAD = (
     "initialiser", "hidden layers", "activation", "optimizer", "verdict", "test accuracy", "cost",
     f"epochs to {TARGET:.0%}", "diverged", "seconds",
 )  # fmt: skip
+FEW_SEEDS = "With few seeds, even a large difference may not be significant."
+
+
+class Reproduction(NamedTuple):
+    """A preset that was measured completely."""
+
+    preset: Preset
+    seeds: Seeds
+    records: list[Record]  # one per part
+    data: Data
+    checks: list[Check]
 
 
 class Result(NamedTuple):
-    """What a study's folder holds."""
+    """The content of a study's folder."""
 
     cells: list[Record]  # of the last grid
     rows: list[Row]
     advice: list[Advice]
-    presets: dict[str, list[Check]]  # of every preset that was measured
+    presets: dict[str, Reproduction]  # by name
 
 
 def read(out: Path) -> Result:
-    """Return what `out` holds.
+    """Read study.json, cells.jsonl and presets.jsonl, each once.
 
     Raises:
-        UserError: A file cannot be read.
+        UserError: A file cannot be read, or is damaged.
     """
-    noted, kept = manifest.read(out), records.load(out / study.RECORDS)
-    cells = [kept[key] for key in noted["cells"] if key in kept]
+    noted, saved = manifest.read(out), records.load(out / grid.RECORDS)
+    cells = [saved[key] for key in noted["cells"] if key in saved]
     rows = [row(record) for record in cells]
-    checks = {
-        preset.name: preset.checks(data)
-        for preset, _, data in _measured(out, noted["presets"])
-    }  # fmt: skip
-    return Result(cells, rows, advise(rows), checks)
+    return Result(cells, rows, advise(rows), _reproductions(noted["presets"], records.load(out / RECORDS)))
 
 
 def write(out: Path) -> Result:
-    """Write the report of what `out` holds, and return it.
+    """Write the report of what `out` contains, and return it.
 
     Raises:
         UserError: The folder cannot be read or written.
     """
-    result, noted = read(out), manifest.read(out)
-    drawn = pictures(result.cells)
-    shown = [_preset(*one) for one in _measured(out, noted["presets"])]
+    result = read(out)
+    reproductions = list(result.presets.values())
+    of_cells = pictures(result.cells)
+    of_presets = [draw_preset(reproduction.preset, reproduction.data) for reproduction in reproductions]
     page = {
-        "measured": measured(out, result.cells, noted["presets"]),
+        "measured": measured_on(chain(result.cells, *(reproduction.records for reproduction in reproductions))),
         "cells": len(result.cells),
         "seeds": sorted({len(record["seeds"]) for record in result.cells}),
         "epochs": sorted({record["recipe"]["epochs"] for record in result.cells}),
         "seconds": duration(sum(record["seconds"] for record in result.cells)),
-        "advice": [{"title": title(one.best), "words": words(one)} for one in result.advice],
+        "advice": [{"title": title(advice.best), "words": words(advice)} for advice in result.advice],
         "alike": ALIKE,
+        "few_seeds": FEW_SEEDS,
         "maps": heat_maps(result.rows),
         "head": HEAD,
-        "rows": [{"cells": cells(one), "verdict": one.verdict} for one in result.rows],
-        "pictures": drawn,
-        "presets": shown,
+        "rows": [{"cells": table_row(row), "verdict": row.verdict} for row in result.rows],
+        "pictures": of_cells,
+        "reproductions": list(zip(reproductions, of_presets, strict=True)),
     }
-    images = {
-        out / "figures" / f"{picture.key}.png": picture for picture in (*drawn, *(one["picture"] for one in shown))
-    }
+    images = {out / "figures" / f"{picture.key}.png": picture for picture in (*of_cells, *of_presets)}
     for path, picture in images.items():
         files.write(path, picture.png())
     for path in set((out / "figures").glob("*.png")) - set(images):  # of an earlier grid
         path.unlink()
     files.write(out / "study.md", markdown(page).encode())
-    files.write(
-        out / "index.html", templates(Path(__file__).parent).get_template("study.html.j2").render(page).encode()
-    )
+    html = templates(Path(__file__).parent).get_template("study.html.j2").render(page)
+    files.write(out / "index.html", html.encode())
     return result
 
 
-def measured(out: Path, grid: Sequence[Record], noted: Mapping[str, Seeds]) -> list[str]:
-    """Say on which machines, with which jax, and when the records were measured."""
-    parts = records.load(out / evidence.RECORDS)
-    wanted = {
-        evidence.key(registry.PRESETS[name], label, seeds)
-        for name, seeds in noted.items()
-        if name in registry.PRESETS
-        for label in registry.PRESETS[name].parts
-    }
-    made: dict[str, list[str]] = {}
-    for record in (*grid, *(record for key, record in parts.items() if key in wanted)):
-        made.setdefault(record["where"], []).append(record["made"])
-    return [
-        f"{where}, {date(min(times))}" + (f" to {date(max(times))}" if min(times) != max(times) else "")
-        for where, times in made.items()
-    ]
+def measured_on(measured: Iterable[Record]) -> list[str]:
+    """Return a line for each machine and version of jax on which records were measured, with the time."""
+    times: dict[str, list[str]] = {}
+    for record in measured:
+        times.setdefault(record["where"], []).append(record["made"])
+    return [f"{where}, {_period(date(min(made)), date(max(made)))}" for where, made in times.items()]
 
 
-def cells(one: Row) -> tuple[str, ...]:
-    """Return a row of the table as text, in the order of `HEAD`."""
+def _period(first: str, last: str) -> str:
+    """Return a period in words: 24 November 2026, 11:05 to 11:09 UTC."""
+    day, _, _ = first.partition(", ")
+    return first if first == last else f"{first.removesuffix(' UTC')} to {last.removeprefix(f'{day}, ')}"
+
+
+def table_row(row: Row) -> tuple[str, ...]:
+    """Return the texts of a row of the table, in the order of `HEAD`."""
     return (
-        one.label,
-        str(one.depth),
-        one.activation,
-        one.optimizer,
-        one.verdict,
-        one.accuracy.percent(),
-        "–" if math.isnan(one.cost.mean) else str(one.cost),
-        one.epochs_to_target() if one.verdict != "not trained" else "–",
-        f"{one.diverged} of {one.seeds}",
-        f"{one.seconds:.1f}",
+        row.label,
+        str(row.depth),
+        row.activation,
+        row.optimizer,
+        row.verdict,
+        row.accuracy.percent(),
+        "–" if math.isnan(row.cost.mean) else str(row.cost),
+        row.epochs_to_target() if row.verdict != "not trained" else "–",
+        f"{row.diverged} of {row.seeds}",
+        f"{row.seconds:.1f}",
     )
 
 
 def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return for each activation and optimizer the verdicts by initialiser and depth."""
+    """Return a table of verdicts by initialiser and depth for each activation and optimizer."""
 
-    def kind(one: Row) -> tuple[str, str]:
-        return one.activation, one.optimizer
+    def kind(row: Row) -> tuple[str, str]:
+        return row.activation, row.optimizer
 
     maps = []
-    for group, found in groupby(sorted(rows, key=kind), key=kind):
-        members = list(found)
-        depths = sorted({one.depth for one in members})
-        by_place = {(one.label, one.depth): one for one in members}
+    for group, members in groupby(sorted(rows, key=kind), key=kind):
+        by_cell = {(row.label, row.depth): row for row in members}
+        depths = sorted({depth for _, depth in by_cell})
         lines = [
-            {"label": label, "places": [_place(by_place.get((label, depth))) for depth in depths]}
-            for label in dict.fromkeys(one.label for one in members)
+            {"label": label, "cells": [_map_cell(by_cell.get((label, depth))) for depth in depths]}
+            for label in dict.fromkeys(label for label, _ in by_cell)
         ]
         maps.append({"title": ", ".join(group), "depths": depths, "lines": lines})
     return maps
 
 
 def markdown(page: Mapping[str, Any]) -> str:
-    """Return the page's sentences and tables for a terminal or a pull request."""
+    """Return the page's sentences and tables as Markdown, for a terminal or a pull request."""
     lines = ["# Initialisation study", "", *(f"Measured on {where}." for where in page["measured"]), ""]
     if page["advice"]:
-        lines += ["## Which initialiser", "", *(f"- **{one['title']}**: {one['words']}" for one in page["advice"]), ""]
-        lines += [f"Not told apart: p > {ALIKE} in Welch's test, which with few seeds says little.", ""]
+        lines += ["## Which initialiser trains best", ""]
+        lines += [*(f"- **{advice['title']}**: {advice['words']}" for advice in page["advice"]), ""]
+        lines += [f"Not significantly different: p > {ALIKE} in Welch's test. {FEW_SEEDS}", ""]
     if page["rows"]:
-        lines += [*_table(page["head"], [one["cells"] for one in page["rows"]]), ""]
-    for preset in page["presets"]:
-        lines += [f"## {preset['title']} (`{preset['name']}`)", "", f"{preset['claim']} {preset['source']}.", ""]
-        checks = [
-            (one["name"], one["measured"], one["band"], one["word"], one["published"]) for one in preset["checks"]
+        lines += [*_table(page["head"], [row["cells"] for row in page["rows"]]), ""]
+    for (preset, _, _, _, checks), _ in page["reproductions"]:
+        lines += [f"## {preset.title} (`{preset.name}`)", "", f"{preset.claim} Source: {preset.source}.", ""]
+        rows = [
+            (check.name, check.measured, check.band, "pass" if check.passed else "**FAIL**", check.published)
+            for check in checks
         ]
-        lines += [*_table(("check", "measured", "band", "verdict", "published"), checks), ""]
+        lines += [*_table(("check", "measured", "band", "verdict", "published"), rows), ""]
     return "\n".join(lines)
 
 
-def _place(one: Row | None) -> dict[str, str]:
-    if one is None:
-        return {"verdict": "", "text": ""}
-    return {"verdict": one.verdict.replace(" ", "-"), "text": one.accuracy.percent()}
-
-
-def _preset(preset: Preset, seeds: Seeds, data: evidence.Data) -> dict[str, Any]:
-    checks = [
-        {
-            "name": check.name,
-            "measured": check.measured,
-            "band": check.band,
-            "published": check.published,
-            "passed": check.passed,
-            "word": "pass" if check.passed else "**FAIL**",
-        }
-        for check in preset.checks(data)
-    ]
+def _map_cell(row: Row | None) -> dict[str, str]:
     return {
-        "name": preset.name,
-        "title": preset.title,
-        "source": preset.source,
-        "claim": preset.claim,
-        "seeds": ", ".join(map(str, seeds)),
-        "checks": checks,
-        "picture": draw_preset(preset, data),
+        "verdict": row.verdict.replace(" ", "-") if row else "",
+        "text": row.accuracy.percent() if row else "",
     }
 
 
-def _measured(out: Path, noted: Mapping[str, Seeds]) -> list[tuple[Preset, Seeds, evidence.Data]]:
-    found = []
-    for name, preset in registry.PRESETS.items():
-        data = evidence.data_of(preset, noted[name], out) if name in noted else None
-        if data is not None:
-            found.append((preset, noted[name], data))
-    return found
+def _reproductions(seeds: Mapping[str, Seeds], saved: Mapping[str, Record]) -> dict[str, Reproduction]:
+    """Return the presets of which `saved` has every part; `seeds` are those of each preset by its name."""
+    complete = {}
+    for name, preset in presets.PRESETS.items():
+        parts = saved_parts(preset, seeds[name], saved) if name in seeds else None
+        if parts is not None:
+            data = {label: record["data"] for label, record in parts.items()}
+            complete[name] = Reproduction(preset, seeds[name], list(parts.values()), data, preset.checks(data))
+    return complete
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -1,7 +1,7 @@
-"""What a signal and a gradient do on their way through a network, layer by layer, beside what theory expects.
+"""How activations and gradients propagate through a network: measured layer by layer, and predicted by theory.
 
-The measurements are those of Glorot & Bengio 2010 (activations, back-propagated gradients and the singular values of
-each layer's Jacobian) and of He et al. 2015. The output layer counts as a layer whose activation is the identity.
+The measurements are those of Glorot & Bengio 2010 (activations, back-propagated gradients, and the singular values of
+each layer's Jacobian) and He et al. 2015. The output layer counts as a layer with the identity as its activation.
 """
 
 from collections.abc import Callable
@@ -15,36 +15,40 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Int32, UInt8
 from scipy.special import entr
 
 from jax_impl.activations import ACTIVATIONS
-from jax_impl.model import PRECISION, Params, layers_of, pre_activations, stacked
-from jax_impl.pixels import scale
+from jax_impl.model import PRECISION, Params, layer_sizes, linears, pre_activations, scale
 from jax_impl.study.meanfield import Prediction, predict
+from jax_impl.trainer.trees import stacked
 
-BINS = 60
-FLAT = 0.05  # a unit is saturated at an image where its derivative is below this share of the steepest
+BINS = 60  # of a histogram
+FLAT = 0.05  # a unit is saturated for an image if its slope is below this share of the activation's steepest slope
 
 ByLayer = Float[np.ndarray, "seeds layers"]
 
 
 class Histogram(NamedTuple):
-    """How many values fall between each two edges."""
+    """The number of values in each bin, and the edges of the bins."""
 
     counts: Float[ArrayLike, "*seeds_and_layers bins"]
     edges: Float[ArrayLike, "*seeds_and_layers bins+1"]
 
 
 class Signal(NamedTuple):
-    """By seed and layer, over all units and images; gradients are of each image's own loss by the pre-activations.
+    """The measurements by seed and layer, over all units and images.
+
+    Gradients are those of each image's own loss with respect to the pre-activations.
 
     Attributes:
-        pre_mean: Of the pre-activations; likewise their variance.
-        mean: Of the activations; likewise their variance.
-        gradient_mean: Of the back-propagated gradients; likewise their variance.
-        saturated: Share of (unit, image) pairs that hardly pass a gradient back; for a ReLU, those that are off.
-        dead: Share of units that are saturated at every image.
-        kernel_gradient_norm: Of the batch's mean loss.
-        rank: Of the (image, unit) matrix of activations, as `numpy.linalg.matrix_rank` counts; 0 if it is not finite.
-        effective_rank: exp of the entropy of its normalised singular values (Roy & Vetterli 2007).
-        jacobian: Singular values of ∂activations/∂inputs of each layer.
+        pre_mean: Mean of the pre-activations; `pre_variance` is their variance.
+        mean: Mean of the activations; `variance` is their variance.
+        gradient_mean: Mean of the back-propagated gradients; `gradient_variance` is their variance.
+        saturated: Share of the pairs of a unit and an image with a slope of almost 0. A ReLU is then off.
+        dead: Share of the units that are saturated for every image.
+        kernel_gradient_norm: Norm of the gradient of the batch's mean loss with respect to the kernel.
+        rank: `numpy.linalg.matrix_rank` of the (image, unit) matrix of activations; 0 if it is not finite.
+        effective_rank: exp of the entropy of this matrix's normalised singular values (Roy & Vetterli 2007).
+        pre_histogram: Of the pre-activations; `histogram` is that of the activations.
+        gradient_histogram: Of the back-propagated gradients.
+        jacobian: Singular values of each layer's ∂activations/∂inputs.
     """
 
     pre_mean: ByLayer
@@ -65,22 +69,22 @@ class Signal(NamedTuple):
 
 
 class Propagation(NamedTuple):
-    """What was measured, and what mean-field theory predicts for weights of this size."""
+    """The measurements, and the predictions of mean-field theory for weights of this size."""
 
     measured: Signal
     predicted: Prediction
 
 
 class _Layer(NamedTuple):
-    """What one layer computes for a batch, forward and back."""
+    """The arrays of one layer for a batch, from the forward and the backward pass."""
 
     inputs: Float[Array, "batch fan_in"]
     kernel: Float[Array, "fan_in fan_out"]
     z: Float[Array, "batch fan_out"]
     activations: Float[Array, "batch fan_out"]
-    slopes: Float[Array, "batch fan_out"]  # derivative of the activation
-    flat: Bool[Array, "batch fan_out"]  # whether it is too small to pass a gradient
-    gradient: Float[Array, "batch fan_out"]
+    slopes: Float[Array, "batch fan_out"]  # derivatives of the activation at z
+    flat: Bool[Array, "batch fan_out"]  # whether a slope is almost 0
+    gradient: Float[Array, "batch fan_out"]  # of each image's loss with respect to z
 
 
 def propagate(
@@ -90,20 +94,20 @@ def propagate(
     activation: str = "relu",
     jacobian_images: int = 1,
 ) -> Propagation:
-    """Send a batch forward and its gradients back, for many networks at once and in one compiled pass.
+    """Run a batch forward and backward through several networks of one shape, as one compiled program.
 
     Args:
-        params: Of networks of one shape, each array with a first axis of its own: one entry a seed.
-        images: The batch, the same for every network.
-        labels: Of the images.
-        activation: Between the layers.
-        jacobian_images: At how many of the images each layer's Jacobian is taken.
+        params: The parameters of the networks. Each array has a first axis of seeds.
+        images: The batch, the same for all networks.
+        labels: The labels of the images.
+        activation: The activation between the layers.
+        jacobian_images: For how many of the images each layer's Jacobian is computed.
 
     Returns:
-        The measurements as NumPy arrays, the axis of seeds first.
+        The measurements and predictions as NumPy arrays. The first axis is that of seeds.
     """
-    found = _propagate_all(params, images, labels, activation, jacobian_images)
-    columns, predicted, activations, jacobians = jax.tree.map(np.asarray, found)
+    results = _propagate_all(params, images, labels, activation, jacobian_images)
+    columns, predicted, activations, jacobians = jax.tree.map(np.asarray, results)
     spectra = [_singular_values(matrices) for matrices in activations]  # (seeds, n) each
     sizes = [max(matrices.shape[1:]) for matrices in activations]
     measured = Signal(
@@ -123,46 +127,44 @@ def _propagate_all(
     activation: str,
     jacobian_images: int,
 ) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
-    """Return columns of measurements, the prediction, and by layer the activations and the Jacobians."""
+    """Return the measurements by name, the prediction, and the activations and Jacobians of each layer."""
     inputs = scale(images, jax.tree.leaves(params)[0].dtype)
 
-    def one(params: Params) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
+    def of_network(params: Params) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
         layers = _layers(params, inputs, labels, activation)
-        found = _by_shape(_measure, layers)
         kernel_squares, bias_squares = (
-            [jnp.mean(jnp.asarray(params[f"linear{number}"][name]) ** 2) for number in range(1, len(layers) + 1)]
-            for name in ("kernel", "bias")
+            [jnp.mean(jnp.asarray(layer[name]) ** 2) for layer in linears(params)] for name in ("kernel", "bias")
         )
         return (
-            {name: stacked([one[name] for one in found]) for name in found[0]},
-            predict(activation, layers_of(params), kernel_squares, bias_squares, inputs, layers[-1].gradient),
+            stacked(_by_shape(_measure, layers)),
+            predict(activation, layer_sizes(params), kernel_squares, bias_squares, inputs, layers[-1].gradient),
             [layer.activations for layer in layers],
             [layer.kernel[None] * layer.slopes[:jacobian_images, None, :] for layer in layers],
         )
 
-    return jax.vmap(one)(params)
+    return jax.vmap(of_network)(params)
 
 
 def _layers(
     params: Params, inputs: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str
 ) -> list[_Layer]:
-    """Run the network, then back-propagate each image's own cross-entropy by the chain rule."""
+    """Run the network forward, and back-propagate each image's own cross-entropy by the chain rule."""
     zs = pre_activations(params, inputs, activation)
-    kernels = [jnp.asarray(params[f"linear{number}"]["kernel"]) for number in range(1, len(zs) + 1)]
+    kernels = [jnp.asarray(layer["kernel"]) for layer in linears(params)]
     phi, identity = ACTIVATIONS[activation], ACTIVATIONS["linear"]
     gradient = jax.nn.softmax(zs[-1]) - jax.nn.one_hot(labels, zs[-1].shape[1], dtype=inputs.dtype)
     layers: list[_Layer] = []
-    for place in reversed(range(len(zs))):
-        last = place == len(zs) - 1
+    for index in reversed(range(len(zs))):
+        last = index == len(zs) - 1
         function = identity if last else phi
-        slopes = function.derivative(zs[place])
+        slopes = function.derivative(zs[index])
         if not last:
-            gradient = jnp.matmul(gradient, kernels[place + 1].T, precision=PRECISION) * slopes
+            gradient = jnp.matmul(gradient, kernels[index + 1].T, precision=PRECISION) * slopes
         layer = _Layer(
-            inputs=phi(zs[place - 1]) if place else inputs,
-            kernel=kernels[place],
-            z=zs[place],
-            activations=function(zs[place]),
+            inputs=phi(zs[index - 1]) if index else inputs,
+            kernel=kernels[index],
+            z=zs[index],
+            activations=function(zs[index]),
             slopes=slopes,
             flat=jnp.abs(slopes) < FLAT * function.steepest,
             gradient=gradient,
@@ -190,27 +192,26 @@ def _measure(layer: _Layer) -> dict[str, Any]:
 
 
 def _singular_values(matrices: Float[np.ndarray, "*many rows columns"]) -> Float[np.ndarray, "*many n"]:
-    """Return them in falling order; NaN for a matrix whose own are not finite, as where a signal outgrew its dtype.
+    """Return the singular values in falling order; NaN for a matrix if it or its singular values are not finite.
 
-    By NumPy: on two cores XLA's own calls of LAPACK, made by several of its threads at once, wait for each other for
-    ever.
+    NumPy computes them. On two cores XLA's threads, which call LAPACK at the same time, wait for each other forever.
     """
     finite = np.isfinite(matrices).all(axis=(-2, -1), keepdims=True)
-    with np.errstate(over="ignore"):  # the largest of a finite matrix may still be too large
+    with np.errstate(over="ignore"):  # the largest singular value of a finite matrix may overflow
         values = np.linalg.svd(np.where(finite, matrices, 0), compute_uv=False)
     finite = finite[..., 0] & np.isfinite(values).all(axis=-1, keepdims=True)
     return np.where(finite, values, np.asarray(np.nan, values.dtype))
 
 
 def _rank(spectra: Float[np.ndarray, "seeds n"], size: int) -> Int[np.ndarray, " seeds"]:
-    """Count the singular values that are not rounding, as `numpy.linalg.matrix_rank` does; NaN is none."""
+    """Count the singular values that exceed rounding errors, as `numpy.linalg.matrix_rank` does. NaN does not count."""
     threshold = spectra.max(axis=1, keepdims=True) * (size * np.finfo(spectra.dtype).eps)
     return np.asarray(np.sum(spectra > threshold, axis=1))
 
 
 def _effective_rank(spectra: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, " seeds"]:
     relative = spectra / np.maximum(spectra.max(axis=1, keepdims=True), np.finfo(spectra.dtype).tiny)
-    shares = relative / np.maximum(relative.sum(axis=1, keepdims=True), 1)  # of nothing but zeros: 0, and exp(0) is 1
+    shares = relative / np.maximum(relative.sum(axis=1, keepdims=True), 1)  # if all are 0, the effective rank is 1
     return np.asarray(np.exp(entr(shares).sum(axis=1)))
 
 
@@ -220,13 +221,13 @@ def _histogram(values: Float[Array, "batch units"]) -> Histogram:
 
 
 def _by_shape(measure: Callable[[_Layer], dict[str, Any]], layers: list[_Layer]) -> list[dict[str, Any]]:
-    """Measure every layer, those of one shape by one loop: a 30-layer network compiles as fast as a 4-layer one."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for place, layer in enumerate(layers):
-        groups.setdefault(layer.kernel.shape, []).append(place)
-    found: list[dict[str, Any]] = [{}] * len(layers)
-    for places in groups.values():
-        results = jax.lax.map(measure, stacked([layers[place] for place in places]))
-        for row, place in enumerate(places):
-            found[place] = jax.tree.map(lambda leaf, row=row: leaf[row], results)
-    return found
+    """Measure every layer. Layers of one shape share a loop: 30 layers compile as fast as 4."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for index, layer in enumerate(layers):
+        by_shape.setdefault(layer.kernel.shape, []).append(index)
+    measured: list[dict[str, Any]] = [{}] * len(layers)
+    for indices in by_shape.values():
+        results = jax.lax.map(measure, stacked([layers[index] for index in indices]))
+        for row, index in enumerate(indices):
+            measured[index] = jax.tree.map(lambda leaf, row=row: leaf[row], results)
+    return measured

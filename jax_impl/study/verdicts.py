@@ -1,38 +1,37 @@
-"""What the records of a study say: a row of numbers a cell, and which initialiser to take."""
+"""What the records of a study say: a row of numbers per cell, and which initialiser trains best."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jax_impl.storage.records import Record
-from jax_impl.study.cells import NAME
+from jax_impl.study.cells import label
 
-CHANCE = math.log(10)  # nats: the loss of guessing ten classes alike
-GUESSING = 0.2  # test accuracy; the largest class alone gives 0.1135
-TARGET = 0.97  # test accuracy to which epochs are counted
-ALIKE = 0.05  # two means of a Welch test with a larger p-value are not told apart
-
+CHANCE = math.log(10)  # the loss of guessing among ten classes, in nats
+GUESSING = 0.2  # a test accuracy below this is hardly more than guessing; always naming the largest class gives 0.1135
+TARGET = 0.97  # the test accuracy of `Row.to_target`
+ALIKE = 0.05  # two means differ significantly if the p-value of Welch's test is at most this
 
 Group = tuple[int, str, str]  # depth, activation, optimizer
 
 
 class Spread(NamedTuple):
-    """Of one number over seeds; a seed that diverged has none and is not in it."""
+    """A number's mean and standard deviation over the seeds that did not diverge."""
 
-    mean: float  # NaN where no seed is left
-    deviation: float  # standard deviation, n - 1; NaN for fewer than two
+    mean: float  # NaN if all seeds diverged
+    deviation: float  # with n - 1; NaN for fewer than two seeds
 
     def __str__(self) -> str:
         """Return mean ± deviation."""
         return f"{self.mean:.4g}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.2g}")
 
     def percent(self) -> str:
-        """Return a share in per cent with its deviation."""
+        """Return mean ± deviation as a percentage."""
         if math.isnan(self.mean):
             return "–"
         deviation = "" if math.isnan(self.deviation) else f" ± {100 * self.deviation:.2f}"
@@ -41,29 +40,29 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One cell in numbers; accuracies from 0 to 1."""
+    """The numbers of one cell. Accuracies are from 0 to 1."""
 
-    label: str  # of what differs between the cells of a group: the initialiser, and the recipe where one was named
+    label: str  # the initialiser, after the name of the recipe if the grid names recipes
     init: str
     depth: int  # hidden layers
     activation: str
     optimizer: str
     seeds: int
-    diverged: int  # seeds whose loss or parameters stopped being numbers, or never were
+    diverged: int  # seeds whose loss or parameters became NaN or infinite
     cost: Spread  # of the last epoch, in nats
-    accuracy: Spread  # on the test images, after it
+    accuracy: Spread  # on the test images, after the last epoch
     accuracies: tuple[float, ...]  # of the seeds that did not diverge
-    to_target: tuple[int | None, ...]  # by seed: the first epoch with a test accuracy of `TARGET`
+    to_target: tuple[int | None, ...]  # by seed: the first epoch with a test accuracy of at least `TARGET`
     verdict: str  # trains, crawls, dead or not trained
     seconds: float
 
     @property
     def group(self) -> Group:
-        """Which rows it is to be compared with."""
+        """What the cell has in common with those that it is compared with."""
         return self.depth, self.activation, self.optimizer
 
     def epochs_to_target(self) -> str:
-        """Return when the seeds reached `TARGET`, and how many did not."""
+        """Return the mean number of epochs to `TARGET`, and how many seeds reached it if not all did."""
         reached = [epoch for epoch in self.to_target if epoch is not None]
         if not reached:
             return "not reached"
@@ -72,25 +71,21 @@ class Row:
 
 
 class Advice(NamedTuple):
-    """Which initialiser to take for a network, and why."""
+    """Which initialiser trains a kind of network best."""
 
     group: Group
     best: Row
-    alike: list[Row]  # that train and are not told apart from it
+    alike: list[Row]  # those that train and whose test accuracy does not differ significantly
     rest: list[Row]  # best first
 
 
 def row(record: Record) -> Row:
-    """Return a cell's row."""
-    recipe = record["recipe"]
-    kept = [place for place, epoch in enumerate(record["diverged_in"]) if epoch is None]
+    """Return the row of a cell's record."""
+    recipe, diverged_in = record["recipe"], record["diverged_in"]
     trained = recipe["epochs"] > 0
-    accuracies = tuple(record["test_accuracy"][place][-1] for place in kept if trained)
-    ends = [
-        losses[-1] if epoch is None else None
-        for losses, epoch in zip(record["loss"], record["diverged_in"], strict=True)
-        if trained
-    ]
+    finite = [index for index, epoch in enumerate(diverged_in) if epoch is None and trained]  # indices of seeds
+    accuracies = tuple(record["test_accuracy"][index][-1] for index in finite)
+    last_losses = [record["loss"][index][-1] if index in finite else None for index in range(len(diverged_in))]
     return Row(
         label=label(recipe),
         init=recipe["init"],
@@ -98,22 +93,14 @@ def row(record: Record) -> Row:
         activation=recipe["activation"],
         optimizer=recipe["optimizer"],
         seeds=len(record["seeds"]),
-        diverged=len(record["seeds"]) - len(kept),
-        cost=spread([record["cost"][place][-1] for place in kept if trained]),
+        diverged=sum(epoch is not None for epoch in diverged_in),
+        cost=spread([record["cost"][index][-1] for index in finite]),
         accuracy=spread(accuracies),
         accuracies=accuracies,
-        to_target=tuple(
-            _first_epoch(accuracies, diverged)
-            for accuracies, diverged in zip(record["test_accuracy"], record["diverged_in"], strict=True)
-        ),
-        verdict=verdict(ends, accuracies) if trained else "not trained",
+        to_target=tuple(map(_first_epoch_at_target, record["test_accuracy"], diverged_in)),
+        verdict=verdict(last_losses, accuracies) if trained else "not trained",
         seconds=record["seconds"],
     )
-
-
-def label(recipe: Mapping[str, Any]) -> str:
-    """Return what a cell of this recipe is called among those of its group."""
-    return str(recipe["init"]) if recipe["name"] == NAME else f"{recipe['name']}, {recipe['init']}"
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -122,11 +109,11 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def verdict(losses: Sequence[float | None], accuracies: Sequence[float]) -> str:
-    """Say how a cell stands at the end of training.
+    """Return how training ended: "trains", "crawls" or "dead".
 
     Args:
-        losses: Of every seed, None where it diverged: a cell trains if all are below half of chance's ln 10.
-        accuracies: Of the seeds that did not diverge: a cell is dead if none reaches `GUESSING`, and crawls between.
+        losses: The last loss of every seed in nats, None if it diverged. A cell trains if all are below `CHANCE` / 2.
+        accuracies: Of the seeds that did not diverge. A cell that does not train is dead if none reaches `GUESSING`.
     """
     if all(loss is not None and loss < CHANCE / 2 for loss in losses):
         return "trains"
@@ -134,9 +121,9 @@ def verdict(losses: Sequence[float | None], accuracies: Sequence[float]) -> str:
 
 
 def advise(rows: Sequence[Row]) -> list[Advice]:
-    """Return for each group of rows which did best: those that train, by diverged seeds, then by test accuracy.
+    """Return the best cell of each group: of those that train, the one with the highest test accuracy.
 
-    Cells that were not trained give none.
+    If none trains, it is the one with the fewest diverged seeds. Cells without training are left out.
     """
     advice = []
     trained = sorted((row for row in rows if row.verdict != "not trained"), key=lambda row: row.group)
@@ -148,31 +135,28 @@ def advise(rows: Sequence[Row]) -> list[Advice]:
 
 
 def words(advice: Advice) -> str:
-    """Say the advice and its evidence in a sentence or two."""
+    """Return the advice and its evidence in a few sentences."""
     best = advice.best
     if best.verdict != "trains":
         reached = [row for row in (best, *advice.rest) if row.accuracies]
-        none = f"None of {1 + len(advice.rest)} trains"
         if not reached:
-            return f"{none}: every seed diverged."
+            return "None trains: every seed diverged."
         furthest = max(reached, key=lambda row: row.accuracy.mean)
-        lost = f", and {furthest.diverged} of {furthest.seeds} seeds diverged" if furthest.diverged else ""
-        return f"{none}; {furthest.label} gets furthest, to {_accuracy(furthest)}{lost}."
-    text = f"{best.label}: {_accuracy(best)} over {best.seeds} seed{'' if best.seeds == 1 else 's'}"
-    if advice.alike:
-        text += "; not told apart from it: " + ", ".join(f"{row.label} {_accuracy(row)}" for row in advice.alike)
-    slow = [f"{row.label} {_accuracy(row)}" for row in advice.rest if row.verdict == "trains"]
-    lost = ", ".join(row.label for row in advice.rest if row.verdict != "trains")
-    if slow:
-        text += "; behind: " + ", ".join(slow)
-    if lost:
-        text += f"; not training: {lost}"
-    return text + "."
+        diverged = f", but {furthest.diverged} of {furthest.seeds} seeds diverged" if furthest.diverged else ""
+        return f"None trains. {furthest.label} gets furthest: {furthest.accuracy.percent()}{diverged}."
+    seeds = f"{best.seeds} seed{'' if best.seeds == 1 else 's'}"
+    worse = [row for row in advice.rest if row.verdict == "trains"]
+    sentences = [
+        f"{best.label} trains best: {best.accuracy.percent()} ({seeds}).",
+        _list("Not significantly different", [f"{row.label} {row.accuracy.percent()}" for row in advice.alike]),
+        _list("Worse", [f"{row.label} {row.accuracy.percent()}" for row in worse]),
+        _list("Failed to train", [row.label for row in advice.rest if row.verdict != "trains"]),
+    ]
+    return " ".join(filter(None, sentences))
 
 
-def _accuracy(row: Row) -> str:
-    mean, deviation = row.accuracy
-    return f"{mean:.2%}" if math.isnan(deviation) else f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
+def _list(heading: str, entries: Sequence[str]) -> str:
+    return f"{heading}: {', '.join(entries)}." if entries else ""
 
 
 def _rank(row: Row) -> tuple[bool, int, float, str]:
@@ -180,19 +164,19 @@ def _rank(row: Row) -> tuple[bool, int, float, str]:
 
 
 def _alike(best: Row, other: Row) -> bool:
-    from scipy import stats  # half a second to import, and only needed here
+    """Return whether Welch's test finds no significant difference between the test accuracies."""
+    from scipy import stats  # takes half a second to import
 
     if min(len(best.accuracies), len(other.accuracies)) < 2:
-        return True  # one seed tells nothing apart
+        return True  # a single seed cannot show a difference
     if np.ptp(best.accuracies) == np.ptp(other.accuracies) == 0:
         return best.accuracies[0] == other.accuracies[0]
     return bool(stats.ttest_ind(best.accuracies, other.accuracies, equal_var=False).pvalue > ALIKE)
 
 
-def _first_epoch(accuracies: Sequence[float | None], diverged_in: int | None) -> int | None:
-    for epoch, accuracy in enumerate(accuracies, start=1):
-        if epoch == diverged_in:
-            return None
+def _first_epoch_at_target(accuracies: Sequence[float | None], diverged_in: int | None) -> int | None:
+    """Return the first epoch, counted from 1, with a test accuracy of at least `TARGET` and before the divergence."""
+    for epoch, accuracy in enumerate(accuracies[: None if diverged_in is None else diverged_in - 1], start=1):
         if accuracy is not None and accuracy >= TARGET:
             return epoch
     return None

@@ -1,12 +1,17 @@
-"""Where checkpoints cut an epoch."""
+"""How checkpoints divide an epoch."""
+
+from collections.abc import Iterator
 
 
-def end(first: int, steps: int, every: int | None) -> int:
-    """Return where the part of an epoch of so many steps ends that begins with the step `first`, counted from 0.
+def segments(done: int, steps: int, every: int | None = None) -> Iterator[tuple[int, int]]:
+    """Yield (first step, end) of each remaining segment of an epoch of `steps` steps, of which `done` are done.
 
-    It has `every` steps, or all that are left, but never a single one, unless that is the epoch: XLA dissolves a loop
-    of one step, fuses it with what is around it, and may round otherwise. So two steps are the least, and a last one
-    goes with those before it.
+    A segment has `every` steps; None makes the rest of the epoch one segment. No segment has a single step unless the
+    epoch has only one: XLA replaces a loop of one step by its body, fuses it with its surroundings, and may round
+    differently. So two steps are the minimum, and a single last step joins the segment before it.
     """
-    last = steps if every is None else min(first + max(every, 2), steps)
-    return steps if steps - last == 1 else last
+    while done < steps:
+        end = steps if every is None else min(done + max(every, 2), steps)
+        end = steps if steps - end == 1 else end
+        yield done, end
+        done = end

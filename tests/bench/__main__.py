@@ -30,7 +30,7 @@ def main(
     ),
 ) -> None:
     """Time an epoch side by side, in turns, and write tables and a figure."""
-    runs.check(out)  # before minutes are spent
+    runs.check_writable(out)  # before minutes are spent
     found = results.where()
     for recipe_name in recipe_names:
         seconds = contenders.measure(recipe_name, rounds, tuple(dict.fromkeys(("jax", *names))), images)

@@ -110,7 +110,7 @@ def shuffled(
     inputs: np.ndarray, labels: np.ndarray, batch_size: int, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the batches of an epoch in random order, from arrays in memory."""
-    for rows in draws.batches(rng.permutation(len(labels)), batch_size):
+    for rows in draws.full_batches(rng.permutation(len(labels)), batch_size):
         yield inputs[rows], labels[rows]
 
 

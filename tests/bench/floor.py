@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_impl.data import Mnist
-from jax_impl.products import NARROW
+from jax_impl.model import NARROW
 from jax_impl.recipes import Recipe
 from tests.bench.contenders import Epoch, timed
 

@@ -19,9 +19,8 @@ import tyro
 from rich.console import Console
 from tyro.conf import arg
 
-from jax_impl.commands.cli_rbm import listed
-from jax_impl.errors import ArgumentError, UserError
-from jax_impl.recipes import require
+from jax_impl.commands.options.shared import integers, listed
+from jax_impl.errors import UserError, require
 from jax_impl.storage import files
 from tests.bench import gpu_many, gpu_one, gpu_parity, gpu_report, gpu_tf32
 from tests.bench.gpu_setup import DEVICE, Row, Settings, ask, failures
@@ -78,7 +77,7 @@ def main(
     out: Annotated[Path, arg(metavar="DIR", help="Where gpu.json and gpu.md go.")] = Path("reports/bench"),
 ) -> int:
     """Measure JAX and torch on one device, and write gpu.json and gpu.md."""
-    settings = Settings(runs=sizes(runs), epochs=epochs, images=images, rounds=rounds, full=full)
+    settings = Settings(runs=integers("runs", runs), epochs=epochs, images=images, rounds=rounds, full=full)
     require(set(listed(skip)) <= set(PARTS), "skip", f"some of {', '.join(PARTS)}", skip)
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # in every child: JAX would take 75 % of the memory
     console = Console(stderr=True, width=160)
@@ -97,18 +96,6 @@ def main(
     for what in wrong:
         print(f"failed: {what}", file=sys.stderr)
     return 1 if wrong else 0
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    """Return the numbers that stand between commas.
-
-    Raises:
-        ArgumentError: One is no integer.
-    """
-    try:
-        return tuple(map(int, listed(text)))
-    except ValueError:
-        raise ArgumentError(f"runs must be integers with commas between them, got {text}") from None
 
 
 def line(row: Row) -> str:

@@ -29,14 +29,15 @@ GRAPHS = ("many-torch-graphs", "many-torch-func-graphs")
 def jax_rows(settings: Settings) -> Iterator[Row]:
     """Yield an epoch's seconds for every number of runs."""
     from jax_impl import recipes
-    from jax_impl.trainer import ensemble
+    from jax_impl.starts.from_images import draw_seeds
+    from jax_impl.trainer import engine
 
-    recipe, mnist = recipes.named(RECIPE).but(epochs=ENDLESS), mnist_part(settings.images)
+    recipe, mnist = recipes.named(RECIPE).with_changes(epochs=ENDLESS), mnist_part(settings.images)
     for runs in settings.runs:
         accuracies: list[float] = []
 
         def epochs(runs: int = runs, accuracies: list[float] = accuracies) -> Iterator[float]:
-            for epoch, _ in ensemble.fit_many(recipe, ensemble.drawn(recipe, range(runs), mnist), mnist):
+            for epoch, _ in engine.fit_many(recipe, draw_seeds(recipe, range(runs), mnist), mnist):
                 accuracies.append(float(epoch.test_accuracies.mean()))
                 yield epoch.seconds
 
@@ -49,13 +50,14 @@ def jax_rows(settings: Settings) -> Iterator[Row]:
 def jax_in_full(settings: Settings, mnist: Mnist, runs: int) -> Row:
     """Train so many runs to the end; the total includes drawing, testing and copying. All is compiled already."""
     from jax_impl import recipes
-    from jax_impl.trainer import ensemble
+    from jax_impl.starts.from_images import draw_seeds
+    from jax_impl.trainer import engine
 
-    recipe = recipes.named(RECIPE).but(epochs=settings.epochs)
+    recipe = recipes.named(RECIPE).with_changes(epochs=settings.epochs)
     started = time.perf_counter()
-    drawn = ensemble.drawn(recipe, range(runs), mnist)
+    drawn = draw_seeds(recipe, range(runs), mnist)
     drawing = time.perf_counter() - started
-    epochs = [epoch for epoch, _ in ensemble.fit_many(recipe, drawn, mnist)]
+    epochs = [epoch for epoch, _ in engine.fit_many(recipe, drawn, mnist)]
     total = time.perf_counter() - started
     return {
         "full": runs,

@@ -27,7 +27,7 @@ def jax_trainings(settings: Settings) -> Iterator[float]:
     for epochs in chain((1,), repeat(settings.epochs)):
         drawn = draws.native(recipe, settings.images)
         started = time.perf_counter()
-        for _ in train.fit(recipe.but(epochs=epochs), mnist, drawn):
+        for _ in train.fit(recipe.with_changes(epochs=epochs), mnist, drawn):
             pass
         yield time.perf_counter() - started
 

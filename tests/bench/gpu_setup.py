@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jax_impl import data
-from jax_impl.recipes import require
+from jax_impl.errors import require
 from tests.bench import turns
 
 RECIPE = "mnist_nn_xavier"

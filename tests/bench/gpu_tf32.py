@@ -25,12 +25,12 @@ def values(precision: str, images: int) -> dict[str, Any]:
     import jax
     import jax.numpy as jnp
 
-    from jax_impl import draws, model, pixels, recipes, train
+    from jax_impl import draws, model, recipes, train
 
     model.PRECISION = precision
     recipe, mnist = recipes.named(RECIPE), mnist_part(min(images, IMAGES))
     params = draws.native(recipe, len(mnist.train_images)).params
-    inputs, labels = pixels.scale(jnp.asarray(mnist.train_images), recipe.dtype), jnp.asarray(mnist.train_labels)
+    inputs, labels = model.scale(jnp.asarray(mnist.train_images), recipe.dtype), jnp.asarray(mnist.train_labels)
     gradients = jax.jit(jax.grad(train.mean_loss))
     return {
         "products": products(jax.make_jaxpr(jax.grad(train.mean_loss))(params, inputs, labels)),
@@ -60,13 +60,12 @@ def products(program: Any) -> str:
 def epochs(settings: Settings, precision: str) -> Iterator[float]:
     """Train for ever in this precision, one run and many in turns; yield the seconds of each epoch."""
     from jax_impl import model, recipes
-    from jax_impl.trainer import ensemble
+    from jax_impl.starts.from_images import draw_seeds
+    from jax_impl.trainer import engine
 
     model.PRECISION = precision
-    recipe, mnist = recipes.named(RECIPE).but(epochs=ENDLESS), mnist_part(settings.images)
-    trainings = [
-        ensemble.fit_many(recipe, ensemble.drawn(recipe, range(runs), mnist), mnist) for runs in (1, settings.many)
-    ]
+    recipe, mnist = recipes.named(RECIPE).with_changes(epochs=ENDLESS), mnist_part(settings.images)
+    trainings = [engine.fit_many(recipe, draw_seeds(recipe, range(runs), mnist), mnist) for runs in (1, settings.many)]
     while True:
         for training in trainings:
             epoch, _ = next(training)

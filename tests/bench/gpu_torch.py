@@ -136,7 +136,7 @@ class Many(Training):
     """One network a seed, stacked; Adam works number by number, so that one on the stack is one on each."""
 
     def __init__(self, recipe: Recipe, seeds: Sequence[int], mnist: Mnist, device: torch.device) -> None:
-        stack, _ = stack_module_state([drawn(recipe.but(seed=seed)) for seed in seeds])
+        stack, _ = stack_module_state([drawn(recipe.with_changes(seed=seed)) for seed in seeds])
         self.stack = {name: values.detach().to(device) for name, values in stack.items()}  # (runs, …) each
         network = drawn(recipe).to("meta")  # its parameters are never read
 

@@ -54,7 +54,7 @@ class Training:
         """Compile so many steps, and draw their batches."""
         self.order = jnp.asarray(self.rng.integers(0, IMAGES, (steps, self.batch), np.int32))
         shapes = (self.images.shape, self.order.shape)
-        self.epoch = train.compiled_epoch(self.layers, "float32", *shapes, "relu", "adam")
+        self.epoch = train.compiled_epoch(self.layers, "float32", "relu", "adam", *shapes)
         return self.epoch
 
     def run(self) -> Any:

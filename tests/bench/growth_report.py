@@ -1,4 +1,4 @@
-"""How the cost grows, as Markdown, as a figure and in files."""
+"""The growth of an epoch's cost as Markdown, as a figure and in files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,26 +18,26 @@ from tests.bench import results, turns
 from tests.bench.growth import TITLES
 
 HEADINGS = (
-    "", "seconds an epoch", "floor, s", "times the floor", "GFLOP an epoch", "GFLOP/s", "floor's GFLOP/s",
+    "", "seconds per epoch", "floor, s", "times the floor", "GFLOP per epoch", "GFLOP/s", "floor's GFLOP/s",
     "peak memory, MiB", "before training, MiB", "planned by XLA, MiB", "state, MiB",
 )  # fmt: skip
 MIB = 2**20
 Found = Mapping[str, Any]
-Along = Mapping[str | int, Mapping[str, Any]]  # points of an axis by its value, which JSON makes a string
+Along = Mapping[str | int, Mapping[str, Any]]  # points of an axis by its value, a string if read from JSON
 
 
 def described(axes: Found) -> dict[str, Any]:
-    """Return the points with the machine and the date."""
+    """Return the points of all axes, with the machine and the date."""
     return {"machine": hardware.describe(), "threads": turns.THREADS, "date": hardware.now(), "axes": dict(axes)}
 
 
 def sentence(axis: str, found: Found) -> str:
-    """Say how the seconds of an epoch grow beside the arithmetic."""
+    """Compare the growth of an epoch's seconds with that of the arithmetic, in a sentence."""
     if found["steepest"] is None:
         return f"{axis}: one point only"
     return (
-        f"{axis}: from one point to the next the seconds of an epoch grow at most {found['steepest']:.2f} times as "
-        f"much as the arithmetic, those of the floor {found['floor_steepest']:.2f} times"
+        f"{axis}: from one point to the next, the seconds of an epoch grow at most {found['steepest']:.2f} times as "
+        f"much as the arithmetic, and those of the floor {found['floor_steepest']:.2f} times"
     )
 
 
@@ -58,15 +58,15 @@ def row(value: str | int, point: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def markdown(found: Found) -> str:
-    """Return a table an axis, and where it was measured."""
+    """Return where the points were measured, and one table per axis."""
     where = found["machine"]
     parts = [
         "# How the cost of an epoch grows",
         f"{where['processor']}, {where['cores']} cores, {where['device']}, jax {where['versions']['jax']}; "
-        f"{found['date']}. 60,000 images of noise, relu, Adam, float32; medians of three rounds of a part of an epoch, "
-        "scaled to the whole. The floor is the matrix products alone, in turns with the training. Each point is a "
-        "process of its own; its peak memory includes Python, JAX and the images, which are there before training. "
-        "State: parameters and Adam's moments.",
+        f"{found['date']}. 60,000 images of noise, relu, Adam, float32. Seconds are medians of three rounds of a part "
+        "of an epoch, scaled to the whole. The floor is the matrix products alone, measured in turns with the "
+        "training. Each point is a process of its own. Its peak memory includes Python, JAX and the images, all of "
+        "which it holds before training. State: parameters and Adam's moments.",
     ]
     for axis, along in found["axes"].items():
         rows = [row(value, point) for value, point in along["points"].items()]
@@ -76,7 +76,7 @@ def markdown(found: Found) -> str:
 
 
 def growth(axes: Found) -> Picture:
-    """Draw seconds above and memory below, a column an axis, all logarithmic."""
+    """Draw seconds above and memory below, one column per axis, all logarithmic."""
 
     def draw(figure: Figure, narrow: bool) -> None:
         panels = figure.subplots(*((2 * len(axes), 1) if narrow else (2, len(axes))), squeeze=False)
@@ -100,7 +100,7 @@ def growth(axes: Found) -> Picture:
         (350, 520 * len(axes)),
         key="growth",
         title="How the cost of an epoch grows",
-        caption="Logarithmic on both axes: what grows with the arithmetic runs along the thin line, as steep as that.",
+        caption="Both axes are logarithmic. The thin line grows with the arithmetic.",
         alt=f"Seconds and memory by size. {words}.",
     )
 

@@ -19,14 +19,15 @@ from rich.table import Table
 from jax_impl import data, recipes
 from jax_impl.data import Mnist
 from jax_impl.recipes import Recipe
+from jax_impl.starts.from_images import draw_seeds
 from jax_impl.study import grid as study
-from jax_impl.trainer import ensemble
+from jax_impl.trainer import engine
 
 
 def epochs(recipe: Recipe, seeds: int, mnist: Mnist) -> Iterator[float]:
     """Train for ever, yielding each epoch's seconds of all seeds together."""
-    endless = recipe.but(epochs=10**9)
-    for epoch, _ in ensemble.fit_many(endless, ensemble.drawn(endless, range(seeds), mnist), mnist):
+    endless = recipe.with_changes(epochs=10**9)
+    for epoch, _ in engine.fit_many(endless, draw_seeds(endless, range(seeds), mnist), mnist):
         yield epoch.seconds
 
 

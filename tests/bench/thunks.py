@@ -29,9 +29,10 @@ def profiled(recipe_name: str) -> Any:
     recipe, mnist = recipes.named(recipe_name), data.load()
     params, orders = draws.native(recipe, len(mnist.train_images))
     order = next(orders)[:STEPS]
-    epoch = train.compiled_epoch(recipe.layers, recipe.dtype, mnist.train_images.shape, order.shape)
+    settings = (recipe.layers, recipe.dtype, recipe.activation, recipe.optimizer)
+    epoch = train.compiled_epoch(*settings, mnist.train_images.shape, order.shape)
     rest = jax.tree.map(jax.numpy.asarray, (mnist.train_images, mnist.train_labels, order))
-    state, _ = epoch(train.start(jax.tree.map(jax.numpy.array, params), recipe.learning_rate), *rest)
+    state, _ = epoch(train.start(params, recipe.learning_rate), *rest)
     jax.block_until_ready(state)
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):

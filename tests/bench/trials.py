@@ -12,11 +12,9 @@ import jax
 import jax.numpy as jnp
 import tyro
 
-from jax_impl import data, products, recipes, train
-from jax_impl.trainer import compiling
+from jax_impl import data, model, recipes, train
 from tests.bench import floor, turns, with_jax
 
-KEPT = compiling.OPTIONS["cpu"]
 FAST_MATH = {"xla_cpu_enable_fast_math": True, "xla_cpu_fast_math_honor_division": False} | {
     f"xla_cpu_fast_math_honor_{what}": True for what in ("nans", "infs", "functions")
 }
@@ -26,7 +24,7 @@ IN_PARALLEL = "CPU_SCHEDULER_TYPE_CONCURRENCY_OPTIMIZED"
 
 def options(**more: Any) -> Callable[[], Any]:
     """Compile with these options beside those that are kept."""
-    return lambda: mock.patch.dict(compiling.OPTIONS, {"cpu": KEPT | more})
+    return lambda: mock.patch.object(train, "CPU_OPTIONS", train.CPU_OPTIONS | more)
 
 
 def one_division(optimizer: str, state: train.State, gradients: Any) -> train.State:
@@ -58,8 +56,8 @@ def plain_descent(_: str, state: train.State, gradients: Any) -> train.State:
 
 TRIALS: dict[str, tuple[str, Callable[[], Any]]] = {
     "jax": ("as it is kept", options()),
-    "copies": ("without the option against copies", lambda: mock.patch.dict(compiling.OPTIONS, {"cpu": {}})),
-    "wide": ("narrow products as they come", lambda: mock.patch.object(products, "NARROW", 0)),
+    "copies": ("without the option against copies", lambda: mock.patch.object(train, "CPU_OPTIONS", {})),
+    "wide": ("narrow products as they come", lambda: mock.patch.object(model, "NARROW", 0)),
     "wide-vectors": ("vectors of 512 bits", options(xla_cpu_prefer_vector_width=512)),
     "one-thread": ("Eigen's products by one thread each", options(xla_cpu_multi_thread_eigen=False)),
     "scheduler": ("scheduled for concurrency", options(xla_cpu_scheduler_type=IN_PARALLEL)),

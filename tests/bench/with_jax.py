@@ -21,7 +21,7 @@ ENDLESS = 10**9  # epochs
 
 def scan(recipe: Recipe, mnist: Mnist) -> Iterator[Epoch]:
     """Train as `python -m jax_impl train` does."""
-    endless = recipe.but(epochs=ENDLESS)
+    endless = recipe.with_changes(epochs=ENDLESS)
     for record, _ in train.fit(endless, mnist, draws.native(endless, len(mnist.train_images))):
         yield Epoch(record.seconds, record.cost)
 

@@ -18,7 +18,7 @@ def notebook(recipe: Recipe, mnist: Mnist) -> Iterator[Epoch]:
     train_set, test_set = data.load()
     n = len(mnist.train_images)
     train_set.data, train_set.targets = train_set.data[:n], train_set.targets[:n]
-    endless = own(recipe).but(epochs=10**9)
+    endless = own(recipe).with_changes(epochs=10**9)
     for record, _ in train.fit(endless, train_set, test_set):
         if record is not None:
             yield Epoch(record.seconds, record.cost)

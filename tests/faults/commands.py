@@ -15,6 +15,7 @@ from tests.faults.zygote import Forked, Zygote
 
 # A few epochs of sixty steps: a second or two of training, in which three checkpoints an epoch are written.
 SMALL = ("--batch-size", "1000", "--checkpoint-every", "20")
+REFERENCE = ("--epochs", "2", "--loader", "tensor", "--batch-size", "1000")
 GRID = ("--inits", "kaiming_normal,zeros", "--depths", "1", "--width", "16", "--epochs", "3", "--seeds", "1")
 MACHINE = ("--hidden", "8", "--epochs", "3", "--batch-size", "1000")
 PACKAGES = ("jax_impl", "torch_ref")
@@ -51,16 +52,17 @@ def studied(out: Path) -> object:
 
 
 class Task(NamedTuple):
-    """A command that writes a folder, and can be gone on with."""
+    """A command that writes a folder, and can be repeated or resumed after an interruption."""
 
     words: tuple[str, ...]
-    resume: tuple[str, ...]
+    resume: tuple[str, ...]  # options with which it continues; torch_ref and studies just run again
     results: Callable[[Path], object]
+    begun: str = ".lock"  # appears in its folder before it trains; "." is the folder itself
 
 
 TASKS = {
     "jax_impl": Task(("jax_impl", "train", "--epochs", "3", *SMALL), ("--resume",), trained),
-    "torch_ref": Task(("torch_ref", "train", "--epochs", "2", "--loader", "tensor", *SMALL), ("--resume",), trained),
+    "torch_ref": Task(("torch_ref", "train", *REFERENCE), (), trained, begun="."),
     "study": Task(("jax_impl", "study", *GRID), (), studied),
     "rbm": Task(("jax_impl", "rbm", *MACHINE), ("--resume",), trained),
 }
@@ -147,14 +149,14 @@ def undisturbed(task: str, work: Path, data_dir: Path) -> Undisturbed:
     for _ in range(2):  # the second finds its programs compiled, as those of the cases will be
         shutil.rmtree(out, ignore_errors=True)
         started, process = time.monotonic(), start(command(task, "--out", str(out)), data_dir)
-        until_begun(process, out)
+        until_begun(task, process, out)
         begun = time.monotonic() - started
         found = ended(process)
         assert found.code == 0, found.err
     return Undisturbed(out, begun, time.monotonic() - started)
 
 
-def until_begun(process: Process, out: Path) -> None:
-    """Wait until a process has taken its folder."""
-    while process.poll() is None and not (out / ".lock").exists():
+def until_begun(task: str, process: Process, out: Path) -> None:
+    """Wait until a process has taken its folder, a new one."""
+    while process.poll() is None and not (out / TASKS[task].begun).exists():
         time.sleep(0.002)

@@ -29,7 +29,7 @@ def sudden(world: World, task: str, moment: float, size: int) -> str:
     """Let the disk be full from a moment on, from 0 (it begins) to 1 (it is over); return what is wrong."""
     whole, out = world.whole(task), world.folder()
     process = start(command(task, "--out", str(out)), world.data_dir)
-    until_begun(process, out)
+    until_begun(task, process, out)
     time.sleep(moment * (whole.over - whole.begun))
     limit(process, size)
     found = ended(process)
@@ -65,7 +65,7 @@ def unfetched(world: World, source: Source, package: str, size: int) -> str:
     found = fetching(world, source, package, root, size=size)
     if wrong := judged(found, 1):
         return wrong
-    if not re.search("File too large; name (another with --data-dir|a folder that can be written)$", found.last):
+    if not re.search("File too large; name another( folder)?( with --data-dir)?$", found.last):
         return f"said {found.err!r}"
     raw = data.raw_folder(root)
     for path in raw.iterdir() if raw.is_dir() else ():

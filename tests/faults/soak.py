@@ -21,7 +21,10 @@ import numpy as np
 import psutil
 
 from jax_impl import data
-from jax_impl.commands import cli, stopping, study_command
+from jax_impl.commands import study
+from jax_impl.commands.options.parser import parse
+from jax_impl.commands.options.study import Study
+from jax_impl.commands.stopping import Stop
 
 ALLOWED = 1.0  # MiB an hour
 BLOCKS = 20  # of rounds, whose means are compared
@@ -58,13 +61,13 @@ def rounds(mnist: data.Mnist, out: Path) -> Iterator[Sample]:
         compilations[0] += event == "/jax/core/compile/backend_compile_duration"
 
     jax.monitoring.register_event_duration_secs_listener(count)
-    command = cli.parse(["study", *WORDS])
-    assert isinstance(command, cli.Study)
+    command = parse(["study", *WORDS])
+    assert isinstance(command, Study)
+    study.load, study.say = lambda _: mnist, _nothing
     while True:
         with tempfile.TemporaryDirectory(dir=out) as folder:
             now = replace(command, out=Path(folder))
-            stop = stopping.Stop(end=os._exit, log=_nothing)
-            study_command.run(now, study_command.asked(now), lambda: mnist, _nothing, _nothing, stop)
+            study.run(now, study.plan(now), Stop(end=os._exit, log=_nothing))
         command = replace(command, first_seed=command.first_seed + command.seeds)
         settle()
         yield Sample(time.monotonic() - begun, me.memory_info().rss, me.num_fds(), me.num_threads(), compilations[0])

@@ -21,18 +21,19 @@ import torch_ref.cli
 import torch_ref.recipes
 import torch_ref.runs
 from jax_impl import data, interop, recipes
-from jax_impl.commands import cli
+from jax_impl.commands.options import parser
 from jax_impl.errors import ArgumentError, UserError
+from jax_impl.storage import tensors as tensor_files
 from torch_ref.errors import ArgumentError as TorchArgumentError
 from torch_ref.errors import UserError as TorchUserError
 
 LAYERS = (6, 4, 3)
-TENSORS: interop.Tensors = {
+TENSORS: tensor_files.Tensors = {
     f"linear{number}.{name}": np.random.default_rng(number).normal(size=shape).astype(np.float32)
     for number, (fan_in, fan_out) in enumerate([(6, 4), (4, 3)], start=1)
     for name, shape in (("weight", (fan_out, fan_in)), ("bias", (fan_out,)))
 }
-SEALED, BARE = interop.sealed(TENSORS), safetensors.numpy.save(TENSORS)
+SEALED, BARE = tensor_files.packed(TENSORS), safetensors.numpy.save(TENSORS)
 IDX = {
     "labels": b"\0\0\x08\x01" + struct.pack(">I", 20) + bytes(range(20)),
     "images": b"\0\0\x08\x03" + struct.pack(">III", 5, 2, 2) + bytes(range(20)),
@@ -76,9 +77,9 @@ def test_the_idx_reader_parses_or_says_why_not(content: bytes) -> None:
     assert values.size == len(content) - 4 - 4 * content[3]
 
 
-def read(content: bytes) -> list[interop.Tensors | None]:
+def read(content: bytes) -> list[tensor_files.Tensors | None]:
     """What both packages read from a parameter file; None where they refuse it."""
-    found: list[interop.Tensors | None] = []
+    found: list[tensor_files.Tensors | None] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.safetensors"
         path.write_bytes(content)
@@ -147,7 +148,7 @@ FIELDS = {
 def test_a_recipe_is_within_its_ranges_or_refused(name: str, changes: dict[str, Any]) -> None:
     for module, refusal in ((recipes, ArgumentError), (torch_ref.recipes, TorchArgumentError)):
         try:
-            recipe = module.named(name).but(**changes)
+            recipe = module.named(name).with_changes(**changes)
         except refusal as error:
             assert "\n" not in str(error) or "\n" in name or any("\n" in str(value) for value in changes.values())
             continue
@@ -174,7 +175,7 @@ def test_a_command_line_of_torch_ref_is_parsed_or_refused(words: list[str]) -> N
 @many
 @given(words=st.lists(WORDS, max_size=7))
 def test_a_command_line_of_jax_impl_is_parsed_or_refused(words: list[str]) -> None:
-    parsed_or_refused(cli.parse, ArgumentError, words)
+    parsed_or_refused(parser.parse, ArgumentError, words)
 
 
 def parsed_or_refused(parse: Callable[[list[str]], object], refusal: type[Exception], words: list[str]) -> None:

@@ -85,12 +85,13 @@ def test_numbers_below_what_can_be_done_are_refused_in_a_line(capsys: pytest.Cap
 
 
 def test_every_property_has_its_long_form() -> None:
-    """A reader that is left out would be missed by nobody: the table tells of those that are there."""
+    """The table would not show that a reader was left out."""
     found = [name for name, value in vars(test_inputs).items() if hasattr(value, "hypothesis")]
     assert [case.title for case in runner.inputs(1).cases] == found[::-1]
     assert len(found) == 6
 
 
+@pytest.mark.slow
 def test_a_forked_process_runs_a_command_line_and_ends_as_any_other(
     tmp_path: Path, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_forked_process_runs_a_command_line_and_ends_as_any_other(
             assert ended(process).code == -9
 
 
+@pytest.mark.slow
 def test_a_damaged_folder_is_judged_and_another_result_is_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     half = world.whole("jax_impl").out
     damage = (half, Path("metrics.jsonl"), b"")

@@ -21,15 +21,10 @@ from typing import Any
 
 PRELOADED = {
     "jax_impl": (
-        *(
-            "orbax.checkpoint",
-            "jax_impl.commands.train_command",
-            "jax_impl.commands.study_command",
-            "jax_impl.commands.rbm_command",
-        ),
-        *("jax_impl.study.page", "jax_impl.figures.curve", "jax_impl.trainer.compiling"),
+        *(f"jax_impl.commands.{name}" for name in ("train", "evaluate", "study", "rbm", "compilation_cache")),
+        *("jax_impl.study.page", "jax_impl.figures.curve"),
     ),
-    "torch_ref": ("torch_ref.train_command",),
+    "torch_ref": ("torch_ref.commands",),
 }
 
 

@@ -1,7 +1,7 @@
 """`make parity`: climb the whole ladder, plant every fault, and write the report.
 
-What is finished is kept in a folder named after the code that made it, so that an interrupted climb goes on where it
-stopped, and a change of the code starts anew.
+Finished parts are kept in a folder whose name depends on the code. An interrupted climb continues from them; changed
+code starts from the beginning.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = (
     "jax_impl/**/*.py",
     "torch_ref/**/*.py",
-    "tests/parity/*.py",
+    "tests/parity/**/*.py",
     "tests/laws.py",
     "tests/bench/*.py",
     "constraints.txt",
@@ -37,7 +37,7 @@ SIZES = {"full": ladder.FULL, "quick": ladder.QUICK}
 
 
 class Cells:
-    """Finished pieces of work, each a JSON file of its value and seconds; a piece that is there is not done again."""
+    """Finished parts of the work, each a JSON file with its value and its seconds. No part is computed twice."""
 
     def __init__(self, folder: Path, size: str, bar: Progress) -> None:
         fingerprint = hashlib.sha256(json.dumps(hardware.describe(PACKAGES)).encode())
@@ -50,26 +50,26 @@ class Cells:
         self.bar, self.task = bar, bar.add_task("starting", total=None)
 
     def get(self, name: str, work: Callable[[], Any]) -> Any:
-        """Return the value of the cell of this name, made now unless it is there."""
+        """Return the value of the cell of this name. It is computed unless its file exists."""
         path = self.folder / f"{name}.json"
         self.bar.update(self.task, description=name)
         if not path.exists():
             before = self.seconds()
             started = time.perf_counter()
             value = work()
-            inner = self.seconds() - before  # of cells made on the way, which count for themselves
+            inner = self.seconds() - before  # of cells computed meanwhile, which have their own seconds
             seconds = time.perf_counter() - started - inner
             files.write(path, json.dumps({"value": value, "seconds": seconds}).encode())
         self.bar.advance(self.task)
         return json.loads(path.read_text(encoding="utf-8"))["value"]
 
     def seconds(self) -> float:
-        """Return what all cells took together, whenever they were made."""
+        """Return the seconds of all cells together."""
         return sum(json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in self.folder.glob("*.json"))
 
 
 def climb(size: ladder.Size, cells: Cells) -> list[dict[str, Any]]:
-    """Measure every rung; the trainings of rung 13, which take longest, are cells of their own."""
+    """Measure every rung. The trainings of rung 13 take longest, so each is a cell of its own."""
 
     def kept(side: Any) -> test_13_accuracy.Fit:
         def fit(recipe: str, mnist: Mnist, *, epochs: int, seed: int) -> jax_side.Run:
@@ -93,14 +93,14 @@ def climb(size: ladder.Size, cells: Cells) -> list[dict[str, Any]]:
     for stem in ladder.RUNGS:
         try:
             rungs.append(cells.get(stem, lambda stem=stem: measure(stem)))
-        except Exception as error:  # a rung that breaks has failed, and the report says so
+        except Exception as error:  # the rung has failed; the report gives the error
             broken = ladder.Measured(comparisons=[], note=f"{type(error).__name__}: {error}")
             rungs.append(ladder.record(stem, broken, 0.0))
     return rungs
 
 
 def plant(cells: Cells) -> list[dict[str, Any]]:
-    """Plant every fault of the catalogue, and list the rungs that catch it."""
+    """Plant every fault of the catalogue and list the rungs that catch it."""
     found = []
     for number, fault in enumerate(FAULTS):
         caught = cells.get(f"fault-{number:02}", lambda fault=fault: caught_by(fault, first_only=False))
@@ -113,8 +113,8 @@ def plant(cells: Cells) -> list[dict[str, Any]]:
 
 
 def main(
-    size: Annotated[Literal["full", "quick"], tyro.conf.arg(help="How much is measured.")] = "full",
-    out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="Where the report goes.")] = Path("reports/parity"),
+    size: Annotated[Literal["full", "quick"], tyro.conf.arg(help="How much to measure.")] = "full",
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR", help="Folder of the report.")] = Path("reports/parity"),
 ) -> int:
     """Climb the parity ladder, plant every fault, and write parity.json, parity.md and index.html."""
     columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -1,4 +1,4 @@
-"""What the ladder measured, drawn. Only positions on paper, medians and bands over seeds are computed here."""
+"""The figures of the ladder's report. Only medians and ranges over seeds are computed here."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -15,7 +15,7 @@ from tests.parity.canvas import DTYPES, JAX, TORCH, arm_style, power
 
 
 def pictures(rungs: Sequence[dict[str, Any]]) -> list[Picture]:
-    """Draw what the rungs recorded; a figure whose numbers are missing is left out."""
+    """Draw the rungs' data. A figure without numbers is left out."""
     data = {rung["number"]: rung.get("data") or {} for rung in rungs}
     drawn = (
         divergence(data.get(12, {})),
@@ -78,7 +78,7 @@ def divergence(data: dict[str, Any]) -> Picture | None:
 
 
 def _limit(axes: Axes, limit: dict[str, Any], last: int, narrow: bool) -> None:
-    """Draw a tolerance over the steps that it judges, and say it beside a short one, above a long one."""
+    """Draw a tolerance over its steps, with its value beside a short line or above a long one."""
     start, end, height, color = limit["from"], limit["to"], float(limit["tolerance"]), DTYPES[limit["dtype"]]
     axes.plot([start, end], [height, height], "|-", color=color, lw=2.2, ms=7, mew=1.6, solid_capstyle="butt")
     label = f"{limit['dtype']}: {power(height)}" if narrow else f"{limit['dtype']}: at most {power(height)}"

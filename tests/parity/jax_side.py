@@ -1,8 +1,9 @@
 """The port as the ladder sees it: NumPy in and out, parameters under torch's names. Every number is the port's own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_impl import data, draws, initializers, interop, model, recipes, train
-from jax_impl.replay import notebook
+from jax_impl.starts.replayed import replayed
 
 Tensors = dict[str, np.ndarray]
 
 
 def x64(dtype: object) -> AbstractContextManager[object]:
-    """Let JAX compute in float64 where that is asked for, and only there."""
+    """Let JAX compute in float64 if `dtype` is float64, and only there."""
     return jax.enable_x64(np.dtype(dtype) == np.float64)
 
 
@@ -35,39 +36,63 @@ def params_of(tensors: Tensors) -> model.Params:
     return jax.tree.map(jnp.asarray, interop.from_torch(tensors, layers_of(tensors)))
 
 
-def fresh(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Compile a function anew: what was traced earlier would hide a fault that has been planted since."""
-    return jax.jit(lambda *arguments: function(*arguments), **options)
+@cache
+def jitted(function: Callable[..., Any], *static: int) -> Callable[..., Any]:
+    """Compile a function. `forget` clears the compiled ones: they would hide a fault that was planted since."""
+    return jax.jit(lambda *arguments: function(*arguments), static_argnums=static)
 
 
 def load() -> data.Mnist:
-    return data.load()
+    return _loaded(data.load)
+
+
+@lru_cache(maxsize=2)
+def _loaded(load: Callable[[], data.Mnist]) -> data.Mnist:
+    """Load once with each version of `data.load`."""
+    return load()
+
+
+def forget() -> None:
+    """Drop everything that was computed by code that may change."""
+    jitted.cache_clear()
+    _loaded.cache_clear()
 
 
 def load_part(n_images: int) -> data.Mnist:
-    """The first so many training images, and all test images."""
+    """Return the first `n_images` training images, and all test images."""
     mnist = load()
     return data.Mnist(mnist.train_images[:n_images], mnist.train_labels[:n_images], *mnist[2:])
 
 
 def scale(images: np.ndarray, dtype: str) -> np.ndarray:
     with x64(dtype):
-        return np.asarray(fresh(train.scale, static_argnums=1)(jnp.asarray(images), dtype))
+        return np.asarray(jitted(train.scale, 1)(jnp.asarray(images), dtype))
 
 
 def initial(recipe: str, **changes: object) -> Tensors:
-    """The seeded initial parameters."""
-    return interop.to_torch(notebook.replayed(recipes.named(recipe).but(**changes), 60_000).params)
+    """Return the seeded initial parameters."""
+    return interop.to_torch(replayed(recipes.named(recipe).with_changes(**changes), 60_000).params)
 
 
 def orders(recipe: str, n_images: int, epochs: int, **changes: object) -> np.ndarray:
-    """The batches of the first epochs, (epochs, steps, batch)."""
-    drawn = notebook.replayed(recipes.named(recipe).but(**changes), n_images)
+    """Return the batches of the first epochs, (epochs, steps, batch)."""
+    drawn = replayed(recipes.named(recipe).with_changes(**changes), n_images)
     return np.stack(list(islice(drawn.orders, epochs)))
 
 
+def own_orders(recipe: str, n_images: int, epochs: int, **changes: object) -> np.ndarray:
+    """Return the same from JAX's own generator."""
+    drawn = draws.native(recipes.named(recipe).with_changes(**changes), n_images)
+    return np.stack(list(islice(drawn.orders, epochs)))
+
+
+def own_initial(recipe: str, **changes: object) -> Tensors:
+    """Return initial parameters from JAX's own generator."""
+    return interop.to_torch(draws.native(recipes.named(recipe).with_changes(**changes), 60_000).params)
+
+
 def sample(init: str, seed: int, fan_in: int, fan_out: int) -> np.ndarray:
-    """A kernel from JAX's own generator, in torch's layout."""
+    """Return a kernel from JAX's own generator, in torch's layout."""
     kernel = initializers.KERNELS[init]()(jax.random.key(seed), (fan_in, fan_out), jnp.float32)
     return np.asarray(kernel).T
 
@@ -86,49 +111,101 @@ def read(path: Path, layers: tuple[int, ...]) -> Tensors:
 
 
 def layers(tensors: Tensors, inputs: np.ndarray) -> list[np.ndarray]:
-    """The pre-activations of every layer; the last are the logits."""
+    """Return the pre-activations of every layer; the last are the logits."""
     with x64(dtype_of(tensors)):
-        return [np.asarray(z) for z in fresh(model.pre_activations)(params_of(tensors), jnp.asarray(inputs))]
+        return [np.asarray(z) for z in jitted(model.pre_activations)(params_of(tensors), jnp.asarray(inputs))]
 
 
 def loss(tensors: Tensors, inputs: np.ndarray, labels: np.ndarray) -> float:
     with x64(dtype_of(tensors)):
-        return float(fresh(train.mean_loss)(params_of(tensors), jnp.asarray(inputs), jnp.asarray(labels)))
+        return float(jitted(train.mean_loss)(params_of(tensors), jnp.asarray(inputs), jnp.asarray(labels)))
 
 
 def gradients(tensors: Tensors, inputs: np.ndarray, labels: np.ndarray) -> Tensors:
     with x64(dtype_of(tensors)):
-        gradient = fresh(jax.grad(train.mean_loss))
-        return interop.to_torch(gradient(params_of(tensors), jnp.asarray(inputs), jnp.asarray(labels)))
+        gradient = jitted(_gradient)(params_of(tensors), jnp.asarray(inputs), jnp.asarray(labels))
+        return interop.to_torch(gradient)
 
 
-def adam(tensors: Tensors, steps: Sequence[Tensors]) -> dict[str, Tensors]:
-    """The parameters and both moments after Adam has taken these gradients."""
+def _gradient(*arguments: Any) -> model.Params:
+    return jax.grad(train.mean_loss)(*arguments)
+
+
+def adam(tensors: Tensors, steps: Iterable[Tensors]) -> dict[str, Tensors]:
+    """Return the parameters and both moments after Adam has taken these gradients."""
     with x64(dtype_of(tensors)):
-        state, update = train.start(params_of(tensors), 1e-3), fresh(train.update)
+        state = train.start(params_of(tensors), 1e-3)
         for step in steps:
-            state = update(state, params_of(step))
-        moments = state.opt_state[0]
+            state = jitted(train.update)(state, params_of(step))
         return {
             "params": interop.to_torch(state.params),
-            "first moment": interop.to_torch(moments.mu),
-            "second moment": interop.to_torch(moments.nu),
+            "first moment": interop.to_torch(state.opt_state[0].mu),
+            "second moment": interop.to_torch(state.opt_state[0].nu),
         }
-
-
-def losses(tensors: Tensors, images: np.ndarray, labels: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Each step's loss before its update, training on these batches."""
-    dtype = dtype_of(tensors)
-    with x64(dtype):
-        epoch = train.compiled_epoch(layers_of(tensors), dtype.name, images.shape, order.shape)
-        state = train.start(params_of(tensors), 1e-3)
-        _, found = epoch(state, jnp.asarray(images), jnp.asarray(labels), jnp.asarray(order))
-        return np.asarray(found)
 
 
 def accuracy(tensors: Tensors, images: np.ndarray, labels: np.ndarray) -> float:
     with x64(dtype_of(tensors)):
         return train.accuracy(params_of(tensors), jnp.asarray(images), jnp.asarray(labels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What a training loop has reached after an epoch, under torch's names."""
+
+    number: int  # from 1
+    cost: float
+    accuracy: float
+    params: Tensors
+    first_moment: Tensors  # of Adam
+    second_moment: Tensors
+    steps: int  # that Adam has counted
+    learning_rate: np.ndarray
+    losses: tuple[float, ...] = ()  # of each step before its update, if the loop tells them
+
+
+def epochs(
+    recipe: str, mnist: data.Mnist, tensors: Tensors, orders: Iterable[np.ndarray], *, epochs: int
+) -> tuple[list[Epoch], list[Epoch]]:
+    """Run `fit`, the loop of `train`, from these weights on these batches.
+
+    Returns each epoch as it was when `fit` yielded it, and as it is when `fit` has ended.
+    """
+    dtype = dtype_of(tensors)
+    settings = recipes.named(recipe).with_changes(dtype=dtype.name, epochs=epochs)
+    with x64(dtype):
+        yielded, at_once = [], []
+        for record, state in train.fit(settings, mnist, draws.Draws(params_of(tensors), iter(orders))):
+            at_once.append(_epoch(record, state))
+            yielded.append((record, state))
+        return at_once, [_epoch(*one) for one in yielded]
+
+
+def _epoch(record: train.EpochRecord, state: train.State) -> Epoch:
+    moments = state.opt_state[0]
+    trees = {"params": state.params, "first_moment": moments.mu, "second_moment": moments.nu}
+    tensors = {name: {key: tensor.copy() for key, tensor in interop.to_torch(t).items()} for name, t in trees.items()}
+    return Epoch(
+        number=record.epoch,
+        cost=record.cost,
+        accuracy=record.test_accuracy,
+        steps=int(moments.count),
+        learning_rate=np.array(state.learning_rate),
+        **tensors,
+    )
+
+
+def losses(recipe: str, mnist: data.Mnist, tensors: Tensors, batches: np.ndarray) -> np.ndarray:
+    """Return the loss of every step before its update, by `fit`: an epoch of one batch has that batch's loss as cost.
+
+    Each of these epochs is tested, so there are only a few test images.
+    """
+    dtype = dtype_of(tensors)
+    settings = recipes.named(recipe).with_changes(dtype=dtype.name, epochs=len(batches))
+    mnist = mnist._replace(test_images=mnist.test_images[:100], test_labels=mnist.test_labels[:100])
+    with x64(dtype):
+        drawn = draws.Draws(params_of(tensors), iter(batches[:, None]))
+        return np.array([record.cost for record, _ in train.fit(settings, mnist, drawn)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +219,8 @@ class Run:
 
 def fit(recipe: str, mnist: data.Mnist, **changes: object) -> Run:
     """Train as `python -m jax_impl train --stream jax` does."""
-    settings = recipes.named(recipe).but(**changes)
-    records, params = zip(*train.fit(settings, mnist, draws.native(settings, len(mnist.train_images))), strict=True)
+    settings = recipes.named(recipe).with_changes(**changes)
+    drawn = draws.native(settings, len(mnist.train_images))
+    records, states = zip(*train.fit(settings, mnist, drawn), strict=True)
     costs, accuracies = ([getattr(record, name) for record in records] for name in ("cost", "test_accuracy"))
-    return Run(cost=costs, accuracy=accuracies, tensors=interop.to_torch(params[-1]))
+    return Run(cost=costs, accuracy=accuracies, tensors=interop.to_torch(states[-1].params))

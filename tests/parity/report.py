@@ -1,4 +1,4 @@
-"""The ladder's result as JSON, Markdown and one HTML page. It draws only: every number was measured elsewhere."""
+"""The ladder's result as JSON, Markdown and one HTML page. Nothing is measured here."""
 
 import json
 import math
@@ -10,22 +10,22 @@ from jax_impl.figures.canvas import date, duration, short, templates
 from jax_impl.storage import files
 from tests.parity.figures import pictures
 
-RUNGS = 15  # a ladder with fewer has not been climbed to the top, and says so
+RUNGS = 15  # the report says which of them did not run
 SHOWN = 200  # comparisons listed per rung; all are in parity.json
 
 
 def write(result: dict[str, Any], folder: Path) -> None:
-    """Write `parity.json`, `parity.md` and `index.html` into the folder, each whole or not at all.
+    """Write `parity.json`, `parity.md` and `index.html` into the folder. Each appears complete or not at all.
 
-    Numbers may be NaN or infinite, or the strings that `parity.json` spells them with, so that a result read back
-    from there gives the same files.
+    Numbers may be NaN or infinite, or the strings for them in `parity.json`: a result read from there gives the same
+    files.
 
     Raises:
         UserError: The folder cannot be written.
     """
     result = strict(result)
     measured = json.dumps(result, allow_nan=False, ensure_ascii=False, indent=1)
-    files.write(folder / "parity.json", measured.encode() + b"\n")  # first: a fault in the drawing loses no number
+    files.write(folder / "parity.json", measured.encode() + b"\n")  # first: an error in the drawing loses no number
     shown = view(result)
     files.write(folder / "parity.md", markdown(shown).encode())
     files.write(folder / "index.html", page(shown, result).encode())
@@ -43,13 +43,13 @@ def strict(value: Any) -> Any:
 
 
 def page(shown: dict[str, Any], result: dict[str, Any]) -> str:
-    """Return the HTML page, which refers to nothing outside itself."""
-    jinja = templates(Path(__file__).parent)  # which escape every name: they come from code under test
+    """Return the HTML page, which refers to no other file."""
+    jinja = templates(Path(__file__).parent)  # they escape every name: names come from the code under test
     return jinja.get_template("report.html.j2").render(shown, pictures=pictures(result["rungs"]))
 
 
 def view(result: dict[str, Any]) -> dict[str, Any]:
-    """Return what page and Markdown show, as text where it is a number."""
+    """Return what the page and the Markdown show, with numbers as text."""
     rungs = [_rung(rung) for rung in sorted(result["rungs"], key=lambda rung: rung["number"])]
     machine = result.get("machine") or {}
     total = max([RUNGS, *(rung["number"] for rung in rungs)])
@@ -115,7 +115,7 @@ def markdown(shown: dict[str, Any]) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """Return a measured number in two digits, or in words where it is none."""
+    """Return a measured number in two digits; NaN and infinity in words."""
     value = float(value)
     if math.isnan(value):
         return "not a number"
@@ -151,7 +151,7 @@ def _rung(rung: dict[str, Any]) -> dict[str, Any]:
         "question": rung.get("question") or "",
         "note": rung.get("note") or "",
         "seconds": duration(rung["seconds"]),
-        # Held to both: a verdict that contradicts its comparisons is not shown as a pass, nor is an empty rung.
+        # A verdict that contradicts its comparisons is not shown as a pass, nor is a rung that compared nothing.
         "passed": bool(rung["passed"] and comparisons and not failures),
         "count": len(comparisons),
         "failures": failures,
@@ -207,5 +207,5 @@ def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> list[str
 
 
 def _cell(text: object) -> str:
-    """Return text that no table and no renderer takes for its own."""
+    """Return text without characters that a table or a renderer interprets."""
     return " ".join(str(text).replace("<", "&lt;").replace("|", "\\|").split())

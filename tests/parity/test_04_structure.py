@@ -1,4 +1,6 @@
-"""Rung 4: names, shapes and the number of parameters."""
+"""Rung 4: the settings of every recipe, and the names, shapes and number of its parameters."""
+
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -7,15 +9,16 @@ from jax_impl import compare
 from jax_impl.recipes import RECIPES
 from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
+from torch_ref.recipes import RECIPES as REFERENCE
 
 TITLE = "structure"
-QUESTION = "Do both sides train the same parameters, by name and shape?"
+QUESTION = "Do both sides train the same parameters, by name and shape, with the same settings?"
 
 PARAMETERS = {"mnist_nn_xavier": 269_322, "mnist_nn_deep": 1_195_018}  # counted by hand from the notebook's layers
 
 
 def measure(size: Size) -> Measured:  # noqa: ARG001
-    comparisons = []
+    comparisons = [same_settings(recipe) for recipe in RECIPES]
     for recipe in RECIPES:
         ours, theirs = (
             {name: np.array(tensor.shape) for name, tensor in side.initial(recipe).items()}
@@ -27,6 +30,13 @@ def measure(size: Size) -> Measured:  # noqa: ARG001
             expected = np.array(PARAMETERS[recipe])
             comparisons.append(compare.exact(count, expected, name=f"{recipe}: {PARAMETERS[recipe]:,} parameters"))
     return Measured(comparisons=comparisons)
+
+
+def same_settings(recipe: str) -> compare.Comparison:
+    """Compare learning rate, batch size, epochs, seed and all other settings: which of them are the same."""
+    ours, theirs = asdict(RECIPES[recipe]), asdict(REFERENCE[recipe])
+    alike = {name: np.array(value == theirs.get(name)) for name, value in ours.items()}
+    return compare.exact(alike, dict.fromkeys(theirs, np.array(True)), name=f"{recipe}: settings")
 
 
 def test_rung() -> None:

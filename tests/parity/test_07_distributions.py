@@ -1,4 +1,4 @@
-"""Rung 7: JAX's own draws follow the distributions of torch's."""
+"""Rung 7: JAX's own draws have the distributions of torch's."""
 
 import math
 from dataclasses import replace
@@ -18,10 +18,11 @@ QUESTION = "Do JAX's own initialisers draw what torch's draw?"
 
 FAN_IN, FAN_OUT = 784, 64
 ALPHA = 1e-3  # for the whole family of two-sample tests, by Holm's correction
+NETWORK = "mnist_nn_deep"  # three of its kernels have the same shape, 512 × 512
 
 
 def samples(side: object, init: str, size: Size) -> np.ndarray:
-    """At least `size.samples` weights, from as many seeds as that takes."""
+    """Return at least `size.samples` weights, from as many seeds as necessary."""
     seeds = math.ceil(size.samples / (FAN_IN * FAN_OUT))
     drawn = [side.sample(init, seed, FAN_IN, FAN_OUT).ravel() for seed in range(seeds)]  # type: ignore[attr-defined]
     return np.concatenate(drawn)
@@ -37,8 +38,8 @@ def measure(size: Size) -> Measured:
         )
         low, high = law.support()
         if math.isfinite(high):
-            # Nothing lies outside the bounds (float32 rounds them by 6e-8), and something comes near both: of n
-            # uniform draws the largest lies within 20/n of the bound but for one case in e^20.
+            # No value lies outside the bounds (float32 rounds them by 6e-8), and some come near both. The largest of n
+            # uniform draws lies within 20/n of the bound in all but one case in e^20.
             outermost = np.array([ours.min(), ours.max()])
             near = (high - low) * max(1e-6, 20 / len(ours) if "normal" not in init else 0.02)
             comparisons.append(
@@ -57,19 +58,32 @@ def measure(size: Size) -> Measured:
     )
     family["bias of nn.Linear: two samples"] = compare.ks_two_sample(ours, theirs)
     nonzero = [samples(side, "sparse", size) for side in (jax_side, torch_side)]
-    family["sparse: two samples of those not 0"] = compare.ks_two_sample(*(x[x != 0] for x in nonzero))
+    family["sparse: two samples of the values other than 0"] = compare.ks_two_sample(*(x[x != 0] for x in nonzero))
+    native = [jax_side.own_initial(NETWORK, seed=seed) for seed in (0, 1)]
+    for name, tensor in torch_side.initial(NETWORK).items():
+        pair = native[0][name].ravel()[: size.samples], tensor.ravel()[: size.samples]
+        family[f"{NETWORK}, {name}: two samples"] = compare.ks_two_sample(*pair)
+    comparisons.append(independent(*native))
     comparisons += [replace(result, name=name) for name, result in compare.holm(family, alpha=ALPHA).items()]
     return Measured(comparisons=comparisons + exact_ones(), data={"histograms": histograms})
 
 
+def independent(first: jax_side.Tensors, second: jax_side.Tensors) -> compare.Comparison:
+    """Check that each layer and each seed has its own draws, by the correlations of kernels of one shape."""
+    kernels = [first[f"linear{number}.weight"].ravel() for number in (2, 3, 4)] + [second["linear2.weight"].ravel()]
+    off = np.corrcoef(kernels) - np.eye(len(kernels))
+    tolerance = 5 / math.sqrt(kernels[0].size)  # 5 standard errors of a correlation of independent numbers
+    return compare.max_abs(off, np.zeros_like(off), tolerance=tolerance, name="layers and seeds are independent")
+
+
 def extreme(sample: np.ndarray, name: str) -> compare.Comparison:
-    """The largest magnitude of n normal draws between the quantiles that all but 1 in 10,000 such samples lie in."""
+    """Compare the largest magnitude of n normal draws with the interval that holds it in 9,999 of 10,000 samples."""
     low, high = stats.norm.ppf((1 + np.array([5e-5, 1 - 5e-5]) ** (1 / sample.size)) / 2)
     return compare.max_abs(np.abs(sample).max(), (low + high) / 2, tolerance=(high - low) / 2, name=name)
 
 
 def exact_ones() -> list[compare.Comparison]:
-    """The initialisers whose values, or whose structure, are not random."""
+    """Compare the initialisers whose values or structure are not random."""
     found = []
     for init in (*EXACT, "eye"):
         ours, theirs = (side.sample(init, 0, 30, 20) for side in (jax_side, torch_side))
@@ -79,7 +93,7 @@ def exact_ones() -> list[compare.Comparison]:
     for side in (jax_side, torch_side):
         weight = side.sample("orthogonal", 0, 60, 20).astype(np.float64)
         name = f"orthogonal: rows of {side.__name__.rpartition('.')[2]}"
-        # Float32 QR of this size leaves 3e-7.
+        # A float32 QR decomposition of this size has an error of 3e-7.
         found.append(compare.max_abs(weight @ weight.T, np.eye(20), tolerance=2e-6, name=name))
     return found
 
@@ -88,7 +102,7 @@ def test_rung() -> None:
     measure(QUICK).require()
 
 
-def test_every_initialiser_stands_on_this_rung() -> None:
+def test_this_rung_has_every_initialiser() -> None:
     assert set(KERNELS) == set(LAWS) | set(EXACT) | {"eye", "orthogonal", "sparse"}
 
 

@@ -1,4 +1,7 @@
-"""Rung 13: the accuracy over seeds, shown to be equivalent (and not merely "not different")."""
+"""Rung 13: the accuracy over seeds, shown to be equivalent (and not merely "not different").
+
+Every run is one of `fit`, the training loop of the command `train`, on each side with its own random numbers.
+"""
 
 from collections.abc import Callable
 
@@ -14,7 +17,7 @@ TITLE = "accuracy"
 QUESTION = "Over seeds, is the accuracy the same within a margin that was fixed beforehand?"
 RECIPE = "mnist_nn_xavier"
 
-# What the notebook printed, epoch by epoch, before its output ends.
+# What the notebook printed, epoch by epoch, until its output ends.
 NOTEBOOK = (
     0.243988752, 0.091930427, 0.059369326, 0.042475790, 0.033861812, 0.025505863,
     0.022579098, 0.017337879, 0.016488504, 0.014489295, 0.014997463, 0.010930263,
@@ -24,15 +27,17 @@ Fit = Callable[..., jax_side.Run]
 
 
 def arm(fit: Fit, mnist: Mnist, size: Size, first_seed: int) -> dict[str, list[list[float]]]:
-    """Train once a seed; the arms' seeds differ, so that the runs are independent."""
+    """Train once per seed. The seeds of the two arms differ, so that the runs are independent."""
     runs = [fit(RECIPE, mnist, epochs=size.epochs, seed=first_seed + seed) for seed in range(size.seeds)]
+    if any(len(run.accuracy) != size.epochs for run in runs):
+        raise ValueError(f"runs of {size.epochs} epochs had {[len(run.accuracy) for run in runs]}")
     return {"cost": [run.cost for run in runs], "accuracy": [run.accuracy for run in runs]}
 
 
 def measure(size: Size, fits: tuple[Fit, Fit] | None = None) -> Measured:
-    """Compare the runs' mean test accuracies of the last epochs, which scatter a third as much as the last one's."""
+    """Compare the mean test accuracy of each run's last epochs. It scatters a third as much as the last epoch's."""
     ours_fit, theirs_fit = fits or (jax_side.fit, torch_side.fit)
-    mnist = jax_side.load()
+    mnist = jax_side.load_part(size.train_images)
     ours, theirs = arm(ours_fit, mnist, size, 100), arm(theirs_fit, mnist, size, 200)
     last = [np.array(runs["accuracy"])[:, -size.last_epochs :].mean(axis=1) for runs in (ours, theirs)]
     name = f"mean accuracy of the last {size.last_epochs} epochs, {size.seeds} seeds an arm"
@@ -58,12 +63,12 @@ def measure(size: Size, fits: tuple[Fit, Fit] | None = None) -> Measured:
 
 
 def notebook_like(costs: np.ndarray) -> compare.Comparison:
-    """How many standard deviations of the seeds' log costs, (seeds, epochs), the notebook's printed costs lie off.
+    """Compare the notebook's printed costs with the seeds' costs (seeds, epochs), in standard deviations of their logs.
 
-    The tolerance is the simultaneous 95 % prediction interval for one more run, all epochs together (Bonferroni).
-    The range of the seeds would be the plainer bound, but it is none: a 21st correct run leaves the range of twenty in
-    some epoch more often than not. Of twenty measured here three lay inside the range of the other nineteen throughout,
-    while nineteen lay inside this interval.
+    The tolerance is the simultaneous 95 % prediction interval for one more run, over all epochs (Bonferroni). The range
+    of the seeds would be simpler, but it is no bound: a 21st correct run leaves the range of twenty in some epoch more
+    often than not. Of twenty runs measured here, three stayed inside the range of the other nineteen in every epoch,
+    and nineteen inside this interval.
     """
     printed = np.log(NOTEBOOK)
     curves = np.log(costs[:, : len(printed)])
@@ -76,7 +81,7 @@ def notebook_like(costs: np.ndarray) -> compare.Comparison:
 
 
 def epochs_in_range(costs: np.ndarray) -> int:
-    """At how many of its epochs the notebook's printed cost lies inside the range of the seeds' curves."""
+    """Return at how many epochs the notebook's printed cost lies inside the range of the seeds' costs."""
     printed, curves = np.array(NOTEBOOK), costs[:, : len(NOTEBOOK)]
     return int(((curves.min(axis=0) <= printed) & (printed <= curves.max(axis=0))).sum())
 
@@ -94,7 +99,7 @@ def test_a_worse_arm_is_not_equivalent() -> None:
         return fit
 
     assert measure(QUICK, (fake(0.975), fake(0.975))).passed
-    assert not measure(QUICK, (fake(0.975), fake(0.960))).passed
+    assert not measure(QUICK, (fake(0.975), fake(0.955))).passed
 
 
 def test_a_cost_of_another_training_is_not_the_notebook_s() -> None:

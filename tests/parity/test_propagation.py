@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from jax_impl import compare, draws, initializers, interop, recipes, train
+from jax_impl import compare, initializers, interop, recipes, train
 from jax_impl.data import Mnist
-from jax_impl.replay import notebook
+from jax_impl.starts.replayed import replayed
 from jax_impl.study import propagation
 from tests.parity import torch_side
 from tests.parity.jax_side import x64
@@ -30,7 +30,7 @@ def both(dtype: str, activation: str) -> tuple[propagation.Signal, list[torch_pr
     images, labels = mnist.train_images[:100], mnist.train_labels[:100]
     recipe = recipes.Recipe(name="ours", dtype=dtype, activation=activation, **SHAPE)
     with x64(dtype):
-        params = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], notebook.replayed(recipe, 60_000).params)
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], replayed(recipe, 60_000).params)
         ours = propagation.propagate(params, jnp.asarray(images), jnp.asarray(labels), activation).measured
     settings = torch_recipes.Recipe(name="theirs", dtype=dtype, activation=activation, **SHAPE)
     torch_train.seed_everything(settings.seed)
@@ -76,7 +76,7 @@ def test_every_activation_and_optimizer_trains_alike(activation: str, optimizer:
     images, labels = mnist.train_images[:1000], mnist.train_labels[:1000]
     changes = {"dtype": "float64", "activation": activation, "optimizer": optimizer, "learning_rate": 0.01, **SHAPE}
     recipe = recipes.Recipe(name="ours", **changes)
-    drawn = notebook.replayed(recipe, len(images))
+    drawn = replayed(recipe, len(images))
     order = next(drawn.orders)
     with x64("float64"):
         epoch = jax.jit(partial(train.run_epoch, activation=activation, optimizer=optimizer))
@@ -98,12 +98,12 @@ def test_lsuv_scales_alike(activation: str) -> None:
     changes = {**SHAPE, "init": "lsuv", "dtype": "float64", "activation": activation}
     recipe = recipes.Recipe(name="ours", **changes)
     with x64("float64"):
-        ours = draws.look_at(mnist.train_images, recipe, notebook.replayed(recipe, 60_000)).params
+        ours = start_from_images(mnist.train_images, recipe, replayed(recipe, 60_000)).params
     settings = torch_recipes.Recipe(name="theirs", **changes)
     torch_train.seed_everything(settings.seed)
     network = torch_model.build(settings)
-    count = torch_train.LOOKED_AT
-    assert count == draws.LOOKED_AT
+    count = torch_train.LSUV_IMAGES
+    assert count == USED
     mnist_train = torch_side.dataset(mnist.train_images[:count], mnist.train_labels[:count])
     torch_model.lsuv_(network, torch_train.scaled(mnist_train, "float64"))
     # 1e-6: the orthogonal start is torch's float32 to rounding only (rung 6).

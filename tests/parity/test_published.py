@@ -14,10 +14,10 @@ import torch
 from jax_impl import compare
 from jax_impl.data import Mnist
 from jax_impl.recipes import Recipe
-from jax_impl.replay.notebook import replayed
+from jax_impl.starts.replayed import replayed
 from jax_impl.study import cells
-from jax_impl.study.presets import preset as evidence
-from jax_impl.study.presets.registry import PRESETS
+from jax_impl.study.presets import PRESETS
+from jax_impl.study.presets.preset import Preset, measure_remaining, measured_data
 from tests.parity import torch_side
 from torch_ref import model as torch_model
 from torch_ref import propagation as torch_propagation
@@ -31,9 +31,9 @@ Data = dict[str, Any]
 
 
 def networks(recipe: Recipe, epochs: int) -> Iterator[tuple[torch.nn.Sequential, list[float]]]:
-    """The reference's network of every seed after so many epochs, and the loss of every step."""
+    """Yield the reference's network of each seed after `epochs` epochs, and the loss of each step."""
     for seed in SEEDS:
-        settings = torch_recipes.Recipe(**asdict(recipe.but(seed=seed)))
+        settings = torch_recipes.Recipe(**asdict(recipe.with_changes(seed=seed)))
         mnist = torch_side.load()
         torch_train.seed_everything(settings.seed)
         network = torch_model.build(settings)
@@ -72,26 +72,26 @@ def after_training(recipe: Recipe) -> Data:
 @pytest.fixture(scope="module", params=["glorot-2010", "he-2015"])
 def both(
     request: pytest.FixtureRequest, mnist: Mnist, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[evidence.Preset, Data, Data]]:
+) -> Iterator[tuple[Preset, Data, Data]]:
     """The preset, what JAX gives from the reference's draws, and what the reference gives."""
     preset, out = PRESETS[request.param], tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jax_impl.trainer.ensemble.native", replayed)
-        for _ in evidence.go_on(preset, SEEDS, mnist, out):
+        patch.setattr("jax_impl.starts.from_images.native", replayed)
+        for _ in measure_remaining(preset, SEEDS, mnist, out):
             pass
     theirs = {
         label: (after_training if part.recipe.epochs else signal)(part.recipe) for label, part in preset.parts.items()
     }
-    yield preset, dict(evidence.data_of(preset, SEEDS, out) or {}), theirs
+    yield preset, dict(measured_data(preset, SEEDS, out) or {}), theirs
 
 
-def test_both_sides_keep_to_the_bands(both: tuple[evidence.Preset, Data, Data]) -> None:
+def test_both_sides_keep_to_the_bands(both: tuple[Preset, Data, Data]) -> None:
     preset, *sides = both
     for data in sides:
         assert [check for check in preset.checks(data) if not check.passed] == []
 
 
-def test_the_signal_is_the_same(both: tuple[evidence.Preset, Data, Data]) -> None:
+def test_the_signal_is_the_same(both: tuple[Preset, Data, Data]) -> None:
     preset, ours, theirs = both
     labels = [label for label, part in preset.parts.items() if not part.recipe.epochs]
     assert len(labels) >= 2
@@ -102,7 +102,7 @@ def test_the_signal_is_the_same(both: tuple[evidence.Preset, Data, Data]) -> Non
             compare.max_relative(found, np.array(numbers), tolerance=1e-4, name=f"{label}, {name}").require()
 
 
-def test_training_ends_alike(both: tuple[evidence.Preset, Data, Data]) -> None:
+def test_training_ends_alike(both: tuple[Preset, Data, Data]) -> None:
     preset, ours, theirs = both
     labels = [label for label, part in preset.parts.items() if part.recipe.epochs]
     assert labels
@@ -114,7 +114,7 @@ def test_training_ends_alike(both: tuple[evidence.Preset, Data, Data]) -> None:
         compare.max_abs(*ends, tolerance=tolerance, name=label).require()
 
 
-def test_a_network_with_another_scale_is_seen(both: tuple[evidence.Preset, Data, Data]) -> None:
+def test_a_network_with_another_scale_is_seen(both: tuple[Preset, Data, Data]) -> None:
     preset, _, theirs = both
     label = next(label for label, part in preset.parts.items() if not part.recipe.epochs)
     numbers = np.array(theirs[label]["measured"]["variance"])

@@ -17,7 +17,7 @@ from jax_impl import compare, interop, model, recipes
 from jax_impl.rbm import dbn, likelihood, training
 from jax_impl.rbm import machine as rbm
 from jax_impl.rbm import settings as rbm_settings
-from jax_impl.replay import notebook
+from jax_impl.starts.replayed import replayed
 from tests.parity import torch_side
 from tests.parity.jax_side import x64
 from torch_ref import dbn as torch_dbn
@@ -218,7 +218,7 @@ def test_a_stack_unrolls_into_the_same_network(dtype: str, activation: str) -> N
     recipe = recipes.Recipe(name="ours", **changes)
     data = pixels(dtype, 0, 100)
     with x64(dtype):
-        params = notebook.replayed(recipe, 60_000).params
+        params = replayed(recipe, 60_000).params
         unrolled = jax.tree.map(jnp.asarray, dbn.unroll([rbm.Rbm(*one) for one in stack], params))
         ours = np.asarray(model.pre_activations(unrolled, jnp.asarray(data), activation)[-1])
         top = np.asarray(dbn.up([jax_machine(one) for one in stack], jnp.asarray(data)))
@@ -253,7 +253,7 @@ def test_both_sides_have_the_same_defaults() -> None:
     assert vars(torch_dbn.PRETRAINING) == vars(rbm_settings.PRETRAINING)
     assert torch_rbm.INITIAL_STD == rbm.INITIAL_STD
     assert torch_rbm.LIMIT == training.LIMIT
-    assert torch_train.LOOKED_AT == torch_dbn.MONITORED == training.MONITORED
+    assert torch_train.LSUV_IMAGES == torch_dbn.MONITORED == training.MONITORED
 
 
 # Measured with 30 runs a side: standard deviations of 0.52 (JAX) and 0.55 (torch) nats about -152.57 and -152.38. The

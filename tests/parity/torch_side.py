@@ -1,30 +1,38 @@
-"""The reference as the ladder sees it: the functions of `jax_side`, in torch."""
+"""The reference as the ladder sees it: the functions of `jax_side`, in torch.
 
+No planted fault reaches the reference, so what takes long is computed once in a process. Arrays that callers share are
+read-only.
+"""
+
+import copy
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
+from torchvision.datasets import MNIST
 
 import torch_ref.data
 from jax_impl.data import Mnist
 from tests.laws import LAWS, TRUNCATED
-from tests.parity.jax_side import Run, Tensors, dtype_of, layers_of
+from tests.parity.jax_side import Epoch, Run, Tensors, dtype_of, layers_of
 from torch_ref import model, recipes, runs, train
 
+torch.set_num_threads(1)  # the default of `python -m torch_ref train`
 DEVICE = torch.device("cpu")
 FUSED = torch.backends.cpu.get_cpu_capability() in {"AVX2", "AVX512"}  # elsewhere uniform draws are rounded twice
 
 
 def tensor(array: np.ndarray) -> torch.Tensor:
-    """A tensor of its own: torch may write where JAX's and NumPy's arrays are read-only."""
+    """Return a copy as a tensor: torch may write where JAX's and NumPy's arrays are read-only."""
     return torch.from_numpy(array.copy())
 
 
 def network_of(tensors: Tensors) -> torch.nn.Sequential:
-    """The reference's own model with these parameters."""
+    """Return the reference's own model with these parameters."""
     network = model.build(recipes.Recipe(name="ladder", layers=layers_of(tensors), dtype=dtype_of(tensors).name))
     network.load_state_dict({name: tensor(array) for name, array in tensors.items()})
     return network
@@ -35,41 +43,60 @@ def tensors_of(network: torch.nn.Module) -> Tensors:
 
 
 def dataset(images: np.ndarray, labels: np.ndarray) -> SimpleNamespace:
-    """What `train.scaled` and `train.accuracy` take of a torchvision data set."""
+    """Return what `train.scaled` and `train.accuracy` read of a torchvision data set."""
     return SimpleNamespace(data=tensor(images), targets=tensor(labels.astype(np.int64)))
 
 
+def part(n_images: int, dtype: str = "float32") -> tuple[MNIST, MNIST]:
+    """Return the first `n_images` training images, and all test images, as the reference's own data sets."""
+    mnist_train, mnist_test = map(copy.copy, _loaded(dtype))
+    mnist_train.data, mnist_train.targets = mnist_train.data[:n_images], mnist_train.targets[:n_images]
+    return mnist_train, mnist_test
+
+
+@lru_cache(maxsize=2)
+def _loaded(dtype: str) -> tuple[MNIST, MNIST]:
+    return torch_ref.data.load(dtype=dtype)
+
+
+@lru_cache(maxsize=1)
 def load() -> Mnist:
-    mnist_train, mnist_test = torch_ref.data.load()
-    flat = [mnist.data.view(-1, 784).numpy() for mnist in (mnist_train, mnist_test)]
-    labels = [mnist.targets.numpy().astype(np.int32) for mnist in (mnist_train, mnist_test)]
-    return Mnist(flat[0], labels[0], flat[1], labels[1])
+    flat = [mnist.data.view(-1, 784).numpy() for mnist in _loaded("float32")]
+    labels = [mnist.targets.numpy().astype(np.int32) for mnist in _loaded("float32")]
+    mnist = Mnist(flat[0], labels[0], flat[1], labels[1])
+    for array in mnist:
+        array.setflags(write=False)
+    return mnist
 
 
 def scale(images: np.ndarray, dtype: str) -> np.ndarray:
-    """The pixels as torchvision's transform gives them, image by image."""
-    mnist_train, _ = torch_ref.data.load(dtype=dtype)
+    """Return the pixels as torchvision's transform gives them, image by image."""
+    mnist_train, _ = part(len(images), dtype)
     mnist_train.data = tensor(images).view(-1, 28, 28)
     return np.stack([mnist_train[index][0].view(784).numpy() for index in range(len(images))])
 
 
 def initial(recipe: str, **changes: object) -> Tensors:
-    settings = recipes.named(recipe).but(**changes)
+    settings = recipes.named(recipe).with_changes(**changes)
     train.seed_everything(settings.seed)
     return tensors_of(model.build(settings))
 
 
+@lru_cache(maxsize=32)
 def orders(recipe: str, n_images: int, epochs: int, **changes: object) -> np.ndarray:
-    """What the real DataLoader yields after the real model has been made, over numbers in place of images."""
-    settings = recipes.named(recipe).but(**changes)
+    """Return what the real DataLoader yields after the real model was built, over numbers in place of images."""
+    settings = recipes.named(recipe).with_changes(**changes)
     train.seed_everything(settings.seed)
     model.build(settings)
     loader = train.make_loader(settings, range(n_images))  # type: ignore[arg-type]
-    return np.stack([np.stack([batch.numpy() for batch in loader]) for _ in range(epochs)])
+    drawn = np.stack([np.stack([batch.numpy() for batch in loader]) for _ in range(epochs)])
+    drawn.setflags(write=False)
+    return drawn
 
 
+@lru_cache(maxsize=128)
 def sample(init: str, seed: int, fan_in: int, fan_out: int) -> np.ndarray:
-    """A weight by torch.nn.init; JAX's own names are drawn from the law that they publish."""
+    """Return a weight by torch.nn.init; for JAX's own initialisers, by the distribution that they publish."""
     torch.manual_seed(seed)
     weight = torch.nn.Linear(fan_in, fan_out).weight.detach()
     if init in model.INITS:
@@ -90,7 +117,7 @@ def sample_bias(seed: int, fan_in: int, fan_out: int) -> np.ndarray:
 
 def write(path: Path, tensors: Tensors) -> None:
     settings = recipes.Recipe(name="ladder", layers=layers_of(tensors), epochs=0)
-    runs.finish(path.parent, settings, [], runs.snapshot(network_of(tensors)))
+    runs.write(path.parent, settings, [], runs.snapshot(network_of(tensors)), loader="tensor")
     (path.parent / "params.safetensors").replace(path)
 
 
@@ -156,7 +183,7 @@ class Replayed:
 
 
 def losses(tensors: Tensors, images: np.ndarray, labels: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Each step's loss by the reference's own loop."""
+    """Return each step's loss by the reference's `train_epoch`."""
     network = network_of(tensors)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     batches = Replayed(images, labels, order, dtype_of(tensors).name)
@@ -168,17 +195,54 @@ def accuracy(tensors: Tensors, images: np.ndarray, labels: np.ndarray) -> float:
     return train.accuracy(network_of(tensors), dataset(images, labels), DEVICE)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=8)
+def epochs(recipe: str, n_images: int, **changes: object) -> list[Epoch]:
+    """Run the reference's `fit`, with the notebook's DataLoader, on the first `n_images` training images."""
+    settings = recipes.named(recipe).with_changes(**changes)
+    optimizers, losses, found = [], [], []
+    train_epoch = train.train_epoch
+
+    def watched(model: torch.nn.Module, optimizer: torch.optim.Optimizer, *others: object) -> object:
+        cost, steps = train_epoch(model, optimizer, *others)  # type: ignore[arg-type]
+        optimizers.append(optimizer)
+        losses.append(tuple(loss.item() for loss in steps))
+        return cost, steps
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "train_epoch", watched)  # `fit` keeps its optimizer and the losses to itself
+        for record, network in train.fit(settings, *part(n_images, settings.dtype)):
+            if record:
+                found.append(_epoch(record, network, optimizers[-1], losses[-1]))
+    return found
+
+
+def _epoch(
+    record: train.EpochRecord, network: torch.nn.Module, optimizer: torch.optim.Optimizer, losses: tuple[float, ...]
+) -> Epoch:
+    moments = {name: optimizer.state[parameter] for name, parameter in network.named_parameters()}
+    (steps,) = {int(state["step"]) for state in moments.values()}
+    return Epoch(
+        number=record.epoch,
+        cost=record.cost,
+        accuracy=record.test_accuracy,
+        params=tensors_of(network),
+        first_moment={name: state["exp_avg"].numpy().copy() for name, state in moments.items()},
+        second_moment={name: state["exp_avg_sq"].numpy().copy() for name, state in moments.items()},
+        steps=steps,
+        learning_rate=np.array(optimizer.param_groups[0]["lr"]),
+        losses=losses,
+    )
+
+
 def fit(recipe: str, mnist: Mnist, **changes: object) -> Run:
-    """Train as `python -m torch_ref train --loader tensor` does; a run is made once, since no fault reaches it."""
-    return _fit(recipe, len(mnist.train_images), tuple(sorted(changes.items())))
+    """Train as `python -m torch_ref train --loader tensor` does."""
+    return _fit(recipe, len(mnist.train_images), **changes)
 
 
 @lru_cache(maxsize=64)
-def _fit(recipe: str, n_images: int, changes: tuple[tuple[str, object], ...]) -> Run:
-    settings = recipes.named(recipe).but(**dict(changes))
-    mnist_train, mnist_test = torch_ref.data.load()
-    mnist_train.data, mnist_train.targets = mnist_train.data[:n_images], mnist_train.targets[:n_images]
-    (_, network), *epochs = train.fit(settings, mnist_train, mnist_test, loader="tensor")
+def _fit(recipe: str, n_images: int, **changes: object) -> Run:
+    settings = recipes.named(recipe).with_changes(**changes)
+    (_, network), *epochs = train.fit(settings, *part(n_images), loader="tensor")
     records = [record for record, _ in epochs if record]
     costs, accuracies = ([getattr(record, name) for record in records] for name in ("cost", "test_accuracy"))
     return Run(cost=costs, accuracy=accuracies, tensors=tensors_of(network))

@@ -19,6 +19,7 @@ from tests.bench.contenders import CONTENDERS, ENTRIES, FLOORS
 RECIPE = recipes.named("mnist_nn_xavier")
 IMAGES = 2000
 TRAINING = [name for name in ENTRIES if name not in FLOORS]
+SLOW = {"torch-compile": pytest.mark.slow}  # each shape that it compiles takes seconds
 # Costs of three epochs of 20 steps. Seven contenders from six seeds each lay in 1.23 to 1.36, 0.40 to 0.47 and 0.26 to
 # 0.31; 10 or 40 steps an epoch, or a learning rate of half or twice as much, lie outside.
 COSTS = ((1.15, 1.45), (0.36, 0.51), (0.23, 0.34))
@@ -41,19 +42,19 @@ def costs(name: str, part: Mnist, epochs: int, batch_size: int) -> list[float]:
     if not ENTRIES[name].installed:
         pytest.skip(f"{name} is not installed")
     with jax.numpy_rank_promotion("allow"):  # Keras adds its biases so
-        found = list(islice(ENTRIES[name].load()(RECIPE.but(batch_size=batch_size), part), epochs))
+        found = list(islice(ENTRIES[name].load()(RECIPE.with_changes(batch_size=batch_size), part), epochs))
     assert all(epoch.seconds > 0 for epoch in found)
     return [epoch.cost for epoch in found]
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in TRAINING])
 def test_every_contender_learns_the_same(name: str, part: Mnist) -> None:
     found = costs(name, part, len(COSTS), batch_size=100)
     for cost, (low, high) in zip(found, COSTS, strict=True):
         assert low < cost < high, found
 
 
-# torch-compile starts from the weights of torch-memory, and each shape that it compiles takes seconds.
+# torch-compile starts from the weights of torch-memory.
 @pytest.mark.parametrize("name", [name for name in TRAINING if name != "torch-compile"])
 def test_every_contender_starts_at_chance(name: str, part: Mnist) -> None:
     (cost,) = costs(name, part, 1, batch_size=IMAGES)  # one step, its loss before the update

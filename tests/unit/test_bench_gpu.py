@@ -18,11 +18,11 @@ from jax_impl import data
 from jax_impl.errors import UserError
 from tests.bench import gpu, gpu_child, gpu_many, gpu_parity, gpu_report, gpu_setup, gpu_tf32, gpu_torch
 from tests.bench.gpu_setup import Settings
-from tests.parity import torch_side
+from tests.parity import jax_side, torch_side
 from torch_ref import recipes, train
 
 CPU = torch.device("cpu")
-DOUBLE = recipes.named("mnist_nn_xavier").but(dtype="float64")
+DOUBLE = recipes.named("mnist_nn_xavier").with_changes(dtype="float64")
 TINY = Settings(runs=(1, 4), epochs=1, images=1000, rounds=1)
 HALVES = (("one", "many"), ("parity", "tf32"))
 
@@ -66,6 +66,7 @@ def numbers(value: object) -> Iterator[float]:
         yield value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", gpu.PARTS)
 def test_every_part_is_measured_in_finite_numbers(measured: dict[str, tuple[dict[str, Any], str]], part: str) -> None:
     result, markdown = measured[part]
@@ -76,6 +77,7 @@ def test_every_part_is_measured_in_finite_numbers(measured: dict[str, tuple[dict
     assert all(f"## {table.title}" in markdown for table in gpu_report.tables(result))
 
 
+@pytest.mark.slow
 def test_every_contender_that_needs_no_cuda_has_trained(measured: dict[str, tuple[dict[str, Any], str]]) -> None:
     one, many = (measured[part][0][part] for part in HALVES[0])
     assert {row["contender"] for row in one if len(row.get("seconds", ())) == 1} == {"one-jax", "one-torch-eager"}
@@ -87,6 +89,7 @@ def test_every_contender_that_needs_no_cuda_has_trained(measured: dict[str, tupl
     assert full["drawing"] + full["training"] < full["total"]
 
 
+@pytest.mark.slow
 def test_parity_and_tf32_are_what_they_are_on_a_cpu(measured: dict[str, tuple[dict[str, Any], str]]) -> None:
     rungs, precisions = (measured[part][0][part] for part in HALVES[1])
     assert [(rung["number"], rung["passed"], rung["jax"]) for rung in rungs] == [(n, True, "cpu") for n in range(8, 13)]
@@ -119,7 +122,7 @@ def furthest_from_single_trainings(many: gpu_torch.Many, small: data.Mnist, orde
     """The largest |difference| of losses and parameters from those of trainings one by one."""
     differences = []
     for run in range(order.shape[1]):
-        one = gpu_torch.One(DOUBLE.but(seed=run), small, CPU)
+        one = gpu_torch.One(DOUBLE.with_changes(seed=run), small, CPU)
         one.order[: len(order)] = order[:, run]
         losses = one.epoch(one.step, len(order))
         differences.append((many.losses[: len(order), run] - losses).abs().max())
@@ -291,9 +294,11 @@ def test_a_wrong_optimizer_fails_its_rung(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(train, "device_of_choice", train.device_of_choice)  # so that what `rows` sets does not stay
     monkeypatch.setattr(gpu_parity, "RUNGS", (11,))
     (right,) = gpu_parity.rows(TINY)
-    rule = jax_train.rule
-    monkeypatch.setattr(jax_train, "rule", lambda optimizer, rate: rule(optimizer, rate * 1.00001))
+    rule = jax_train._rule
+    monkeypatch.setattr(jax_train, "_rule", lambda optimizer, rate: rule(optimizer, rate * 1.00001))
+    jax_side.forget()
     (wrong,) = gpu_parity.rows(TINY)
+    jax_side.forget()
     assert (right["passed"], wrong["passed"]) == (True, False)
     assert gpu_parity.tightest(wrong)["name"].startswith("params after 10 steps")  # type: ignore[index]
     assert gpu_setup.failures({"parity": [right, wrong]}) == ["parity: rung 11, optimizer"]

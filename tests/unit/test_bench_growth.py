@@ -1,6 +1,7 @@
 """How the cost grows: points are scaled to an epoch, and growth is taken between neighbours."""
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 import tyro
 
-from tests.bench import floor, growth, growth_point
+from tests.bench import floor, growth, growth_point, growth_report, results
 
 LAYERS = (784, 16, 16, 10)
+PAGE = Path(__file__).parents[2] / "docs" / "performance" / "growth.md"
 
 
 def test_shapes_of_the_axes() -> None:
@@ -85,3 +87,15 @@ def test_the_command_writes_what_it_measured(
 def test_who_starts_the_points_is_small() -> None:
     program = "import sys, tests.bench.growth; sys.exit(bool({'jax', 'matplotlib', 'torch'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", program], check=True)  # a child's peak starts at this process's
+
+
+def test_the_growth_page_has_the_generator_s_words() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for axis in ("width", "depth", "batch"):
+        assert results.table((axis, *growth_report.HEADINGS[1:]), []).strip() in text
+    found = re.findall(r"^(From one point .*)\.$", text, re.MULTILINE)
+    assert len(found) == 3
+    for line in found:
+        ours, floor = re.findall(r"([\d.]+) times", line)
+        sentence = growth_report.sentence("axis", {"steepest": float(ours), "floor_steepest": float(floor)})
+        assert sentence.partition(": ")[2].capitalize() == line

@@ -1,4 +1,4 @@
-"""The page must say what the result says: every rung, the failures first; and it must need nothing but itself."""
+"""The report: it shows every rung, the failures first, and it refers to no other file."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def without_data() -> dict[str, Any]:
 
 
 def with_data() -> dict[str, Any]:
-    """The same with data for every figure."""
+    """The same, with data for every figure."""
     result = without_data()
     runs = {"cost": [[0.2, 0.1], [0.3, 0.1]], "accuracy": [[0.97, 0.98], [0.96, 0.97]]}
     data = {
@@ -112,7 +112,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Text, str]:
     return written(result, tmp_path_factory.mktemp("whole"))
 
 
-def test_every_rung_stands_on_the_page_and_in_the_table(tmp_path: Path, result: dict[str, Any]) -> None:
+def test_every_rung_is_on_the_page_and_in_the_table(tmp_path: Path, result: dict[str, Any]) -> None:
     html, text, table = written(result, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"parity.json", "parity.md", "index.html"}
     for number in range(1, 16):
@@ -128,7 +128,7 @@ def test_every_rung_stands_on_the_page_and_in_the_table(tmp_path: Path, result: 
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows[:17]} == {10}
 
 
-def test_a_failed_rung_stands_at_the_top_with_its_first_failure(tmp_path: Path, result: dict[str, Any]) -> None:
+def test_a_failed_rung_is_at_the_top_with_its_first_failure(tmp_path: Path, result: dict[str, Any]) -> None:
     fail(result, 8)
     html, text, table = written(result, tmp_path)
     alarm = str(Text("</style>" + html[html.index('class="alarm"') : html.index('id="ladder"')]))
@@ -163,7 +163,7 @@ def test_what_does_not_prove_a_pass_is_not_shown_as_one(
     assert "FAILED, rung 8" in table
 
 
-def test_a_rung_that_did_not_run_is_said(tmp_path: Path, result: dict[str, Any]) -> None:
+def test_a_rung_that_did_not_run_is_named(tmp_path: Path, result: dict[str, Any]) -> None:
     del result["rungs"][9]
     html, text, table = written(result, tmp_path)
     assert "14 of 15 rungs pass" in str(text)
@@ -172,7 +172,7 @@ def test_a_rung_that_did_not_run_is_said(tmp_path: Path, result: dict[str, Any])
     assert "**NOT RUN, rung 10**" in table
 
 
-def test_a_fault_that_nothing_caught_stands_red(tmp_path: Path, result: dict[str, Any]) -> None:
+def test_a_fault_that_no_rung_caught_is_red(tmp_path: Path, result: dict[str, Any]) -> None:
     result["faults"] += [
         {"name": "sneaky", "source": "", "expected": 6, "first": None, "caught_by": []},
         {"name": "early", "source": "", "expected": 9, "first": 4, "caught_by": [9, 4]},
@@ -312,6 +312,6 @@ def test_a_narrow_failure_shows_enough_digits(tmp_path: Path, result: dict[str, 
     assert "measured 2.004, tolerance 2 " in str(written(result, tmp_path)[1])
 
 
-def test_durations_are_said_as_people_say_them() -> None:
-    said = [report.duration(seconds) for seconds in (0.04, 9.94, 59.4, 59.6, 3599.7, 7260)]
-    assert said == ["0.0 s", "9.9 s", "59 s", "1 min 00 s", "1 h 00 min", "2 h 01 min"]
+def test_durations_are_in_words() -> None:
+    durations = [report.duration(seconds) for seconds in (0.04, 9.94, 59.4, 59.6, 3599.7, 7260)]
+    assert durations == ["0.0 s", "9.9 s", "59 s", "1 min 00 s", "1 h 00 min", "2 h 01 min"]

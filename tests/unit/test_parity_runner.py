@@ -1,4 +1,4 @@
-"""`make parity`'s runner, on two cheap rungs and one fault: what it keeps, what it repeats, and how it fails."""
+"""`make parity` on two quick rungs and one fault: what it keeps, what it repeats, and how it fails."""
 
 import json
 from pathlib import Path
@@ -36,13 +36,13 @@ def test_a_climb_is_written_and_not_repeated(
     assert [rung["number"] for rung in first["rungs"]] == [4, 5]
     assert first["faults"][0]["caught_by"] == [5]
     assert {"index.html", "parity.md", "parity.json", "cells"} == {path.name for path in tmp_path.iterdir()}
-    (tmp_path / "cells" / ".DS_Store").touch()  # nothing of ours
+    (tmp_path / "cells" / ".DS_Store").touch()  # not a cell
     break_rung(monkeypatch, test_04_structure, by=AssertionError)
     assert runner.main(size="quick", out=tmp_path) == 0
     assert json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))["rungs"] == first["rungs"]
 
 
-def test_an_interrupted_climb_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_climb_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         break_rung(patch, test_05_weights, by=KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -55,7 +55,7 @@ def test_an_interrupted_climb_goes_on_where_it_stopped(tmp_path: Path, monkeypat
     assert finished.stat().st_mtime_ns == made
 
 
-def test_changed_code_is_measured_anew_and_a_broken_rung_has_failed(
+def test_changed_code_is_measured_again_and_a_broken_rung_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner.main(size="quick", out=tmp_path)

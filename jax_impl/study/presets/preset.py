@@ -1,4 +1,4 @@
-"""What a published result is here: parts that are measured and kept, and checks of them against their bands."""
+"""A published result: the parts to measure, the bands to check, and the records of what was measured."""
 
 import hashlib
 import json
@@ -7,39 +7,45 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from jax_impl.data import Mnist
-from jax_impl.draws import START
 from jax_impl.recipes import Recipe
+from jax_impl.starts import from_images
 from jax_impl.storage import hardware, records
 from jax_impl.storage.records import Record
 
-RECORDS = "presets.jsonl"
-VERSION = 2  # raise it when what is measured, or how, changes: older records are then not taken for it
+if TYPE_CHECKING:
+    import matplotlib.figure
 
+RECORDS = "presets.jsonl"
+VERSION = 2  # increase it when a measurement changes: older records are then measured again
+
+# A string, because Matplotlib takes 0.3 s to import and only the report needs it.
+Figure: TypeAlias = "matplotlib.figure.Figure"
 Seeds = Sequence[int]
-Measure = Callable[[Recipe, Seeds, Mnist], dict[str, Any]]
-Data = Mapping[str, Any]  # what the parts of a preset gave, by their names
+Measure = Callable[[Recipe, Seeds, Mnist], dict[str, Any]]  # returns plain JSON data
+Data = Mapping[str, Any]  # by the label of a part, what its measure returned
+Draw = Callable[[Figure, Data, bool], None]  # the flag says whether the figure is for a narrow screen
 
 
 class Check(NamedTuple):
-    """Measured numbers, usually one a seed, and the band in which every one of them must lie."""
+    """Measured numbers, usually one per seed, and the band in which all of them must lie."""
 
     name: str
     values: tuple[float, ...]
     low: float
     high: float
-    published: str  # where the band comes from
+    published: str  # the source of the band
 
     @property
     def passed(self) -> bool:
-        """Whether something was measured and all of it lies in the band; NaN does not."""
+        """Whether there are numbers and all of them lie in the band. NaN lies in no band."""
         return bool(self.values) and all(self.low <= value <= self.high for value in self.values)
 
     @property
     def band(self) -> str:
-        """Return the band in words."""
+        """The band in words."""
         if self.low == self.high:
             return f"exactly {self.low:.4g}"
         if math.isinf(self.low):
@@ -48,7 +54,7 @@ class Check(NamedTuple):
 
     @property
     def measured(self) -> str:
-        """Return the smallest and the largest number."""
+        """The smallest and the largest number in words."""
         if not self.values or any(math.isnan(value) for value in self.values):
             return "not a number" if self.values else "nothing"
         low, high = f"{min(self.values):.4g}", f"{max(self.values):.4g}"
@@ -63,13 +69,13 @@ def check(
     *,
     published: str,
 ) -> Check:
-    """Return the check of some numbers; None, JSON's word for what is no number, is NaN."""
+    """Return a check of `values` against the band from `low` to `high`. None counts as NaN: records store NaN so."""
     numbers = tuple(math.nan if value is None else float(value) for value in values)
     return Check(name, numbers, float(low), float(high), published)
 
 
 class Part(NamedTuple):
-    """One thing to measure over seeds."""
+    """One recipe, and what to measure of it over the seeds."""
 
     recipe: Recipe
     measure: Measure
@@ -77,7 +83,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A published result, how it is measured and what must come out."""
+    """A published result: what it claims, what is measured for it, and which numbers confirm it."""
 
     name: str
     title: str
@@ -85,30 +91,43 @@ class Preset:
     claim: str
     parts: Mapping[str, Part]
     checks: Callable[[Data], list[Check]]
+    draw: Draw
+    caption: str
 
 
-def key(preset: Preset, label: str, seeds: Seeds) -> str:
-    """Return what names a part's record: it changes with every setting that its result depends on."""
+def record_key(preset: Preset, label: str, seeds: Seeds) -> str:
+    """Return the key of a part's record. It depends on every setting that can change the measured numbers."""
     part = preset.parts[label]
-    settings = [VERSION, START, preset.name, label, asdict(part.recipe), part.measure.__qualname__, list(seeds)]
+    settings = [
+        VERSION,
+        from_images.DEPENDS_ON,
+        preset.name,
+        label,
+        asdict(part.recipe),
+        part.measure.__qualname__,
+        list(seeds),
+    ]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
 
-def go_on(preset: Preset, seeds: Seeds, mnist: Mnist, out: Path) -> Iterator[tuple[str, Record, bool]]:
-    """Measure the parts that `out` has no record of; each yields its label, its record and whether it was there.
+def measure_remaining(preset: Preset, seeds: Seeds, mnist: Mnist, out: Path) -> Iterator[tuple[str, Record, bool]]:
+    """Measure the parts of which `out` has no record, and save each as soon as it is measured.
+
+    Yields:
+        For every part, its label, its record, and whether the record already existed.
 
     Raises:
         UserError: The records cannot be read or written.
     """
-    kept = records.load(out / RECORDS)
+    saved = records.load(out / RECORDS)
     for label, part in preset.parts.items():
-        name = key(preset, label, seeds)
-        known = name in kept
-        if not known:
+        key = record_key(preset, label, seeds)
+        existed = key in saved
+        if not existed:
             started = time.perf_counter()
             data = part.measure(part.recipe, seeds, mnist)
-            kept[name] = {
-                "key": name,
+            saved[key] = {
+                "key": key,
                 "preset": preset.name,
                 "part": label,
                 "seeds": list(seeds),
@@ -117,16 +136,21 @@ def go_on(preset: Preset, seeds: Seeds, mnist: Mnist, out: Path) -> Iterator[tup
                 "made": hardware.now(),
                 "where": hardware.line(),
             }
-            records.add(out / RECORDS, kept[name])
-        yield label, kept[name], known
+            records.add(out / RECORDS, saved[key])
+        yield label, saved[key], existed
 
 
-def data_of(preset: Preset, seeds: Seeds, out: Path) -> Data | None:
-    """Return what was measured of a preset; None unless every part is there.
+def measured_data(preset: Preset, seeds: Seeds, out: Path) -> Data | None:
+    """Return the data of all parts from the records in `out`, or None if the record of any part is missing.
 
     Raises:
         UserError: The records cannot be read.
     """
-    kept = records.load(out / RECORDS)
-    names = {label: key(preset, label, seeds) for label in preset.parts}
-    return {label: kept[name]["data"] for label, name in names.items()} if set(names.values()) <= set(kept) else None
+    parts = saved_parts(preset, seeds, records.load(out / RECORDS))
+    return None if parts is None else {label: record["data"] for label, record in parts.items()}
+
+
+def saved_parts(preset: Preset, seeds: Seeds, saved: Mapping[str, Record]) -> dict[str, Record] | None:
+    """Return the record of each part by its label, or None if the record of any part is missing from `saved`."""
+    keys = {label: record_key(preset, label, seeds) for label in preset.parts}
+    return {label: saved[key] for label, key in keys.items()} if set(keys.values()) <= saved.keys() else None

@@ -5,12 +5,7 @@ import pytest
 import torch
 
 from jax_impl.activations import ACTIVATIONS
-from jax_impl.recipes import NAMES
 from torch_ref.model import ACTIVATIONS as MODULES
-
-
-def test_every_name_of_a_recipe_is_there() -> None:
-    assert tuple(ACTIVATIONS) == NAMES["activation"]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -7,6 +7,7 @@ import pytest
 import safetensors.numpy
 import torch
 
+import torch_ref.errors
 import torch_ref.model
 import torch_ref.recipes
 import torch_ref.runs
@@ -20,14 +21,14 @@ def params_of(seed: int) -> model.Params:
     return model.init_params(RECIPE, key=jax.random.key(seed))
 
 
-def test_there_and_back_is_bitwise(tmp_path: Path) -> None:
+def test_saved_parameters_are_loaded_to_the_last_bit(tmp_path: Path) -> None:
     params = params_of(0)
     interop.save(tmp_path / "params.safetensors", params)
     back = interop.load(tmp_path / "params.safetensors", RECIPE.layers)
     jax.tree.map(np.testing.assert_array_equal, params, back)
 
 
-def test_torch_reads_what_we_write_and_computes_the_same(tmp_path: Path) -> None:
+def test_torch_loads_the_file_and_computes_the_same_logits(tmp_path: Path) -> None:
     params = params_of(1)
     interop.save(tmp_path / "params.safetensors", params)
     network = torch_ref.model.build(torch_ref.recipes.named(RECIPE.name))
@@ -77,11 +78,11 @@ def test_another_network_s_file_is_refused(tmp_path: Path, tensors: interop.Tens
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"{}", (10).to_bytes(8, "little") + b"not a json"])
-def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p").write_bytes(content)
-    with pytest.raises(UserError, match="is no safetensors file"):
+    with pytest.raises(UserError, match="is not a safetensors file"):
         interop.load(tmp_path / "p", RECIPE.layers)
-    with pytest.raises(Exception, match="is no safetensors file"):
+    with pytest.raises(torch_ref.errors.UserError, match="is no safetensors file"):
         torch_ref.runs.load(tmp_path / "p", RECIPE.layers)
 
 
@@ -90,8 +91,20 @@ def test_a_bfloat16_file_is_refused_by_both(tmp_path: Path) -> None:
     (tmp_path / "p").write_bytes(safetensors.torch.save(tensors))
     with pytest.raises(UserError):
         interop.load(tmp_path / "p", RECIPE.layers)
-    with pytest.raises(Exception, match="only float32 or only float64"):
+    with pytest.raises(torch_ref.errors.UserError, match="only float32 or only float64"):
         torch_ref.runs.load(tmp_path / "p", RECIPE.layers)
+
+
+def test_a_damaged_file_is_refused_by_both(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    interop.save(path, params_of(0))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="p is damaged: its checksum does not match; use a copy, or train again"):
+        interop.load(path, RECIPE.layers)
+    with pytest.raises(torch_ref.errors.UserError, match="p is damaged"):
+        torch_ref.runs.load(path, RECIPE.layers)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from jax_impl import model, recipes
+
+PLAIN = (((1,), (0,)), ((), ()))  # dimension numbers of a matrix product
 
 
 def count(params: model.Params) -> int:
@@ -11,16 +14,17 @@ def count(params: model.Params) -> int:
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("mnist_nn_xavier", 269_322), ("mnist_nn_deep", 1_195_018)])
-def test_the_networks_have_the_notebook_s_sizes(name: str, parameters: int) -> None:
+def test_networks_have_the_notebook_s_sizes(name: str, parameters: int) -> None:
     recipe = recipes.named(name)
     params = model.init_params(recipe, key=jax.random.key(0))
     assert count(params) == parameters
-    assert model.layers_of(params) == recipe.layers
+    assert model.layer_sizes(params) == recipe.layers
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
 
 
-def test_forward_is_the_textbook_s() -> None:
-    params = model.init_params(recipes.named("mnist_nn_xavier").but(layers=(6, 5, 4, 3)), key=jax.random.key(1))
+def test_pre_activations_are_products_plus_biases() -> None:
+    recipe = recipes.named("mnist_nn_xavier").with_changes(layers=(6, 5, 4, 3))
+    params = model.init_params(recipe, key=jax.random.key(1))
     images = np.random.default_rng(0).random((7, 6), np.float32)
     x = images.astype(np.float64)
     expected = []
@@ -37,12 +41,14 @@ def test_forward_is_the_textbook_s() -> None:
 
 def test_more_than_nine_layers_stay_in_order() -> None:
     layers = tuple(range(14, 2, -1))
-    params = model.init_params(recipes.named("mnist_nn").but(layers=layers), key=jax.random.key(0))
-    assert model.layers_of(params) == layers
+    params = model.init_params(recipes.named("mnist_nn").with_changes(layers=layers), key=jax.random.key(0))
+    assert model.layer_sizes(params) == layers
     assert model.apply(params, jnp.ones((1, 14))).shape == (1, 3)
+    assert [layer["bias"].size for layer in model.linears(params)] == list(layers[1:])
+    assert model.from_linears(model.linears(params)) == params
 
 
-def test_biases_start_as_torch_s_and_layers_differ() -> None:
+def test_biases_are_drawn_as_torch_s_and_layers_differ() -> None:
     params = model.init_params(recipes.named("mnist_nn_xavier"), key=jax.random.key(0))
     for name, fan_in in (("linear1", 784), ("linear2", 256), ("linear3", 256)):
         bias = np.abs(params[name]["bias"])
@@ -50,7 +56,7 @@ def test_biases_start_as_torch_s_and_layers_differ() -> None:
     assert not np.array_equal(params["linear1"]["bias"], params["linear2"]["bias"])
 
 
-def test_keys_decide() -> None:
+def test_the_same_key_draws_the_same_parameters() -> None:
     recipe = recipes.named("mnist_nn_xavier")
     first, again, other = (model.init_params(recipe, key=jax.random.key(k)) for k in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, again)
@@ -68,7 +74,46 @@ def test_products_ask_for_full_precision() -> None:
 
 def test_float64_stays_float64() -> None:
     with jax.enable_x64(True):
-        recipe = recipes.named("mnist_nn_xavier").but(dtype="float64")
+        recipe = recipes.named("mnist_nn_xavier").with_changes(dtype="float64")
         params = model.init_params(recipe, key=jax.random.key(0))
         assert all(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(params))
         assert model.apply(params, jnp.ones((2, 784), jnp.float64)).dtype == jnp.float64
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pixels_are_scaled_exactly(dtype: str) -> None:
+    with jax.enable_x64(True):
+        pixels = jnp.arange(256, dtype=jnp.uint8)[None]
+        expected = np.arange(256, dtype=dtype) / np.asarray(255, dtype)
+        np.testing.assert_array_equal(jax.jit(model.scale, static_argnums=1)(pixels, dtype)[0], expected)
+
+
+@pytest.mark.parametrize("fan_out", [model.NARROW, model.NARROW + 1])
+def test_narrow_products_and_their_gradients_are_those_of_the_plain_product(fan_out: int) -> None:
+    keys = jax.random.split(jax.random.key(0), 3)
+    inputs, kernel = jax.random.normal(keys[0], (7, 20)), jax.random.normal(keys[1], (20, fan_out))
+    ours, theirs = (
+        jax.vjp(lambda x, k, product=product: product(x, k, PLAIN, precision="highest"), inputs, kernel)
+        for product in (model.narrow_product, lax.dot_general)
+    )
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-6, atol=1e-6)
+    for a, b in zip(ours[1](ours[0]), theirs[1](ours[0]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(20,), (2, 3, 20)])
+def test_one_input_and_inputs_with_more_axes_are_multiplied_as_by_flax(shape: tuple[int, ...]) -> None:
+    inputs, kernel = jnp.ones(shape), jnp.ones((20, 4))
+    numbers = (((len(shape) - 1,), (0,)), ((), ()))
+    np.testing.assert_array_equal(model.narrow_product(inputs, kernel, numbers), np.full((*shape[:-1], 4), 20))
+
+
+@pytest.mark.parametrize(("fan_out", "expected"), [(10, "f32[10,256]"), (256, "f32[256,256]")])
+def test_the_gradient_of_a_narrow_kernel_is_computed_as_its_transpose(fan_out: int, expected: str) -> None:
+    def gradient(inputs: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jax.grad(lambda k: (model.narrow_product(inputs, k, PLAIN) ** 2).sum())(kernel)
+
+    shapes = (jax.ShapeDtypeStruct((100, 256), "float32"), jax.ShapeDtypeStruct((256, fan_out), "float32"))
+    text = jax.jit(gradient).lower(*shapes).compile().as_text()
+    (line,) = [line for line in text.splitlines() if "dot(" in line and "lhs_contracting_dims={0}" in line]
+    assert f"= {expected}" in line

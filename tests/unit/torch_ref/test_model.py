@@ -16,7 +16,7 @@ def test_the_networks_have_the_notebook_s_sizes(name: str, parameters: int) -> N
 
 @pytest.mark.parametrize("init", model.INITS)
 def test_only_the_weights_are_initialised_and_in_the_notebook_s_order(init: str) -> None:
-    recipe = recipes.named("mnist_nn_xavier").but(layers=(12, 10, 8), init=init)
+    recipe = recipes.named("mnist_nn_xavier").with_changes(layers=(12, 10, 8), init=init)
     torch.manual_seed(3)
     network = model.build(recipe)
     torch.manual_seed(3)
@@ -41,7 +41,7 @@ def test_float64_starts_from_the_float32_draws() -> None:
     torch.manual_seed(3)
     single = model.build(recipe).state_dict()
     torch.manual_seed(3)
-    double = model.build(recipe.but(dtype="float64")).state_dict()
+    double = model.build(recipe.with_changes(dtype="float64")).state_dict()
     for name, tensor in single.items():
         assert double[name].dtype == torch.float64
         assert torch.equal(double[name], tensor.double())
@@ -49,6 +49,6 @@ def test_float64_starts_from_the_float32_draws() -> None:
 
 def test_unknown_names_list_what_is_allowed() -> None:
     with pytest.raises(ArgumentError, match=r"unknown init 'he_normal': .*allowed are constant, dbn, eye"):
-        model.build(recipes.named("mnist_nn").but(init="he_normal"))
+        model.build(recipes.named("mnist_nn").with_changes(init="he_normal"))
     with pytest.raises(ArgumentError, match="unknown bias init 'one'"):
-        model.build(recipes.named("mnist_nn").but(bias_init="one"))
+        model.build(recipes.named("mnist_nn").with_changes(bias_init="one"))

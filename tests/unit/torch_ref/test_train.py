@@ -13,7 +13,7 @@ from jax_impl import data as jax_data
 from torch_ref import data, loaders, model, recipes, train
 from torch_ref.errors import ArgumentError, DivergedError
 
-RECIPE = recipes.named("mnist_nn_xavier").but(epochs=2)
+RECIPE = recipes.named("mnist_nn_xavier").with_changes(epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def notebook(mnist_train: torch.utils.data.Dataset) -> tuple[list[str], torch.nn
     return printed, model
 
 
-@pytest.mark.parametrize("loader", loaders.LOADERS)
+@pytest.mark.parametrize("loader", recipes.LOADERS)
 def test_the_package_prints_what_the_notebook_prints(
     small_train: MNIST, torch_mnist: tuple[MNIST, MNIST], loader: str
 ) -> None:
@@ -78,9 +78,9 @@ def test_the_package_prints_what_the_notebook_prints(
 def test_the_fast_loader_yields_the_dataloader_s_batches(mnist_dir: Path, dtype: str) -> None:
     mnist_train, _ = data.load(mnist_dir, dtype=dtype)
     mnist_train.data, mnist_train.targets = mnist_train.data[:1230], mnist_train.targets[:1230]
-    recipe = RECIPE.but(dtype=dtype)
+    recipe = RECIPE.with_changes(dtype=dtype)
     batches = {}
-    for loader in loaders.LOADERS:
+    for loader in recipes.LOADERS:
         train.seed_everything(5)
         made = loaders.make_loader(recipe, mnist_train, loader)
         # Two epochs and a draw after each: the generator, too, must be where DataLoader leaves it.
@@ -117,14 +117,31 @@ def test_accuracy_is_that_of_a_dataloader(torch_mnist: tuple[MNIST, MNIST]) -> N
 
 
 def test_a_cost_that_turns_nan_stops_the_run(small_train: MNIST, torch_mnist: tuple[MNIST, MNIST]) -> None:
-    run = train.fit(RECIPE.but(learning_rate=1e30), small_train, torch_mnist[1], loader="tensor")
+    run = train.fit(RECIPE.with_changes(learning_rate=1e30), small_train, torch_mnist[1], loader="tensor")
     with pytest.raises(DivergedError, match="the cost became nan in epoch 1"):
         list(run)
 
 
+def test_a_last_update_that_breaks_the_parameters_stops_the_run(
+    small_train: MNIST, torch_mnist: tuple[MNIST, MNIST], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No cost shows it, since a cost is measured before its update."""
+    real = train.train_epoch
+
+    def train_epoch(network: torch.nn.Module, *arguments: object) -> object:
+        result = real(network, *arguments)  # type: ignore[arg-type]
+        with torch.no_grad():
+            network[2].bias[0] = torch.inf  # type: ignore[index]
+        return result
+
+    monkeypatch.setattr(train, "train_epoch", train_epoch)
+    with pytest.raises(DivergedError, match="the cost became nan in epoch 1"):
+        list(train.fit(RECIPE, small_train, torch_mnist[1], loader="tensor"))
+
+
 def test_a_batch_larger_than_the_data_is_refused(small_train: MNIST) -> None:
     with pytest.raises(ArgumentError, match="batch size must be at most the 2050 training images, got 2051"):
-        loaders.check_batch_size(RECIPE.but(batch_size=2051), small_train)
+        loaders.check_batch_size(RECIPE.with_changes(batch_size=2051), small_train)
 
 
 def test_both_packages_read_the_same_pixels(torch_mnist: tuple[MNIST, MNIST], mnist: jax_data.Mnist) -> None:

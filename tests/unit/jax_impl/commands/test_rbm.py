@@ -1,180 +1,234 @@
-"""The commands `rbm` and `dbn`, end to end, and every foreseeable mistake."""
+"""The commands `rbm` and `dbn`: what they write and keep, and every foreseeable mistake."""
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import jax_impl.__main__
 from jax_impl import interop
 from jax_impl.rbm import dbn, outputs
+from jax_impl.rbm.files import load_stack
+from jax_impl.trainer.progress import Progress
+from tests.unit.jax_impl.commands.conftest import Call
 
 FILES = {
     "config.json", "metrics.jsonl", "params.safetensors",
     "filters.png", "reconstructions.png", "samples.png", "curves.png",
 }  # fmt: skip
-QUICK = ("--epochs", "1", "--batch-size", "500")
+RESUME = ": repeat the command with --resume to continue\n"
 
 
-class Door:
-    """The command line, called in this process."""
-
-    def __init__(self, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.mnist_dir, self.monkeypatch, self.capsys = mnist_dir, monkeypatch, capsys
-
-    def __call__(self, *arguments: object) -> tuple[int, list[str], str]:
-        words = [*map(str, arguments), "--data-dir", str(self.mnist_dir)]
-        self.monkeypatch.setattr(sys, "argv", ["jax_impl", *words])
-        code = jax_impl.__main__.main()
-        out, err = self.capsys.readouterr()
-        return code, out.splitlines(), err
+@pytest.fixture(autouse=True)
+def few_temperatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "ANNEALED", 200)  # enough for 16 hidden units
 
 
 @pytest.fixture
-def door(mnist_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Door:
-    monkeypatch.setattr(outputs, "ANNEALED", 200)  # enough for 16 hidden units
-    return Door(mnist_dir, monkeypatch, capsys)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what comes after the training. It takes its time, and has tests of its own."""
+    for last in ("likelihood", "draw"):
+        monkeypatch.setattr(outputs, last, lambda *_: None)
 
 
-def test_rbm_writes_its_files(door: Door, tmp_path: Path) -> None:
-    out = tmp_path / "rbm"
-    code, lines, err = door("rbm", "--hidden", 16, "--persistent", "--seed", 3, *QUICK, "--out", out)
+def files(out: Path) -> set[str]:
+    return {path.name for path in out.glob("[!.]*")}
+
+
+def results(out: Path) -> tuple[str, bytes]:
+    """The metrics without the seconds, and the parameters."""
+    metrics = (out / "metrics.jsonl").read_text(encoding="utf-8")
+    return re.sub(r'"seconds": [^}]*', "", metrics), (out / "params.safetensors").read_bytes()
+
+
+def test_rbm_writes_its_files(call: Call, tmp_path: Path) -> None:
+    code, lines, err = call("rbm", "--hidden", 16, "--persistent", "--seed", 3, "--epochs", 5, "--out", tmp_path)
     assert (code, err) == (0, "")
     assert lines[0].startswith("RBM 1, epoch   1: pseudo-log-likelihood = -")
-    assert lines[1].startswith("log-likelihood of the test images: -")
-    assert lines[2:] == [f"written to {out}"]
-    assert {path.name for path in out.glob("[!.]*")} == FILES | {"likelihood.json", "checkpoints"}
-    (stack,) = interop.load_stack(out / "params.safetensors")
-    assert stack.weight.shape == (784, 16)
-    (record,) = map(json.loads, (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    assert f"pseudo-log-likelihood = {record['pseudo_log_likelihood']:.2f} " in lines[0]
-    found = json.loads((out / "likelihood.json").read_text(encoding="utf-8"))
-    # 206 nats is what the base rates of the pixels give.
+    assert lines[5].startswith("log-likelihood of the test images: -")
+    assert lines[6:] == [f"written to {tmp_path}"]
+    assert files(tmp_path) == FILES | {"likelihood.json", "checkpoints"}
+    (rbm,) = load_stack(tmp_path / "params.safetensors")
+    assert rbm.weight.shape == (784, 16)
+    first, *rest = map(json.loads, (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    assert len(rest) == 4
+    assert f"pseudo-log-likelihood = {first['pseudo_log_likelihood']:.2f} " in lines[0]
+    found = json.loads((tmp_path / "likelihood.json").read_text(encoding="utf-8"))
+    # The base rates of the pixels alone give 206 nats.
     assert -206 < found["test_low"] <= found["test"] <= found["test_high"] < 0
-    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert config["hidden"] == [16]
     settings = config["settings"]
-    assert (settings["k"], settings["persistent"], settings["seed"], settings["batch_size"]) == (1, True, 3, 500)
+    assert (settings["k"], settings["persistent"], settings["seed"], settings["batch_size"]) == (1, True, 3, 100)
     for name in FILES:
         if name.endswith(".png"):
-            assert (out / name).read_bytes().startswith(b"\x89PNG")
+            assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_network_starts_from_what_dbn_wrote(door: Door, tmp_path: Path) -> None:
+def test_a_network_starts_from_the_machines_that_dbn_wrote(call: Call, tmp_path: Path) -> None:
     out, run = tmp_path / "dbn", tmp_path / "run"
-    code, lines, err = door("dbn", "--hidden", "500,500", *QUICK, "--out", out)
+    code, lines, err = call("dbn", "--hidden", "500,500", "--epochs", 1, "--out", out)
     assert (code, err) == (0, "")
     assert [line[:16] for line in lines[:2]] == ["RBM 1, epoch   1", "RBM 2, epoch   1"]
-    assert {path.name for path in out.glob("[!.]*")} == FILES | {"checkpoints"}
+    assert files(out) == FILES | {"checkpoints"}
     file = out / "params.safetensors"
-    assert door("train", "mnist_dbn", "--dbn", file, "--epochs", 0, "--out", run)[0] == 0
+    assert call("train", "mnist_dbn", "--dbn", file, "--epochs", 0, "--out", run)[0] == 0
     params = interop.load(run / "params.safetensors", (784, 500, 500, 10))
-    for number, rbm in enumerate(interop.load_stack(file), start=1):
+    for number, rbm in enumerate(load_stack(file), start=1):
         assert (params[f"linear{number}"]["kernel"] == rbm.weight).all()
-    code, _, err = door("train", "mnist_nn_deep", "--init", "dbn", "--dbn", file, "--epochs", 0, "--out", run)
+    code, _, err = call("train", "mnist_nn_deep", "--init", "dbn", "--dbn", file, "--epochs", 0, "--out", run)
     assert (code, err.count("\n")) == (2, 1)
     assert "a DBN of 784-500-500 units does not fit a network of 784-512-512-512-512-10" in err
     assert "its hidden layers need --hidden 512,512,512,512" in err
-    code, _, err = door("train", "--dbn", file, "--epochs", 0, "--out", run)
-    assert (code, err) == (2, "error: --dbn goes with --init dbn, got --init xavier_uniform\n")
-    code, _, err = door("train", "mnist_dbn", "--dbn", run / "params.safetensors", "--out", run)
+    code, _, err = call("train", "mnist_dbn", "--dbn", run / "params.safetensors", "--out", run)
     assert (code, err.count("\n")) == (1, 1)
-    assert "holds no RBMs: name the params.safetensors that `rbm` or `dbn` wrote" in err
+    assert "does not hold RBMs: name the params.safetensors that `rbm` or `dbn` wrote" in err
+
+
+def test_a_run_is_not_resumed_from_other_machines(call: Call, tmp_path: Path) -> None:
+    """The content of the file counts, not its name."""
+    file, run = tmp_path / "dbn" / "params.safetensors", tmp_path / "run"
+    machines = ("dbn", "--hidden", "500,500", "--epochs", 0, "--out", file.parent)
+    assert call(*machines)[0] == 0
+    train = ("train", "mnist_dbn", "--dbn", file, "--epochs", 1, "--out", run)
+    assert call(*train)[0] == 0
+    assert call(*machines, "--seed", 1)[0] == 0
+    code, _, err = call(*train, "--resume")
+    assert (code, err.startswith(f"error: {run} cannot be resumed: its dbn is ")) == (2, True)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("words", "expected"),
     [
         (("rbm", "--k", 0), "k must be an integer >= 1, got 0"),
         (("rbm", "--hidden", 0), "hidden must be an integer >= 1, got 0"),
         (("rbm", "--learning-rate", "nan"), "learning rate must be a number from 1e-30 to 1e+30, got nan"),
-        (("rbm", "--batch-size", 60001), "batch size must be at most the 60000 training images, got 60001"),
-        (("dbn", "--hidden", "500,x"), "hidden must be integers with commas between them, got 500,x"),
-        (("dbn", "--hidden", ","), "hidden must name at least one size, got none"),
+        (("rbm", "--batch-size", 1001), "batch size must be at most the 1000 training images, got 1001"),
+        (("rbm", "--checkpoint-every", 0), "--checkpoint-every must be an integer >= 1, got 0"),
+        (("dbn", "--checkpoint-every", -3), "--checkpoint-every must be an integer >= 1, got -3"),
+        (("dbn", "--hidden", "500,x"), "hidden must be integers separated by commas, got 500,x"),
+        (("dbn", "--hidden", ","), "hidden must be one or more integers separated by commas, got ','"),
         (("dbn", "--hidden", "8,0"), "hidden must be an integer >= 1, got 0"),
         (("dbn", "--momentum", 1), "momentum must be a number from 0 to below 1, got 1.0"),
     ],
 )
-def test_bad_input_gets_one_line_and_writes_nothing(
-    door: Door, tmp_path: Path, arguments: tuple[object, ...], expected: str
+def test_a_mistake_gets_one_line_and_writes_nothing(
+    words: tuple[object, ...], expected: str, call: Call, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert door(*arguments, "--out", out) == (2, [], f"error: {expected}\n")
-    assert not out.exists() or list(out.glob("[!.]*")) == []
+    assert call(*words, "--out", out) == (2, [], f"error: {expected}\n")
+    assert not out.exists() or files(out) == set()
 
 
-def test_a_learning_rate_too_high_leaves_an_earlier_result_alone(door: Door, tmp_path: Path) -> None:
-    out = tmp_path / "rbm"
-    small = ("rbm", "--hidden", 4, *QUICK, "--out", out)
-    assert door(*small)[0] == 0
-    before = {path: path.read_bytes() for path in out.rglob("[!.]*") if path.is_file()}
-    code, lines, err = door(*small, "--learning-rate", "1e20")
+def test_a_machine_that_diverges_leaves_an_earlier_result_alone(call: Call, tmp_path: Path) -> None:
+    small = ("rbm", "--hidden", 4, "--epochs", 1, "--out", tmp_path)
+    assert call(*small)[0] == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("[!.]*") if path.is_file()}
+    code, lines, err = call(*small, "--learning-rate", "1e20")
     assert (code, lines) == (1, [])
     assert "RBM 1 diverged in epoch 1" in err
-    assert err.endswith("try --learning-rate 0.1; nothing was written\n")
-    assert {path: path.read_bytes() for path in out.rglob("[!.]*") if path.is_file()} == before
+    assert err.endswith("try --learning-rate 0.1; no epoch was finished, nothing was written\n")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("[!.]*") if path.is_file()} == before
 
 
-def test_without_epochs_the_initial_machines_are_written(door: Door, tmp_path: Path) -> None:
-    code, lines, err = door("dbn", "--hidden", "6,5", "--epochs", 0, "--out", tmp_path)
+def test_without_epochs_the_initial_machines_are_written(call: Call, tmp_path: Path) -> None:
+    code, lines, err = call("dbn", "--hidden", "6,5", "--epochs", 0, "--out", tmp_path)
     assert (code, lines, err) == (0, [f"written to {tmp_path}"], "")
-    assert [rbm.weight.shape for rbm in interop.load_stack(tmp_path / "params.safetensors")] == [(784, 6), (6, 5)]
+    assert [rbm.weight.shape for rbm in load_stack(tmp_path / "params.safetensors")] == [(784, 6), (6, 5)]
     assert (tmp_path / "metrics.jsonl").read_text(encoding="utf-8") == ""
     assert not (tmp_path / "curves.png").exists()
 
 
-@pytest.mark.parametrize("where", ["training", "drawing"])
-def test_an_interrupt_keeps_the_epochs_that_were_finished(
-    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    real = dbn.advance_stack
+def test_an_interrupt_keeps_the_finished_epochs(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = dbn.advance
 
-    def two_epochs(*arguments: object) -> Iterator[object]:
-        for seen, step in enumerate(real(*arguments)):
-            if seen == 3:
+    def two_epochs(*arguments: object) -> Iterator[Progress]:
+        for number, progress in enumerate(real(*arguments)):  # type: ignore[arg-type]
+            if number == 3:  # after the untrained machine and two epochs
                 raise KeyboardInterrupt
-            yield step
+            yield progress
 
-    def stopped(*_: object) -> None:
+    monkeypatch.setattr(dbn, "advance", two_epochs)
+    code, lines, err = call("dbn", "--hidden", 4, "--epochs", 3, "--out", tmp_path)
+    assert (code, len(lines)) == (130, 2)
+    assert err == f"interrupted: {tmp_path} holds 2 epochs and the machines after them{RESUME}"
+    assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    (rbm,) = load_stack(tmp_path / "params.safetensors")
+    assert abs(rbm.hidden_bias).max() > 0  # of a trained one
+
+
+@pytest.mark.parametrize("interrupted", ["likelihood", "draw"])
+def test_an_interrupt_after_the_training_keeps_the_machines(
+    interrupted: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    if where == "training":
-        monkeypatch.setattr(dbn, "advance_stack", two_epochs)
-    else:
-        monkeypatch.setattr(outputs, "draw", stopped)
-    code, lines, err = door("dbn", "--hidden", 4, "--epochs", 3, "--batch-size", 500, "--out", tmp_path)
-    epochs = 2 if where == "training" else 3
-    resume = ": the same command with --resume goes on from there"
-    assert (code, len(lines)) == (130, epochs)
-    assert err == f"interrupted: {tmp_path} holds {epochs} epochs and the machines after them{resume}\n"
-    assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == epochs
-    (rbm,) = interop.load_stack(tmp_path / "params.safetensors")
-    assert abs(rbm.weight).max() > 0.1  # a trained one
+    rbm = ("rbm", "--hidden", 4, "--epochs", 2, "--out", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(outputs, interrupted, interrupt)
+        code, _, err = call(*rbm)
+    note = f"{tmp_path} holds the trained machines: repeat the command with --resume to draw the figures"
+    assert (code, err) == (130, f"interrupted: {note}\n")
+    before = results(tmp_path)
+    code, lines, err = call(*rbm, "--resume")
+    assert (code, err, len(lines)) == (0, "", 2)  # the likelihood, and where all is written
+    assert results(tmp_path) == before
+    assert files(tmp_path) == FILES | {"likelihood.json", "checkpoints"}
 
 
 @pytest.mark.parametrize("more", [(), ("--persistent", "--momentum", "0.5")])
 def test_machines_that_are_interrupted_after_every_epoch_end_in_the_same_bits(
-    door: Door, tmp_path: Path, more: tuple[object, ...]
+    more: tuple[object, ...], call: Call, tmp_path: Path
 ) -> None:
-    command = ("dbn", "--hidden", "6,5", "--epochs", 2, "--batch-size", 500, *more)
-    assert door(*command, "--out", tmp_path / "whole")[0] == 0
+    command = ("dbn", "--hidden", "6,5", "--epochs", 2, *more)
+    assert call(*command, "--out", tmp_path / "whole")[0] == 0
     out, resume = tmp_path / "parts", ()
     for epochs in (1, 2, 3):
-        code, lines, err = door(*command, "--out", out, "--max-seconds", "1e-9", *resume)
+        code, lines, err = call(*command, "--out", out, "--max-seconds", "1e-9", *resume)
         assert (code, len(lines)) == (124, 1)
         held = "1 epoch and the machines after it" if epochs == 1 else f"{epochs} epochs and the machines after them"
-        assert f"over; {out} holds {held}: the same command with --resume" in err
+        assert err == f"interrupted: the limit of --max-seconds 1e-09 is reached; {out} holds {held}{RESUME}"
         resume = ("--resume",)
-    code, _, err = door(*command, "--out", out)
+    code, _, err = call(*command, "--out", out)
     assert (code, err.count("holds an unfinished run, 3 of 4 epochs: add --resume")) == (1, 1)
-    assert door(*command, "--out", out, "--resume", "--momentum", "0.9")[0] == 2
-    code, lines, err = door(*command, "--out", out, "--resume")
+    code, _, err = call(*command, "--out", out, "--resume", "--momentum", "0.9")
+    assert (code, err.count("cannot be resumed: its settings.momentum is ")) == (2, 1)
+    code, lines, err = call(*command, "--out", out, "--resume")
     assert (code, len(lines), err) == (0, 2, "")
-    ours, theirs = ((side / "params.safetensors").read_bytes() for side in (out, tmp_path / "whole"))
-    assert ours == theirs
-    ours, theirs = ((side / "metrics.jsonl").read_text(encoding="utf-8") for side in (out, tmp_path / "whole"))
-    assert re.sub(r'"seconds": [^}]*', "", ours) == re.sub(r'"seconds": [^}]*', "", theirs)
+    assert results(out) == results(tmp_path / "whole")
     assert (out / "samples.png").read_bytes() == (tmp_path / "whole" / "samples.png").read_bytes()
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("machines", [("rbm", "--hidden", 6, "--persistent"), ("dbn", "--hidden", "6,5")])
+def test_machines_that_are_interrupted_within_an_epoch_end_in_the_same_bits(
+    machines: tuple[object, ...], call: Call, tmp_path: Path
+) -> None:
+    """An epoch has ten steps. Stopped after 4 and 7 of the first, after it, and after 6 of the second."""
+    whole, out = tmp_path / "whole", tmp_path / "parts"
+    command = (*machines, "--epochs", 2 if machines[0] == "rbm" else 1)
+    assert call(*command, "--out", whole)[0] == 0
+    out.mkdir()
+    (out / "samples.png").write_text("of an earlier run", encoding="utf-8")
+    one, of_next = f"{out} holds 1 epoch and the machines after it", "of the next"
+    held = {
+        (4,): f"{out} holds no epochs, and a checkpoint of 4 steps {of_next}",
+        (3,): f"{out} holds no epochs, and a checkpoint of 7 steps {of_next}",
+        (): one,
+        (6,): f"{one}, and a checkpoint of 6 steps {of_next}",
+    }
+    resume: tuple[str, ...] = ()
+    for every, words in held.items():
+        segments = ("--checkpoint-every", *every) if every else ()
+        code, lines, err = call(*command, "--out", out, "--max-seconds", "1e-9", *segments, *resume)
+        assert (code, len(lines)) == (124, 0 if every else 1)
+        assert err == f"interrupted: the limit of --max-seconds 1e-09 is reached; {words}{RESUME}"
+        resume = ("--resume",)
+        assert not (out / "samples.png").exists()
+    code, _, err = call(*command, "--out", out)
+    assert (code, err.count("holds an unfinished run, 1 of 2 epochs: add --resume")) == (1, 1)
+    code, _, err = call(*command, "--out", out, "--resume", "--checkpoint-every", 3)
+    assert (code, err) == (0, "")
+    assert results(out) == results(whole)

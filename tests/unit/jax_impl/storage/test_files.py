@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,23 @@ def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_the_old_file_stays_until_the_new_one_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    files.write(path, b"old")
+    seen: list[bytes] = []
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flush(descriptor)
+        assert os.fstat(descriptor).st_size == len(b"the new one")
+        seen.append(path.read_bytes())
+
+    monkeypatch.setattr("os.fsync", fsync)
+    files.write(path, b"the new one")
+    assert seen == [b"old"]
+    assert path.read_bytes() == b"the new one"
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     files.write(path, b"old")
@@ -22,13 +40,34 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(UserError, match=r"cannot write .*file: No space left on device"):
+    with pytest.raises(UserError, match=r"cannot write .*file: No space left on device; name another folder"):
         files.write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot write"):
+    with pytest.raises(UserError, match=r"cannot write .*below: File exists"):
         files.write(tmp_path / "file" / "below", b"x")
+
+
+def test_room_on_the_disk_is_checked_without_a_trace(tmp_path: Path) -> None:
+    files.check_room(tmp_path, 1000)
+    with pytest.raises(UserError, match=r"cannot write \d+ MB to .*; free some space, or name another --out"):
+        files.check_room(tmp_path, 2**60)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_locked_folder_is_refused_and_its_owner_named(tmp_path: Path) -> None:
+    with files.locked(tmp_path):
+        with pytest.raises(UserError) as error, files.locked(tmp_path):
+            pass
+        assert str(error.value).startswith(f"{tmp_path} is in use by process {os.getpid()} on ")
+        assert str(error.value).endswith(": wait for it, or name another --out")
+    with files.locked(tmp_path):
+        pass
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(UserError, match=r"cannot write .*file: .*; name another --out"), files.locked(file):
+        pass

@@ -9,7 +9,7 @@ from jax_impl.errors import UserError
 from jax_impl.storage import records
 
 
-def test_what_was_added_is_loaded(tmp_path: Path) -> None:
+def test_records_are_loaded_as_they_were_added(tmp_path: Path) -> None:
     path = tmp_path / "new" / "cells.jsonl"
     assert records.load(path) == {}
     for key in ("a", "b"):
@@ -18,7 +18,9 @@ def test_what_was_added_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", [3, records.BLOCK])
-def test_a_torn_line_gives_way_to_the_next_record(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_last_line_is_replaced_by_the_next_record(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(records, "BLOCK", block)
     path = tmp_path / "cells.jsonl"
     records.add(path, {"key": "a"})
@@ -37,11 +39,13 @@ def test_a_damaged_record_is_named(tmp_path: Path, line: str) -> None:
     records.add(path, {"key": "a"})
     with path.open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(UserError, match=r"cells.jsonl, line 2, is no record as it was written: delete the line, and"):
+    with pytest.raises(
+        UserError, match=r"cells\.jsonl, line 2, is damaged: delete the line and repeat the command, which"
+    ):
         records.load(path)
 
 
-def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "cells.jsonl"
     records.add(path, {"key": "a", "cost": [0.5, None], "seeds": [1, 2]})
     whole = path.read_bytes()
@@ -50,18 +54,18 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
             changed = bytearray(whole)
             changed[place] ^= 1 << bit
             path.write_bytes(changed)
-            with pytest.raises(UserError, match="is no record"):
+            with pytest.raises(UserError, match="is damaged"):
                 records.load(path)
 
 
-def test_a_folder_in_the_file_s_place_is_named(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         records.load(tmp_path)
     with pytest.raises(UserError, match="cannot write"):
         records.add(tmp_path, {"key": "a"})
 
 
-def test_numbers_become_what_json_can_spell() -> None:
+def test_numbers_are_rounded_and_nan_becomes_none() -> None:
     class Pair(NamedTuple):
         left: np.ndarray
         right: float

@@ -28,7 +28,7 @@ def _sides(cuts: list[float]) -> list[tuple[tuple[float, float], list[float] | N
 
 @pytest.mark.parametrize("q", [0.01, 1.0, 256.0])
 @pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "softsign", "gelu", "selu", "leaky_relu"])
-def test_moments_are_the_integrals(name: str, q: float) -> None:
+def test_moments_match_numerical_integrals(name: str, q: float) -> None:
     with jax.enable_x64(True):
         for find in (meanfield.moments, meanfield.quadrature):
             found = find(name, jnp.array([q]))
@@ -38,8 +38,8 @@ def test_moments_are_the_integrals(name: str, q: float) -> None:
 
 
 @pytest.mark.parametrize(("name", "factor"), [("linear", 1.0), ("relu", 0.5)])
-def test_the_variance_of_a_layer_is_he_s_and_glorot_s(name: str, factor: float) -> None:
-    """By hand: q' = n · var(w) · factor · q, and back the same with fan_out."""
+def test_variances_follow_the_equations_of_he_and_glorot(name: str, factor: float) -> None:
+    """Forward q' = fan_in · var(w) · factor · q; backward the same with fan_out."""
     sizes, squares, nothing = (100, 50, 40, 10), [0.02, 0.03, 0.05], [0.0] * 3
     inputs, gradient = jnp.full((4, 100), 2.0), jnp.full((4, 10), 0.5)
     kernels, biases = ([jnp.asarray(value) for value in values] for values in (squares, nothing))

@@ -5,7 +5,7 @@ import pytest
 
 from jax_impl import model, recipes, train
 from jax_impl.data import Mnist
-from jax_impl.pixels import scale
+from jax_impl.model import scale
 from jax_impl.study import propagation
 
 
@@ -31,7 +31,7 @@ def test_gradients_are_those_of_automatic_differentiation(mnist: Mnist) -> None:
         np.testing.assert_allclose(found.kernel_gradient_norm[seed], norms, rtol=1e-4)  # float32 sums of 200 images
 
 
-def test_measurements_are_the_textbook_s(mnist: Mnist) -> None:
+def test_measurements_match_their_definitions(mnist: Mnist) -> None:
     params, (images, labels) = networks(SMALL, range(1)), batch(mnist)
     found = propagation.propagate(params, images, labels, "tanh", 3).measured
     one = jax.tree.map(lambda leaf: np.asarray(leaf[0], np.float64), params)
@@ -79,7 +79,7 @@ def test_theory_predicts_wide_networks(mnist: Mnist, activation: str) -> None:
         np.testing.assert_allclose(hidden / expected, 1, atol=0.2, err_msg=name)
 
 
-def test_seeds_together_are_seeds_alone(mnist: Mnist) -> None:
+def test_networks_measured_together_give_the_same_as_alone(mnist: Mnist) -> None:
     together = propagation.propagate(networks(SMALL, range(3)), *batch(mnist), "tanh")
     alone = propagation.propagate(networks(SMALL, range(2, 3)), *batch(mnist), "tanh")
     for ours, theirs in zip(jax.tree.leaves(together.predicted), jax.tree.leaves(alone.predicted), strict=True):
@@ -87,8 +87,8 @@ def test_seeds_together_are_seeds_alone(mnist: Mnist) -> None:
     np.testing.assert_allclose(together.measured.variance[2], alone.measured.variance[0], rtol=1e-5)
 
 
-def test_a_signal_that_outgrows_its_dtype_is_measured_as_that(mnist: Mnist) -> None:
-    recipe = SMALL.but(layers=(784, *[64] * 30, 10), init="ones", activation="linear")
+def test_a_signal_that_overflows_is_nan_and_of_rank_0(mnist: Mnist) -> None:
+    recipe = SMALL.with_changes(layers=(784, *[64] * 30, 10), init="ones", activation="linear")
     found = propagation.propagate(networks(recipe, range(2)), *batch(mnist, 20), "linear").measured
     assert np.isfinite(found.effective_rank[:, 0]).all()
     assert np.isnan(found.effective_rank[:, -1]).all()
@@ -96,8 +96,8 @@ def test_a_signal_that_outgrows_its_dtype_is_measured_as_that(mnist: Mnist) -> N
     assert not np.isfinite(found.variance[:, -1]).any()
 
 
-def test_zeros_stop_every_gradient_but_the_output_bias_s(mnist: Mnist) -> None:
-    recipe = SMALL.but(init="zeros", bias_init="zeros")
+def test_zeros_stop_every_gradient_but_that_of_the_output_bias(mnist: Mnist) -> None:
+    recipe = SMALL.with_changes(init="zeros", bias_init="zeros")
     found = propagation.propagate(networks(recipe, range(1)), *batch(mnist), "tanh").measured
     assert (found.kernel_gradient_norm == 0).all()
     assert (found.gradient_variance[0, :3] == 0).all()

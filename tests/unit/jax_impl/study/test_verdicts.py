@@ -36,11 +36,13 @@ def record(init: str, *accuracies: float, depth: int = 2, **changes: Any) -> dic
         ([None, None], [], "dead"),
     ],
 )
-def test_the_verdict(losses: list[float | None], accuracies: list[float], verdict: str) -> None:
+def test_the_verdict_depends_on_loss_and_accuracy(
+    losses: list[float | None], accuracies: list[float], verdict: str
+) -> None:
     assert verdicts.verdict(losses, accuracies) == verdict
 
 
-def test_a_row_counts_the_seed_that_diverged_and_leaves_it_out_of_the_mean() -> None:
+def test_a_diverged_seed_is_counted_but_not_averaged() -> None:
     row = verdicts.row(
         record("normal", 0.9, 0.098, 0.8, cost=[[0.4], [None], [0.6]], loss=[[0.4], [None], [0.6]])
         | {"diverged_in": [None, 1, None]}
@@ -51,7 +53,7 @@ def test_a_row_counts_the_seed_that_diverged_and_leaves_it_out_of_the_mean() -> 
     assert row.cost == pytest.approx((0.5, math.sqrt(0.02)))
 
 
-def test_epochs_to_the_target_say_who_did_not_get_there() -> None:
+def test_epochs_to_the_target_count_the_seeds_that_reach_it() -> None:
     accuracies = [[0.96, 0.97, 0.98], [0.96, 0.96, 0.97], [0.97, 0.5, 0.5], [0.1, 0.99, 0.99]]
     row = verdicts.row(record("a", *[0.0] * 4, test_accuracy=accuracies, diverged_in=[None, None, None, 2]))
     assert row.to_target == (2, 3, 1, None)
@@ -60,7 +62,7 @@ def test_epochs_to_the_target_say_who_did_not_get_there() -> None:
     assert verdicts.row(record("a", 0.96)).epochs_to_target() == "not reached"
 
 
-def test_a_cell_without_epochs_is_not_judged() -> None:
+def test_a_cell_without_epochs_has_no_verdict_on_training() -> None:
     empty = record("a", 0.0, 0.0, cost=[[], []], loss=[[], []], test_accuracy=[[], []])
     empty["recipe"]["epochs"] = 0
     row = verdicts.row(empty)
@@ -69,7 +71,7 @@ def test_a_cell_without_epochs_is_not_judged() -> None:
     assert verdicts.advise([row]) == []
 
 
-def test_advice_names_the_best_those_alike_and_those_behind() -> None:
+def test_advice_names_the_best_the_equal_and_the_worse_ones() -> None:
     rows = [
         verdicts.row(one)
         for one in (
@@ -85,8 +87,8 @@ def test_advice_names_the_best_those_alike_and_those_behind() -> None:
     assert [row.init for row in here.rest] == ["worse", "dead"]
     assert there.best.init == "elsewhere"
     assert verdicts.words(here) == (
-        "best: 93.10 ± 0.10 % over 3 seeds; not told apart from it: alike 93.03 ± 0.15 %; "
-        "behind: worse 90.10 ± 0.10 %; not training: dead."
+        "best trains best: 93.10 ± 0.10 % (3 seeds). Not significantly different: alike 93.03 ± 0.15 %. "
+        "Worse: worse 90.10 ± 0.10 %. Failed to train: dead."
     )
 
 
@@ -95,28 +97,28 @@ def test_a_seed_that_diverged_in_its_last_step_has_not_trained() -> None:
     assert (row.verdict, row.diverged) == ("crawls", 1)
 
 
-def test_what_trains_comes_before_what_scores_more_without() -> None:
+def test_a_cell_that_trains_ranks_above_one_with_a_higher_accuracy_that_does_not() -> None:
     rows = [
         verdicts.row(record("crawls", 0.885, 0.885, loss=[[4.6]] * 2)),
         verdicts.row(record("trains", 0.880, 0.881)),
     ]
     (advice,) = verdicts.advise(rows)
-    assert verdicts.words(advice) == "trains: 88.05 ± 0.07 % over 2 seeds; not training: crawls."
+    assert verdicts.words(advice) == "trains trains best: 88.05 ± 0.07 % (2 seeds). Failed to train: crawls."
 
 
-def test_one_seed_tells_nothing_apart() -> None:
+def test_one_seed_cannot_show_a_difference() -> None:
     rows = [verdicts.row(record("a", 0.9001)), verdicts.row(record("b", 0.9000))]
     (advice,) = verdicts.advise(rows)
-    assert verdicts.words(advice) == "a: 90.01% over 1 seed; not told apart from it: b 90.00%."
+    assert verdicts.words(advice) == "a trains best: 90.01 % (1 seed). Not significantly different: b 90.00 %."
 
 
-def test_a_named_recipe_is_told_by_its_name() -> None:
+def test_a_named_recipe_is_labelled_with_its_name() -> None:
     cell = record("kaiming_uniform", 0.9)
     cell["recipe"]["name"] = "mnist_nn_he"
     assert verdicts.row(cell).label == "mnist_nn_he, kaiming_uniform"
 
 
-def test_a_diverged_seed_costs_the_first_place() -> None:
+def test_a_cell_with_a_diverged_seed_is_not_the_best() -> None:
     rows = [
         verdicts.row(record("steady", 0.80, 0.80)),
         verdicts.row(record("wild", 0.99, 0.1, loss=[[0.1], [None]], diverged_in=[None, 1])),
@@ -127,11 +129,11 @@ def test_a_diverged_seed_costs_the_first_place() -> None:
 @pytest.mark.parametrize(
     ("accuracies", "diverged_in", "words"),
     [
-        ([0.098, 0.098], [1, 1], "None of 2 trains; zeros gets furthest, to 11.35 ± 0.00 %."),
-        ([0.9, 0.098], [None, 1], "None of 2 trains; normal gets furthest, to 90.00%, and 1 of 2 seeds diverged."),
+        ([0.098, 0.098], [1, 1], "None trains. zeros gets furthest: 11.35 ± 0.00 %."),
+        ([0.9, 0.098], [None, 1], "None trains. normal gets furthest: 90.00 %, but 1 of 2 seeds diverged."),
     ],
 )
-def test_where_nothing_trains_it_is_said(accuracies: list[float], diverged_in: list[int | None], words: str) -> None:
+def test_advice_if_nothing_trains(accuracies: list[float], diverged_in: list[int | None], words: str) -> None:
     rows = [
         verdicts.row(record("zeros", 0.1135, 0.1135, loss=[[2.3]] * 2)),
         verdicts.row(record("normal", *accuracies, loss=[[4.0], [None]], diverged_in=diverged_in)),
@@ -139,4 +141,4 @@ def test_where_nothing_trains_it_is_said(accuracies: list[float], diverged_in: l
     (advice,) = verdicts.advise(rows)
     assert verdicts.words(advice) == words
     (advice,) = verdicts.advise([verdicts.row(record("normal", 0.1, loss=[[None]], diverged_in=[1]))])
-    assert verdicts.words(advice) == "None of 1 trains: every seed diverged."
+    assert verdicts.words(advice) == "None trains: every seed diverged."

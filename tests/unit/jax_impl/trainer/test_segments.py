@@ -1,6 +1,6 @@
 import pytest
 
-from jax_impl.trainer import segments
+from jax_impl.trainer.segments import segments
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,16 @@ from jax_impl.trainer import segments
         (99, [10]),
     ],
 )
-def test_parts_have_so_many_steps_and_never_one(every: int | None, expected: list[int]) -> None:
-    ends = [0]
-    while ends[-1] < 10:
-        ends.append(segments.end(ends[-1], 10, every))
-    assert ends[1:] == expected
+def test_a_segment_has_the_given_number_of_steps_but_never_one(every: int | None, expected: list[int]) -> None:
+    assert list(segments(0, 10, every)) == list(zip([0, *expected], expected, strict=False))
+
+
+def test_an_epoch_continues_after_its_finished_steps() -> None:
+    assert list(segments(4, 10, 4)) == [(4, 8), (8, 10)]
+    assert list(segments(4, 10)) == [(4, 10)]
+    assert list(segments(10, 10, 4)) == []
 
 
 @pytest.mark.parametrize("every", [None, 1, 5])
-def test_an_epoch_of_one_step_is_whole(every: int | None) -> None:
-    assert segments.end(0, 1, every) == 1
+def test_an_epoch_of_one_step_is_one_segment(every: int | None) -> None:
+    assert list(segments(0, 1, every)) == [(0, 1)]

@@ -24,6 +24,8 @@ PRESET = preset.Preset(
     claim="Longer names give larger numbers.",
     parts={init: preset.Part(Recipe(name="made-up", init=init), measure) for init in ("ones", "zeros")},
     checks=lambda data: [preset.check("zeros", data["zeros"]["numbers"], 5, 7, published="counting")],
+    draw=lambda figure, data, narrow: None,
+    caption="Nothing is drawn.",
 )
 
 
@@ -58,20 +60,24 @@ def test_a_check_says_what_it_measured_and_expected() -> None:
 
 def test_parts_are_measured_once_and_kept(small: Mnist, tmp_path: Path) -> None:
     CALLS.clear()
-    first = next(preset.go_on(PRESET, [1, 2], small, tmp_path))
+    first = next(preset.measure_remaining(PRESET, [1, 2], small, tmp_path))
     assert (first[0], first[2], CALLS) == ("ones", False, ["ones"])
-    assert preset.data_of(PRESET, [1, 2], tmp_path) is None
-    again = list(preset.go_on(PRESET, [1, 2], small, tmp_path))
+    assert preset.measured_data(PRESET, [1, 2], tmp_path) is None
+    again = list(preset.measure_remaining(PRESET, [1, 2], small, tmp_path))
     assert [(label, known) for label, _, known in again] == [("ones", True), ("zeros", False)]
     assert CALLS == ["ones", "zeros"]
-    data = preset.data_of(PRESET, [1, 2], tmp_path)
+    data = preset.measured_data(PRESET, [1, 2], tmp_path)
     assert data == {"ones": {"numbers": [5, 6]}, "zeros": {"numbers": [6, 7]}}
     assert PRESET.checks(data)[0].passed
-    assert preset.data_of(PRESET, [1, 3], tmp_path) is None
+    assert preset.measured_data(PRESET, [1, 3], tmp_path) is None
 
 
 def test_another_setting_is_another_part() -> None:
     other = dataclasses.replace(PRESET, parts={"ones": PRESET.parts["ones"]._replace(recipe=Recipe(name="made-up"))})
-    keys = {preset.key(PRESET, "ones", [1]), preset.key(PRESET, "zeros", [1]), preset.key(PRESET, "ones", [2])}
-    assert len(keys | {preset.key(other, "ones", [1])}) == 4
-    assert preset.key(PRESET, "ones", range(1, 2)) in keys
+    keys = {
+        preset.record_key(PRESET, "ones", [1]),
+        preset.record_key(PRESET, "zeros", [1]),
+        preset.record_key(PRESET, "ones", [2]),
+    }
+    assert len(keys | {preset.record_key(other, "ones", [1])}) == 4
+    assert preset.record_key(PRESET, "ones", range(1, 2)) in keys

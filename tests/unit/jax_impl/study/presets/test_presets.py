@@ -14,9 +14,9 @@ import pytest
 from jax_impl.commands import cli
 from jax_impl.data import Mnist
 from jax_impl.errors import ArgumentError
-from jax_impl.study.presets import preset as evidence
-from jax_impl.study.presets import registry
-from jax_impl.study.presets.registry import PRESETS
+from jax_impl.study import presets
+from jax_impl.study.presets import PRESETS
+from jax_impl.study.presets.preset import Preset, measure_remaining, measured_data, record_key
 
 SEEDS = (20, 21, 22)
 Data = dict[str, Any]
@@ -25,11 +25,11 @@ Data = dict[str, Any]
 @pytest.fixture(scope="module", params=PRESETS)
 def measured(
     request: pytest.FixtureRequest, mnist: Mnist, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[evidence.Preset, Data]]:
+) -> Iterator[tuple[Preset, Data]]:
     out, preset = tmp_path_factory.mktemp(request.param), PRESETS[request.param]
-    for _ in evidence.go_on(preset, SEEDS, mnist, out):
+    for _ in measure_remaining(preset, SEEDS, mnist, out):
         pass
-    yield preset, dict(evidence.data_of(preset, SEEDS, out) or {})
+    yield preset, dict(measured_data(preset, SEEDS, out) or {})
 
 
 def swapped(one: str, other: str) -> Callable[[Data], None]:
@@ -111,7 +111,7 @@ FAULTS: dict[str, list[tuple[Callable[[Data], None], set[int]]]] = {
 }
 
 
-def test_the_published_result_comes_out(measured: tuple[evidence.Preset, Data]) -> None:
+def test_the_published_result_comes_out(measured: tuple[Preset, Data]) -> None:
     preset, data = measured
     failed = [
         f"{one.name}: measured {one.measured}, expected {one.band}" for one in preset.checks(data) if not one.passed
@@ -119,7 +119,7 @@ def test_the_published_result_comes_out(measured: tuple[evidence.Preset, Data]) 
     assert failed == []
 
 
-def test_every_check_sees_a_fault(measured: tuple[evidence.Preset, Data]) -> None:
+def test_every_check_sees_a_fault(measured: tuple[Preset, Data]) -> None:
     preset, data = measured
     seen: set[int] = set()
     for plant, expected in FAULTS[preset.name]:
@@ -131,7 +131,7 @@ def test_every_check_sees_a_fault(measured: tuple[evidence.Preset, Data]) -> Non
     assert seen == set(range(len(preset.checks(data))))
 
 
-def test_theory_is_close_to_what_the_presets_measure(measured: tuple[evidence.Preset, Data]) -> None:
+def test_theory_is_close_to_what_the_presets_measure(measured: tuple[Preset, Data]) -> None:
     preset, data = measured
     for label, part in data.items():
         if "measured" in part and "xavier" in label:
@@ -147,14 +147,14 @@ def test_the_command_line_knows_every_preset() -> None:
 
 
 def test_presets_are_named() -> None:
-    assert [preset.name for preset in registry.named(["lsuv", "he-2015"])] == ["he-2015", "lsuv"]
-    assert registry.named(["all"]) == list(PRESETS.values())
-    assert registry.named([]) == []
+    assert [preset.name for preset in presets.named(["lsuv", "he-2015"])] == ["he-2015", "lsuv"]
+    assert presets.named(["all"]) == list(PRESETS.values())
+    assert presets.named([]) == []
     with pytest.raises(ArgumentError, match=r"unknown preset 'he': .*allowed are all, glorot-2010, he-2015"):
-        registry.named(["he"])
+        presets.named(["he"])
 
 
 def test_parts_say_what_is_measured(tmp_path: Path) -> None:
     for preset in PRESETS.values():
-        assert evidence.data_of(preset, SEEDS, tmp_path) is None
-        assert len({evidence.key(preset, label, SEEDS) for label in preset.parts}) == len(preset.parts)
+        assert measured_data(preset, SEEDS, tmp_path) is None
+        assert len({record_key(preset, label, SEEDS) for label in preset.parts}) == len(preset.parts)

@@ -1,0 +1,79 @@
+"""The options of `rbm` and `dbn`."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from jax_impl.commands.options import shared
+from jax_impl.commands.options.shared import integers, option
+from jax_impl.rbm.settings import PRETRAINING, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Machines:
+    """What `rbm` and `dbn` share. The defaults are those of `Settings`."""
+
+    k: Annotated[int, option("N", "Rounds of Gibbs sampling per step.")] = Settings.k
+    persistent: Annotated[bool, arg(help="Continue the chains from step to step: better samples.")] = False
+    learning_rate: Annotated[float, option("X", "Of the first epoch; it falls linearly.")] = Settings.learning_rate
+    batch_size: Annotated[int, option("N", "Images per step; an incomplete last batch is dropped.")] = (
+        Settings.batch_size
+    )
+    momentum: Annotated[float, option("X", "From 0 to below 1.")] = Settings.momentum
+    weight_decay: Annotated[float, option("X", "Decay of the weights.")] = Settings.weight_decay
+    sparsity_cost: Annotated[float, option("X", "Cost of missing the sparsity target.")] = Settings.sparsity_cost
+    sparsity_target: Annotated[float, option("X", "Share of images that turn a unit on.")] = Settings.sparsity_target
+    seed: Annotated[int, option("N", "Seed of every random draw.")] = Settings.seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRbm(_Machines):
+    """Train a restricted Boltzmann machine on MNIST and draw its filters, reconstructions and samples."""
+
+    hidden: Annotated[int, option("N", "Hidden units.")] = Settings.hidden
+    epochs: Annotated[int, option("N", "Passes over the images.")] = Settings.epochs
+    resume: shared.Resume = False
+    checkpoint_every: shared.CheckpointEvery = None
+    max_seconds: shared.MaxSeconds = None
+    data_dir: shared.DataDir = None
+    out: Annotated[Path, option("DIR", "The run folder.")] = Path("runs/rbm")
+    debug: shared.Debug = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainDbn(_Machines):
+    """Train a deep belief network on MNIST, machine by machine; `train --init dbn --dbn FILE` starts from it."""
+
+    hidden: Annotated[str, option("N,…", "Hidden units of each machine, from the pixels up.")] = "500,500"
+    epochs: Annotated[int, option("N", "Passes over the images, for each machine.")] = PRETRAINING.epochs
+    resume: shared.Resume = False
+    checkpoint_every: shared.CheckpointEvery = None
+    max_seconds: shared.MaxSeconds = None
+    data_dir: shared.DataDir = None
+    out: Annotated[Path, option("DIR", "The run folder.")] = Path("runs/dbn")
+    debug: shared.Debug = False
+
+
+def sizes(command: TrainRbm | TrainDbn) -> tuple[int, ...]:
+    """Return the hidden units of each machine, from the pixels up.
+
+    Raises:
+        ArgumentError: There is none, or one is not an integer >= 1.
+    """
+    found = (command.hidden,) if isinstance(command, TrainRbm) else integers("hidden", command.hidden)
+    for size in found:
+        Settings(hidden=size)  # checks its range
+    return found
+
+
+def settings(command: TrainRbm | TrainDbn) -> Settings:
+    """Return the settings, with the default number of hidden units.
+
+    Raises:
+        ArgumentError: A value is out of range.
+    """
+    shared.check_checkpoint_every(command.checkpoint_every)
+    names = {field.name for field in fields(Settings)} - {"hidden", "dtype"}
+    return Settings(**{name: getattr(command, name) for name in names})

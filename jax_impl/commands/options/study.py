@@ -1,0 +1,102 @@
+"""The options of `study`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from jax_impl.commands.options import shared
+from jax_impl.commands.options.shared import integers, listed, option
+from jax_impl.errors import ArgumentError
+
+# The names of `study.presets.PRESETS`, which needs JAX
+PRESETS = ("not-all-zero", "only-the-weights-changed", "glorot-2010", "he-2015", "orthogonal", "lsuv", "pretraining")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Train a grid of initialisers, depths and more over seeds, or reproduce published results, and write a report.
+
+    Lists are separated by commas. Finished cells are kept in the folder: repeat the command to continue a study.
+    """
+
+    inits: Annotated[str | None, option("NAME,…", "Initialisers of the kernels.", "eight of them")] = None
+    depths: Annotated[str | None, option("N,…", "Numbers of hidden layers.", "2,10,30")] = None
+    activations: Annotated[str | None, option("NAME,…", "Activations between the layers.", "relu")] = None
+    optimizers: Annotated[str | None, option("NAME,…", "adam or sgd.", "sgd")] = None
+    recipes: Annotated[
+        str | None, option("NAME,…", "Start from these recipes; each keeps its own settings unless given.", "none")
+    ] = None
+    width: Annotated[int | None, option("N", "Units of a hidden layer.", "128")] = None
+    epochs: Annotated[int | None, option("N", "Passes over the images; 0 only measures propagation.", "3")] = None
+    bias_init: Annotated[str | None, option("NAME", "Initialiser of the biases.", "zeros")] = None
+    learning_rate: Annotated[
+        float | None, option("X", "Learning rate of the optimizer.", "0.001 for adam, 0.01 for sgd")
+    ] = None
+    seeds: Annotated[int, option("N", "Runs of each cell.")] = 3
+    first_seed: Annotated[int, option("N", "The first seed; the others follow it.")] = 0
+    preset: Annotated[
+        str | None, option("NAME,…", f"Published results instead of a grid: {', '.join(PRESETS)}, or all.", "a grid")
+    ] = None
+    max_hours: Annotated[float | None, option("X", "Refuse a grid that would take longer.", "12")] = None
+    max_gib: Annotated[
+        float | None,
+        option("X", "Memory of a device: runs train in groups that fit into it.", "four fifths of the device's"),
+    ] = None
+    checkpoint_every: shared.CheckpointEvery = None
+    max_seconds: shared.MaxSeconds = None
+    data_dir: shared.DataDir = None
+    out: Annotated[Path, option("DIR", "Folder of the records and the report.")] = Path("reports/study")
+    distributed: shared.Distributed = False
+    coordinator: shared.Coordinator = None
+    processes: shared.Processes = None
+    process_id: shared.ProcessId = None
+    debug: shared.Debug = False
+
+
+def check(command: Study) -> None:
+    """Raise an ArgumentError if the options contradict each other, or a list or a number is wrong."""
+    axes(command), presets(command)
+    shared.check_checkpoint_every(command.checkpoint_every)
+
+
+def axes(command: Study) -> dict[str, Any]:
+    """Return the given options of the grid, as keywords of `study.grid.Grid`.
+
+    Raises:
+        ArgumentError: A list is empty, or a depth is not an integer.
+    """
+    names = ("inits", "activations", "optimizers", "recipes")
+    given: dict[str, Any] = {name: listed(text) for name in names if (text := getattr(command, name)) is not None}
+    for name, values in given.items():
+        if not values:
+            raise ArgumentError(f"{name} must name at least one, got none")
+    if command.depths is not None:
+        given["depths"] = integers("depths", command.depths)
+    for name in ("width", "epochs", "bias_init", "learning_rate"):
+        if getattr(command, name) is not None:
+            given[name] = getattr(command, name)
+    return given
+
+
+def presets(command: Study) -> tuple[str, ...]:
+    """Return the names of the requested presets.
+
+    Raises:
+        ArgumentError: Options that do not apply to presets were given too, or a seed is out of range.
+    """
+    if command.preset is None:
+        return ()
+    not_for_presets = ("max_hours", "max_gib", "checkpoint_every")
+    given = [*axes(command), *(name for name in not_for_presets if getattr(command, name) is not None)]
+    given += ["distributed"] if command.distributed else []
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ArgumentError(f"--preset sets its own grid and runs in one process: leave out {flags}")
+    if command.seeds < 1 or not 0 <= command.first_seed <= 2**32 - command.seeds:
+        raise ArgumentError(
+            "seeds must be an integer >= 1, and first seed from 0 on with all below 4294967296, "
+            f"got {command.seeds} and {command.first_seed}"
+        )
+    if not (names := listed(command.preset)):
+        raise ArgumentError("--preset must name at least one, or all, got none")
+    return names

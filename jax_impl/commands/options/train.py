@@ -1,0 +1,96 @@
+"""The options of `train` and `evaluate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from jax_impl import recipes
+from jax_impl.commands.options import shared
+from jax_impl.commands.options.shared import option, setting
+from jax_impl.errors import ArgumentError
+from jax_impl.recipes import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a recipe in JAX, print the notebook's lines and write a run folder."""
+
+    recipe: shared.RecipeName = recipes.DEFAULT
+    epochs: Annotated[int | None, setting("N", "Passes over the images; 0 writes the initial parameters.")] = None
+    seed: Annotated[int | None, setting("N", "Seed of every random draw.")] = None
+    init: Annotated[
+        str | None, setting("NAME", "Initialiser of the kernels, as in torch.nn.init; a wrong name lists all.")
+    ] = None
+    activation: shared.Activation = None
+    optimizer: Annotated[str | None, setting("NAME", "adam or sgd, without momentum.")] = None
+    init_passes: Annotated[int | None, setting("N", "How often the init cell runs; the notebook's session: 2.")] = None
+    batch_size: Annotated[int | None, setting("N", "Images per step; an incomplete last batch is dropped.")] = None
+    learning_rate: Annotated[float | None, setting("X", "Learning rate of the optimizer.")] = None
+    stream: Annotated[
+        Literal["torch", "jax"], arg(help="Random numbers: torch's, replayed without torch, or JAX's own.")
+    ] = "torch"
+    dtype: Annotated[Literal["float32", "float64"], arg(help="Dtype of the whole computation.")] = "float32"
+    dbn: Annotated[
+        Path | None,
+        option("FILE", "With --init dbn: start from the params.safetensors of rbm or dbn.", "train a DBN first"),
+    ] = None
+    data_dir: shared.DataDir = None
+    out: Annotated[Path | None, option("DIR", "The run folder.", "runs/jax_impl-RECIPE-SEED")] = None
+    resume: shared.Resume = False
+    checkpoint_every: shared.CheckpointEvery = None
+    max_seconds: shared.MaxSeconds = None
+    data_parallel: Annotated[bool, arg(help="Divide each batch among all devices.")] = False
+    distributed: shared.Distributed = False
+    coordinator: shared.Coordinator = None
+    processes: shared.Processes = None
+    process_id: shared.ProcessId = None
+    debug: shared.Debug = False
+
+
+def recipe_of(command: Train) -> Recipe:
+    """Return the recipe with the command's changes.
+
+    Raises:
+        ArgumentError: A value is out of range, a name is unknown, or options contradict each other.
+    """
+    recipe = recipes.named(command.recipe).with_changes(
+        epochs=command.epochs,
+        seed=command.seed,
+        init=command.init,
+        activation=command.activation,
+        optimizer=command.optimizer,
+        init_passes=command.init_passes,
+        batch_size=command.batch_size,
+        learning_rate=command.learning_rate,
+        dtype=command.dtype,
+    )
+    if command.stream == "torch":
+        recipes.check_replayable(recipe)
+    if command.distributed and not command.data_parallel:
+        raise ArgumentError("train --distributed needs work to share: add --data-parallel, or drop --distributed")
+    if command.dbn and recipe.init != "dbn":
+        raise ArgumentError(f"--dbn needs --init dbn, got --init {recipe.init}")
+    shared.check_checkpoint_every(command.checkpoint_every)
+    return recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Print the test accuracy of parameters that either implementation wrote."""
+
+    recipe: shared.RecipeName
+    params: Annotated[Path, option("FILE", "The params.safetensors of a run.")]
+    activation: shared.Activation = None
+    data_dir: shared.DataDir = None
+    debug: shared.Debug = False
+
+
+def evaluated_recipe(command: Evaluate) -> Recipe:
+    """Return the recipe whose network the parameters belong to.
+
+    Raises:
+        ArgumentError: The recipe or the activation is unknown.
+    """
+    return recipes.named(command.recipe).with_changes(activation=command.activation)

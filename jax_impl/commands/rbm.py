@@ -1,0 +1,94 @@
+"""The commands `rbm` and `dbn`: train machines, measure and draw them."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from jax_impl.commands.data import load
+from jax_impl.commands.following import follow
+from jax_impl.commands.options.rbm import TrainDbn, TrainRbm
+from jax_impl.commands.stopping import Stop
+from jax_impl.commands.terminal import complain, say, waiting
+from jax_impl.data import digest
+from jax_impl.errors import with_note
+from jax_impl.model import scale
+from jax_impl.rbm import dbn, outputs
+from jax_impl.rbm.settings import Settings
+from jax_impl.rbm.training import RbmRecord
+from jax_impl.storage import files, runs
+from jax_impl.storage.checkpoints import FOLDER, Checkpoints
+from jax_impl.trainer.progress import Progress, unpack
+from jax_impl.trainer.saving import VERSION, Saver
+
+
+def run(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings, stop: Stop) -> None:
+    """Train RBMs from the pixels up and write the run folder.
+
+    An earlier run in the folder is replaced only when there is something to put in its place.
+
+    Raises:
+        UserError: The folder cannot be written, or holds another run.
+        DivergedError: The learning rate is too large. The text says what is kept; so does that of an `Interrupted`.
+    """
+    out, mnist = command.out, load(command.data_dir)
+    runs.check_writable(out)
+    train, test = (scale(jnp.asarray(part), settings.dtype) for part in (mnist.train_images, mnist.test_images))
+    described = {name: value for name, value in asdict(settings).items() if name != "hidden"}
+    # The learning rate falls over the epochs, so their number is part of the identity.
+    identity = {"version": VERSION, "hidden": list(sizes), "settings": described, "data": digest(mnist)}
+    checkpoints = Checkpoints(out / FOLDER, identity)
+    folder = MachinesFolder(out, sizes, settings)
+    with files.locked(out):
+        since = None
+        if (saved := checkpoints.to_resume(resume=command.resume, log=complain)) is not None:
+            since = unpack(*saved, like=dbn.structure(saved.tensors), record=RbmRecord)
+        course = dbn.advance(sizes, settings, train, test, since, command.checkpoint_every)
+        # Without epochs, the last progress has all machines.
+        initial = since or (next(course) if settings.epochs else list(course)[-1])
+        trained = (progress for progress in course if not dbn.is_untrained(progress))
+        steps = len(train) // settings.batch_size
+        saver = Saver(checkpoints, epochs=settings.epochs * len(sizes), steps=steps, every=command.checkpoint_every)
+
+        def raise_if_stopped(save: Callable[[], None]) -> None:
+            if stop.wanted:
+                save()
+                raise stop.interrupted()
+
+        with stop.polling():
+            progress = follow(trained, initial, folder, saver, out, raise_if_stopped)
+            folder.keep(progress)
+        try:
+            if isinstance(command, TrainRbm):
+                with waiting("annealed importance sampling"):
+                    likelihood = outputs.likelihood(out, progress.state.stack[0], train, test)
+                say(f"log-likelihood of the test images: {likelihood}")
+            with waiting("drawing"):
+                outputs.draw(out, progress.records, progress.state.stack, mnist.test_images)
+        except KeyboardInterrupt as error:
+            note = f"{out} holds the trained machines: repeat the command with --resume to draw the figures"
+            raise with_note(error, note) from error
+    say(f"written to {out}")
+
+
+class MachinesFolder:
+    """Writes config.json, metrics.jsonl and params.safetensors."""
+
+    kept = "machines"
+
+    def __init__(self, out: Path, sizes: tuple[int, ...], settings: Settings) -> None:
+        self.out, self.sizes, self.settings, self.name = out, sizes, settings, "RBM" if len(sizes) == 1 else "DBN"
+
+    def begin(self, *, replace: bool) -> None:
+        """Write config.json; with `replace`, delete the results of an earlier run."""
+        if replace:
+            outputs.begin(self.out, self.sizes, self.settings)
+
+    def epoch(self, progress: Progress) -> None:
+        """Write the monitors of every epoch, and the machines."""
+        outputs.record(self.out, progress.records, progress.state.stack)
+
+    def keep(self, progress: Progress) -> None:
+        """Write the same."""
+        self.epoch(progress)

@@ -1,0 +1,123 @@
+"""The command `train`: trains a recipe and writes a run folder.
+
+With several processes, all of them train; the first one prints and writes.
+"""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import jax
+
+from jax_impl import interop
+from jax_impl.commands import cluster
+from jax_impl.commands.data import load
+from jax_impl.commands.following import follow
+from jax_impl.commands.options.train import Train
+from jax_impl.commands.stopping import Stop
+from jax_impl.commands.terminal import complain, epochs_bar, say
+from jax_impl.data import Mnist
+from jax_impl.draws import Draws, native
+from jax_impl.errors import ArgumentError
+from jax_impl.rbm.files import load_stack
+from jax_impl.rbm.machine import Rbm
+from jax_impl.rbm.settings import PRETRAINING
+from jax_impl.rbm.training import RbmRecord
+from jax_impl.recipes import Recipe
+from jax_impl.starts.from_images import start_from_images
+from jax_impl.starts.replayed import replayed
+from jax_impl.storage import files, runs
+from jax_impl.storage.checkpoints import FOLDER, Checkpoints
+from jax_impl.trainer import devices, one_run, processes
+from jax_impl.trainer.progress import Progress
+from jax_impl.trainer.saving import Saver, file_digest, identity
+
+RESULTS = ("metrics.jsonl", "params.safetensors", "curve.png")
+
+
+def run(command: Train, recipe: Recipe, stop: Stop) -> None:
+    """Train the recipe and write the run folder.
+
+    Raises:
+        UserError: A file cannot be read or written, or the folder holds another run.
+        DivergedError: The text says what is kept. So does that of an `Interrupted`.
+    """
+    out = command.out or Path("runs") / f"jax_impl-{recipe.name}-{recipe.seed}"
+    dbn = load_stack(command.dbn) if command.dbn else None
+    jax.config.update("jax_enable_x64", recipe.dtype == "float64")
+    mnist = load(command.data_dir)
+    n_images = len(mnist.train_images)
+    draws = replayed(recipe, n_images) if command.stream == "torch" else native(recipe, n_images)
+    leads = cluster.leads()
+    if leads:
+        runs.check_writable(out)
+    settings = identity(recipe, mnist, stream=command.stream, dbn=file_digest(command.dbn))
+    checkpoints = Checkpoints(out / FOLDER, settings)
+    with files.locked(out) if leads else contextlib.nullcontext():
+        saved = checkpoints.to_resume(resume=command.resume, log=complain) if leads else None
+        if not processes.from_first(saved is not None):
+            draws = _start_from_images(recipe, mnist, draws, dbn)
+        initial = one_run.begin(recipe, draws, saved)
+        reached = len(initial.records) + bool(initial.steps)
+        if recipe.epochs < reached:
+            raise ArgumentError(f"{out} has reached epoch {reached}: --epochs must not be less, got {recipe.epochs}")
+        mesh = devices.mesh_for_batches(recipe.batch_size) if command.data_parallel else None
+        course = one_run.advance(recipe, mnist, draws, initial, mesh=mesh, every=command.checkpoint_every)
+        with stop.polling():
+            if not leads:
+                for progress in course:
+                    if len(progress.records) < recipe.epochs:
+                        cluster.raise_if_stopped(stop)
+                return
+            steps = n_images // recipe.batch_size
+            saver = Saver(checkpoints, epochs=recipe.epochs, steps=steps, every=command.checkpoint_every)
+            outputs = RunFolder(out, recipe, command.stream)
+            progress = follow(course, initial, outputs, saver, out, partial(cluster.raise_if_stopped, stop))
+        outputs.keep(progress)
+    say("Learning finished")
+    say(f"written to {out}")
+
+
+class RunFolder:
+    """Writes config.json, metrics.jsonl, params.safetensors and curve.png."""
+
+    kept = "parameters"
+
+    def __init__(self, out: Path, recipe: Recipe, stream: str) -> None:
+        self.out, self.recipe, self.stream, self.name = out, recipe, stream, recipe.name
+
+    def begin(self, *, replace: bool) -> None:
+        """Write config.json; with `replace`, delete the results of an earlier run."""
+        runs.describe(self.out, RESULTS if replace else (), recipe=asdict(self.recipe), stream=self.stream)
+
+    def epoch(self, progress: Progress) -> None:
+        """Write one line of JSON per epoch."""
+        lines = "".join(json.dumps(asdict(record)) + "\n" for record in progress.records)
+        files.write(self.out / "metrics.jsonl", lines.encode())
+
+    def keep(self, progress: Progress) -> None:
+        """Write the metrics, the parameters and the curve."""
+        self.epoch(progress)
+        interop.save(self.out / "params.safetensors", jax.tree.map(lambda leaf: leaf[0], progress.state.params))
+        if progress.records:
+            from jax_impl.figures.curve import curve  # imports Matplotlib, after the training
+
+            title = f"{self.recipe.name}, seed {self.recipe.seed}, JAX"
+            files.write(self.out / "curve.png", curve(progress.records, title))
+
+
+def _start_from_images(recipe: Recipe, mnist: Mnist, draws: Draws, dbn: Sequence[Rbm] | None) -> Draws:
+    """Let an initialiser that uses images change the draws; show the progress of a DBN's training."""
+    with epochs_bar() as bar:
+        total = PRETRAINING.epochs * (len(recipe.layers) - 2)
+        task = bar.add_task("pretraining", total=total, visible=recipe.init == "dbn")
+
+        def watch(record: RbmRecord) -> None:
+            if cluster.leads():
+                say(str(record))
+            bar.update(task, advance=1)
+
+        return start_from_images(mnist.train_images, recipe, draws, stack=dbn, held_out=mnist.test_images, watch=watch)

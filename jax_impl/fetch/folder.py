@@ -1,0 +1,126 @@
+"""Fills the data folder with MNIST's four files, verified and never half-written."""
+
+import gzip
+import shutil
+import tempfile
+import uuid
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from jax_impl.data import SHA256, DataError, is_genuine, raw_folder, read
+from jax_impl.errors import Log
+from jax_impl.storage import files
+
+# A source takes an empty folder to work in and returns the content of every file by name.
+Source = Callable[[Path], dict[str, bytes]]
+
+
+def ensure(
+    data_dir: Path | None = None,
+    *,
+    sources: Iterable[tuple[str, Source]],
+    log: Log = lambda line: None,  # noqa: ARG005
+) -> str:
+    """Make sure that the four files are in the folder and genuine. Return the title of the source that gave them.
+
+    Processes that start together take turns: the first one fetches, the others find the files. A file with wrong
+    content is renamed, not deleted.
+
+    Args:
+        data_dir: As `data.raw_folder` takes it.
+        sources: Titles and sources, in the order in which they are tried.
+        log: Gets a line about every damaged file and every source that failed.
+
+    Raises:
+        DataError: No source gave all files. The message names each attempt and the remedy.
+    """
+    folder = raw_folder(data_dir)
+    if not missing_files(folder):
+        return "the folder"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log(f"waiting for another process that fetches MNIST into {folder}")
+            lock.acquire()
+        try:
+            return _fill(folder, sources, log)
+        finally:
+            lock.release()
+    except OSError as error:
+        raise DataError(
+            f"cannot write {folder}: {error.strerror or error}; name another folder with --data-dir"
+        ) from error
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Return the names of the files that are missing or not genuine."""
+    return [name for name in SHA256 if not is_genuine(name, read(folder / name))]
+
+
+def gunzip(content: bytes) -> bytes:
+    """Unpack a .gz file.
+
+    Raises:
+        DataError: It is truncated, altered, or not a .gz file.
+    """
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"a damaged .gz file ({error})") from error
+
+
+def _fill(folder: Path, sources: Iterable[tuple[str, Source]], log: Log) -> str:
+    """Try the .gz files in the folder, then each source. The caller holds the folder's lock."""
+    for leftover in folder.glob(".fetch-*"):
+        shutil.rmtree(leftover, ignore_errors=True)  # of a process that was killed: only one holds the lock
+    if not missing_files(folder):
+        return "the folder"  # another process filled it while this one waited
+    _set_damaged_aside(folder, log)
+    failures: list[str] = []
+    packed: tuple[str, Source] = ("the .gz files in the folder", lambda _: _unpacked(folder, log))
+    for title, source in (packed, *sources):
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as work:
+            try:
+                content = source(Path(work))
+                wrong = [name for name in missing_files(folder) if not is_genuine(name, content.get(name))]
+                if wrong:
+                    raise DataError(f"the content of {', '.join(wrong)} is not MNIST's")
+            except DataError as error:
+                failures.append(f"{title}: {error}")
+                continue
+        for name in missing_files(folder):
+            files.write(folder / name, content[name])
+        for failure in failures[1:]:
+            log(f"skipped {failure}")
+        return title
+    raise DataError(
+        f"MNIST is not in {folder} and cannot be fetched ({'; '.join(failures[1:])}): connect to a network, copy "
+        f"{', '.join(SHA256)} there, or name the folder that has them with --data-dir or MNIST_DATA_DIR"
+    )
+
+
+def _set_damaged_aside(folder: Path, log: Log) -> None:
+    for name in missing_files(folder):
+        if (folder / name).exists():
+            aside = folder / f"{name}.damaged-{uuid.uuid4().hex[:8]}"
+            (folder / name).rename(aside)
+            log(f"{folder / name} is truncated or altered: renamed to {aside.name}")
+
+
+def _unpacked(folder: Path, log: Log) -> dict[str, bytes]:
+    """Return the content of the missing files for which the folder holds a .gz file."""
+    content = {}
+    for name in missing_files(folder):
+        packed = read(folder / f"{name}.gz")
+        if packed is not None:
+            try:
+                content[name] = gunzip(packed)
+            except DataError as error:
+                log(f"skipped {folder / name}.gz: {error}")
+    return content

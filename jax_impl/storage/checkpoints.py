@@ -1,0 +1,144 @@
+"""Checkpoints: what a computation needs to continue bit for bit, each a safetensors file with a checksum.
+
+The last two are kept. If the newest one is damaged, the one before it is used.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jax_impl.errors import ArgumentError, Log, UserError
+from jax_impl.storage import files, tensors
+from jax_impl.storage.tensors import DamagedError, Facts, Tensors
+
+FOLDER = "checkpoints"  # inside a run folder
+KEPT = 2
+
+
+class Checkpoint(NamedTuple):
+    """The content of one checkpoint."""
+
+    tensors: Tensors
+    facts: Facts
+
+
+class Checkpoints(NamedTuple):
+    """The checkpoints of one computation. Only one process at a time may use the folder."""
+
+    folder: Path
+    identity: Facts  # everything that the computation's result depends on, as plain data
+
+    def save(self, step: int, content: Mapping[str, np.ndarray], facts: Facts) -> None:
+        """Write a checkpoint, complete or not at all. `step` grows from one to the next.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        path = self.folder / f"{step:09d}.safetensors"
+        tensors.write(path, content, {"identity": self.identity, "facts": facts})
+        half_written = self.folder.glob(".*")  # by a process that was killed
+        for old in (*self.paths()[:-KEPT], *half_written):
+            old.unlink(missing_ok=True)
+
+    def newest(self, log: Log) -> Checkpoint | None:
+        """Return the newest undamaged checkpoint, or None if there are no checkpoints. Damaged ones are renamed.
+
+        Raises:
+            ArgumentError: It belongs to another computation. The message names the setting that differs.
+            UserError: The folder cannot be read, or all checkpoints are damaged.
+        """
+        paths = self.paths()
+        for path in reversed(paths):
+            try:
+                content, facts = tensors.read(path)
+                identity, progress = facts["identity"], facts["facts"]
+            except (DamagedError, KeyError):  # a KeyError: another kind of file was put in its place
+                aside = path.with_name(f"{path.name}.damaged")
+                path.replace(aside)
+                log(f"checkpoint {path} is damaged: renamed to {aside.name}")
+                continue
+            if differing := difference(identity, self.identity):
+                raise ArgumentError(
+                    f"{self.folder.parent} cannot be resumed: {differing}; use the settings it was started with, or "
+                    "another --out"
+                )
+            return Checkpoint(content, progress)
+        if paths:
+            raise UserError(f"all checkpoints in {self.folder} are damaged: start again without --resume")
+        return None
+
+    def to_resume(self, *, resume: bool, log: Log) -> Checkpoint | None:
+        """Return the checkpoint to resume from. Without `resume` there is none, and no unfinished run may be lost.
+
+        The facts must hold `done` and `epochs`.
+
+        Raises:
+            ArgumentError: As `newest`.
+            UserError: The folder holds an unfinished run and `resume` is false; or as `newest`.
+        """
+        out = self.folder.parent
+        if resume:
+            found = self.newest(log)
+            if found is None:
+                log(f"nothing to resume in {out}: starting")
+            return found
+        facts = self.peek()
+        if facts and facts["done"] < facts["epochs"]:
+            raise UserError(
+                f"{out} holds an unfinished run, {facts['done']} of {facts['epochs']} epochs: add --resume to continue "
+                "it, name another --out, or delete the folder"
+            )
+        return None
+
+    def peek(self) -> Facts | None:
+        """Return the facts of the newest undamaged checkpoint, whatever computation it belongs to."""
+        for path in reversed(self.paths()):
+            try:
+                return dict(tensors.read(path)[1]["facts"])
+            except (DamagedError, KeyError):
+                continue
+        return None
+
+    def paths(self) -> list[Path]:
+        """Return the checkpoints' files, oldest first.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        try:
+            return sorted(
+                path for path in self.folder.iterdir() if path.suffix == ".safetensors" and path.stem.isdigit()
+            )
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"cannot read {self.folder}: {error.strerror or error}; name another --out") from error
+
+    def check_room(self, content: Mapping[str, np.ndarray]) -> None:
+        """Check that the disk has room for the checkpoints and results of a run, before an earlier run is replaced.
+
+        Raises:
+            UserError: It has not. Nothing was written.
+        """
+        size = sum(array.nbytes for array in content.values())
+        files.check_room(self.folder.parent, (KEPT + 2) * size)  # one more while the oldest still exists; the results
+
+    def remove(self) -> None:
+        """Delete all checkpoints."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def difference(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> str:
+    """Return the first setting in which two identities differ, as words; an empty string if they are equal."""
+    for name in dict.fromkeys((*asked, *saved)):
+        was, now = saved.get(name), asked.get(name)
+        if isinstance(was, dict) and isinstance(now, dict):
+            if inner := difference(was, now, f"{prefix}{name}."):
+                return inner
+        elif json.dumps(was) != json.dumps(now):
+            return f"its {prefix}{name} is {json.dumps(was)}, not {json.dumps(now)}"
+    return ""

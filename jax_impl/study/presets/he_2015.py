@@ -1,0 +1,91 @@
+"""He et al. 2015: a ReLU halves the variance, so the weights need twice the variance that Xavier gives them."""
+
+import math
+from statistics import fmean
+
+import numpy as np
+
+from jax_impl.study.cells import POINTS
+from jax_impl.study.presets.measures import scaled, sgd_recipe, signal_of_five
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
+
+INITS = ("xavier_normal", "kaiming_normal")
+
+
+def _checks(data: Data) -> list[Check]:
+    # Of the last hidden layer. Both initialisers scale the same normal numbers of a seed, and a ReLU network without
+    # biases is homogeneous. So the ratio depends on the two formulas only, and is the same for every seed.
+    with np.errstate(divide="ignore"):
+        xavier, he = (
+            np.log2(np.array(data[f"signal {init}"]["measured"]["variance"], np.float64)[:, -2]) / 2 for init in INITS
+        )
+    ends = {label: [seed[-1] for seed in data[label]["loss"]] for label in data if not label.startswith("signal")}
+    stalls, converges = (ends[f"30 layers {init}"] for init in INITS)
+    thirty = "He et al. 2015, figure 3: 30 layers stall from Xavier and converge from He"
+    ten = "He et al. 2015, figure 2: both converge, He sooner"
+    return [
+        check(
+            "30 layers: log2 of the scale of activations, Xavier relative to He",
+            [float(difference) for difference in xavier - he],
+            -15.5,
+            -14.5,
+            published="He et al. 2015, section 2.2: a factor of 1/√2 per layer, 2^-15",
+        ),
+        check("30 layers, Xavier: loss after an epoch", stalls, 2.29, 2.31, published=thirty),
+        check("30 layers, He: loss after an epoch", converges, 0, 0.6, published=thirty),
+        check(
+            "10 layers: loss after three epochs, both",
+            [*ends["10 layers xavier_normal"], *ends["10 layers kaiming_normal"]],
+            0,
+            1.0,
+            published=ten,
+        ),
+        check(
+            "10 layers: cost of epoch 1, Xavier minus He",
+            [xavier - he for xavier, he in zip(*(_first_costs(data, init) for init in INITS), strict=True)],
+            0,
+            published=ten,
+        ),
+    ]
+
+
+def _first_costs(data: Data, init: str) -> list[float]:
+    """Return the mean loss of the first epoch in 10 layers, by seed."""
+    curves = data[f"10 layers {init}"]["loss"]
+    return [fmean(math.nan if loss is None else loss for loss in curve[:POINTS]) for curve in curves]
+
+
+def _draw(figure: Figure, data: Data, narrow: bool) -> None:
+    from jax_impl.study.presets import drawing
+
+    signal, training = drawing.two_axes(figure, narrow)
+    dashes = {30: "-", 10: (0, (4, 2))}  # by the number of layers
+    for init, color in zip(INITS, drawing.COLORS, strict=False):
+        scale = np.log2(drawing.log_mean(data[f"signal {init}"]["measured"]["variance"])[:-1]) / 2
+        signal.plot(np.arange(1, len(scale) + 1), scale - scale[0], "o-", color=color, ms=3, lw=1.2, label=init)
+        for layers, dash in dashes.items():
+            drawing.loss_curve(training, data[f"{layers} layers {init}"]["loss"], color=color, ls=dash, lw=1.4)
+    layer = np.arange(1, 31)
+    signal.plot(layer, -(layer - 1) / 2, **drawing.PUBLISHED, label="published: a factor of 1/√2 a layer")
+    signal.set(xlabel="hidden layer", ylabel="log2 of the activations' scale over layer 1's")
+    for layers, dash in dashes.items():
+        training.plot([], [], color=drawing.MUTED, ls=dash, label=f"{layers} layers")
+    drawing.loss_axes(training)
+    drawing.legend(figure, signal, narrow)
+
+
+PRESET = Preset(
+    name="he-2015",
+    title="He's initialisation for the ReLU",
+    source="He, Zhang, Ren & Sun 2015, Delving deep into rectifiers",
+    claim="A ReLU halves the variance of the signal. Xavier does not compensate for it: after 30 layers 2^-15 of "
+    "the activations' scale is left, and the network does not train. With twice the weight variance it trains.",
+    parts={
+        **{f"signal {init}": Part(sgd_recipe("he-2015", 30, 128, init, epochs=0), signal_of_five) for init in INITS},
+        **{f"30 layers {init}": Part(sgd_recipe("he-2015", 30, 128, init), scaled) for init in INITS},
+        **{f"10 layers {init}": Part(sgd_recipe("he-2015", 10, 128, init, epochs=3), scaled) for init in INITS},
+    },
+    checks=_checks,
+    draw=_draw,
+    caption="Left: the scale of the signal in 30 ReLU layers before training. Right: training by plain SGD.",
+)

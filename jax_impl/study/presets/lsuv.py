@@ -1,0 +1,79 @@
+"""Mishkin & Matas 2015: layer-sequential unit variance (LSUV) lets 30 layers train with any activation."""
+
+from itertools import chain
+
+import numpy as np
+
+from jax_impl.study.presets.measures import scaled, sgd_recipe
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
+from jax_impl.study.verdicts import CHANCE
+
+DASHES = {"tanh": "-", "relu": (0, (4, 2)), "selu": (0, (1.2, 1.6))}  # by activation
+INITS = ("small_normal", "orthogonal", "lsuv")
+
+
+def _checks(data: Data) -> list[Check]:
+    return list(chain(*(_checks_of(data, activation) for activation in DASHES)))
+
+
+def _checks_of(data: Data, activation: str) -> list[Check]:
+    unscaled, rescaled = (data[f"{activation} {init}"] for init in ("small_normal", "lsuv"))
+    return [
+        check(
+            f"{activation}: variance of every layer's pre-activations",
+            chain(*rescaled["pre_variance"]),
+            0.95,
+            1.05,
+            published="Mishkin & Matas 2015, algorithm 1: 1",
+        ),
+        check(
+            f"{activation}, lsuv: loss after an epoch",
+            [seed[-1] for seed in rescaled["loss"]],
+            0,
+            CHANCE / 2,
+            published="it trains: below half the loss of chance, ln 10",
+        ),
+        check(
+            f"{activation}, unscaled N(0, 0.01²): loss after an epoch",
+            [seed[-1] for seed in unscaled["loss"]],
+            0.99 * CHANCE,
+            published="it does not train: the loss of chance, ln 10",
+        ),
+    ]
+
+
+def _draw(figure: Figure, data: Data, narrow: bool) -> None:
+    from jax_impl.study.presets import drawing
+
+    variance, training = drawing.two_axes(figure, narrow)
+    for activation, dash in DASHES.items():
+        for init, color in zip(INITS, drawing.COLORS, strict=False):
+            part = data[f"{activation} {init}"]
+            variances = drawing.log_mean(part["pre_variance"])
+            variance.plot(np.arange(1, len(variances) + 1), variances, color=color, ls=dash, lw=1.3)
+            drawing.loss_curve(training, part["loss"], color=color, ls=dash, lw=1.3)
+        training.plot([], [], color=drawing.MUTED, ls=dash, label=activation)
+    for init, color in zip(INITS, drawing.COLORS, strict=False):
+        variance.plot([], [], color=color, label=init)
+    drawing.published_line(variance, 1.0, "published: 1")
+    drawing.log_axis(variance)
+    variance.set(xlabel="layer (the last is the output)", ylabel="variance of pre-activations")
+    drawing.loss_axes(training)
+    drawing.legend(figure, variance, narrow)
+
+
+PRESET = Preset(
+    name="lsuv",
+    title="Layer-sequential unit variance",
+    source="Mishkin & Matas 2015, All you need is a good init",
+    claim="Divide each layer's weights by the standard deviation of its pre-activations on some images, and 30 layers "
+    "of tanh, relu or selu train.",
+    parts={
+        f"{activation} {init}": Part(sgd_recipe("lsuv", 30, 64, init, activation=activation), scaled)
+        for activation in DASHES
+        for init in INITS
+    },
+    checks=_checks,
+    draw=_draw,
+    caption="Left: 30 layers before training, on images that LSUV did not use. Right: their first epoch.",
+)

@@ -1,0 +1,104 @@
+"""The notebook's first claim: weights must not all be 0. Nor may they all be equal."""
+
+from itertools import chain
+
+from jax_impl import recipes
+from jax_impl.study.presets.measures import symmetry
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
+
+INITS = ("zeros", "constant")
+LARGEST_CLASS = 0.1135  # of the 10,000 test images, 1,135 are ones
+ROUNDING = 1e-6  # of the largest weight: two units with equal weights may be summed in a different order
+FLOOR = 1e-8  # the smallest norm on the logarithmic axis
+
+
+def _checks(data: Data) -> list[Check]:
+    zeros, constant = data["zeros"], data["constant"]
+    # One entry per seed and epoch, each with one norm per layer
+    kernels = [norms for seed in zeros["kernel_gradient"] for norms in seed]
+    biases = [norms for seed in zeros["bias_gradient"] for norms in seed]
+    # Without the gradients before training: all classes start with the same weights, so their errors, which sum to 0,
+    # cancel in backpropagation. In float32 a rounding error of 2e-6 remains.
+    gradients = [norms for seed in constant["kernel_gradient"] for norms in seed[1:]]
+    spreads = [spread for seed in constant["unit_spread"] for epoch in seed for spread in epoch]
+    notebook = "the notebook: “Not all 0's”"
+    return [
+        check("zeros: norm of every kernel's gradient", chain(*kernels), 0, 0, published=notebook),
+        check("zeros: norm of hidden biases' gradients", chain(*(b[:-1] for b in biases)), 0, 0, published=notebook),
+        check(
+            "zeros: norm of the output bias's gradient before training",
+            [seed[0][-1] for seed in zeros["bias_gradient"]],
+            1e-3,
+            published="the chain rule: it is softmax minus label, whatever the weights",
+        ),
+        check(
+            "zeros: test accuracy after every epoch",
+            chain(*zeros["test_accuracy"]),
+            LARGEST_CLASS,
+            LARGEST_CLASS,
+            published="the share of the largest class",
+        ),
+        check(
+            "constant: norm of every kernel's gradient after every epoch",
+            chain(*gradients),
+            1e-5,
+            published="the chain rule: none is 0 once the classes differ",
+        ),
+        check(
+            "constant: test accuracy after the last epoch",
+            [seed[-1] for seed in constant["test_accuracy"]],
+            LARGEST_CLASS + 0.03,
+            published="it trains: more than the largest class",
+        ),
+        check(
+            "constant: difference between units of a layer, relative to the largest weight",
+            spreads,
+            0,
+            ROUNDING,
+            published="symmetry: equal units get equal gradients",
+        ),
+    ]
+
+
+def _draw(figure: Figure, data: Data, narrow: bool) -> None:
+    from jax_impl.study.presets import drawing
+
+    gradients, accuracy = drawing.two_axes(figure, narrow)
+    names = [f"{name} {layer}" for name in ("kernel", "bias") for layer in (1, 2, 3)]
+    for shift, init, color in zip((-0.18, 0.18), INITS, drawing.COLORS, strict=False):
+        norms = [
+            drawing.floats(data[init][f"{name}_gradient"])[:, 1, layer].mean()
+            for name in ("kernel", "bias")
+            for layer in range(3)
+        ]
+        for x, norm in enumerate(norms):
+            gradients.bar(x + shift, max(norm, FLOOR), 0.34, color=color, label=init if x == 0 else None)
+            if norm == 0:
+                gradients.text(x + shift, FLOOR * 1.4, "exactly 0", rotation=90, ha="center", color=color)
+        for seed in data[init]["test_accuracy"]:
+            accuracy.plot(range(1, len(seed) + 1), [100 * share for share in seed], "o-", color=color, ms=3.5, lw=1.2)
+    gradients.set_xticks(range(6), names, rotation=30 if narrow else 0)
+    drawing.plain_log_ticks(gradients)
+    gradients.set(ylim=(FLOOR, None), ylabel="gradient's norm after the first epoch")
+    drawing.published_line(accuracy, 100 * LARGEST_CLASS, "the largest class, 11.35 %")
+    drawing.epoch_axis(accuracy)
+    accuracy.set(ylim=(0, 40))
+    drawing.percent_axis(accuracy, "test accuracy")
+    drawing.legend(figure, gradients, narrow)
+
+
+PRESET = Preset(
+    name="not-all-zero",
+    title="Not all zeros",
+    source="the notebook",
+    claim="If all weights and biases are 0, only the output bias learns. If all weights are another constant, the "
+    "network learns, but all units of a layer stay identical.",
+    parts={
+        init: Part(recipes.named("mnist_nn").with_changes(init=init, bias_init="zeros", epochs=3), symmetry)
+        for init in INITS
+    },
+    checks=_checks,
+    draw=_draw,
+    caption="Left: from zeros, only the output bias has a gradient. Right: from another constant, the network learns "
+    "as well as a network with one unit per layer.",
+)

@@ -1,0 +1,136 @@
+"""What every command shares: exit codes, one-line errors, and how soon wrong arguments are reported."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from jax_impl.commands import main, terminal
+from jax_impl.errors import ArgumentError, UserError
+from tests.unit.jax_impl.commands.conftest import Call
+
+SLOW = ("jax", "flax", "optax", "matplotlib", "scipy", "tensorflow_datasets", "torch")
+
+
+def imported(arguments: Sequence[str], folder: Path) -> tuple[int, list[str]]:
+    """The exit code of a command line, run in a process of its own, and which slow packages it imported."""
+    program = f"""
+import runpy, sys
+sys.argv = ["jax_impl", *{list(arguments)!r}]
+try:
+    from jax_impl.commands.main import main
+    code = main()
+except SystemExit as stop:
+    code = stop.code or 0
+print()
+print(code, *[name for name in {SLOW!r} if name in sys.modules])
+"""
+    command = [sys.executable, "-c", program]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[4])}
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=environment)
+    code, *names = result.stdout.splitlines()[-1].split()
+    return int(code), names
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["study"], ["rbm"], ["dbn"], ["data"]])
+def test_help_does_not_import_jax(command: list[str], tmp_path: Path) -> None:
+    assert imported([*command, "--help"], tmp_path) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "trian",
+        "train --epochs 2.5",
+        "train --epoch 2",
+        "train --init xavier_unifrom",
+        "train --init he_normal",  # which torch does not have to replay
+        "train --activation rleu --stream jax",
+        "train --learning-rate nan",
+        "train --checkpoint-every 0",
+        "train --max-seconds 0",
+        "train --dbn file",
+        "train --distributed",
+        "train --data-parallel --processes 2",
+        "evaluate mnist_nn",
+        "evaluate mnist --params file",
+        "rbm --hidden 0",
+        "rbm --momentum 1",
+        "dbn --hidden 8,0",
+        "dbn --hidden ,",
+        "study --depths 2,three",
+        "study --inits ,",
+        "study --checkpoint-every 0",
+        "study --preset lsuv --depths 3",
+        "study --process-id 1",
+        "data --mirrors here",
+    ],
+)
+def test_a_wrong_argument_is_reported_without_jax(arguments: str, tmp_path: Path) -> None:
+    assert imported(arguments.split(), tmp_path) == (2, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("error", "code"), [(UserError("no"), 1), (ArgumentError("no"), 2)])
+def test_an_error_is_one_line_and_its_exit_code(
+    error: UserError, code: int, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main, "run", fail)
+    assert call("train") == (code, [], "error: no\n")
+    with pytest.raises(type(error)):
+        call("train", "--debug")
+
+
+def test_a_bug_keeps_its_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(main, "run", fail)
+    with pytest.raises(KeyError):
+        call("train")
+
+
+def test_a_line_that_cannot_be_written_ends_the_command_in_one_line(mnist_dir: Path) -> None:
+    program = "from jax_impl.commands.main import main; import sys; sys.argv = ['', 'data']; sys.exit(main())"
+    with Path("/dev/full").open("w") as full:
+        environment = os.environ | {"MNIST_DATA_DIR": str(mnist_dir)}
+        command = [sys.executable, "-c", program]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    line = "error: cannot write to standard output: No space left on device; redirect it to another place\n"
+    assert (result.returncode, result.stderr) == (1, line)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_the_line_does_not_depend_on_how_the_terminal_draws(encoding: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "jax_impl", "train", "--epoch", "2"],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    text = "error: Unrecognized options: --epoch, 2 (did you mean --epochs?); see python -m jax_impl train --help\n"
+    assert (result.returncode, result.stderr.decode()) == (2, text)
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path, mnist_dir: Path) -> None:
+    words = "train --epochs 2 --batch-size 6000 --out out --data-dir"
+    train = f"{sys.executable} -m jax_impl {words} {mnist_dir} | true"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[4])}
+    result = subprocess.run(
+        ["bash", "-c", train], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (result.stdout, result.stderr) == ("", "")
+    assert (tmp_path / "out" / "params.safetensors").exists()  # what was finished is kept
+
+
+def test_a_progress_bar_shows_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.epochs_bar() as bar:
+        bar.add_task("training", total=2, completed=1)
+    assert capsys.readouterr() == ("", "")

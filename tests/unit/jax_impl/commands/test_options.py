@@ -1,0 +1,146 @@
+"""The options of every command: in the help, named when they are wrong, and with the defaults of what they set."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from jax_impl.commands.options import parser, rbm, study, train
+from jax_impl.commands.options.parser import COMMANDS, parse
+from jax_impl.commands.options.study import Study
+from jax_impl.commands.options.train import Train
+from jax_impl.errors import ArgumentError
+from jax_impl.rbm.settings import PRETRAINING, Settings
+from jax_impl.recipes import RECIPES, Recipe
+from jax_impl.study import budget, grid
+from jax_impl.study.presets import PRESETS
+
+
+def printed_help(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stop:
+        parse([*words, "--help"])
+    assert stop.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed_help(capsys=capsys)
+    assert [name for name in COMMANDS if f"• {name} " not in text] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_names_every_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = COMMANDS[name]
+    assert isinstance(options, type)
+    fields = {field.name for field in dataclasses.fields(options)}
+    wanted = [f"--{field.replace('_', '-')}" for field in fields - {"recipe"}]
+    wanted += ["RECIPE", *RECIPES] if "recipe" in fields else []
+    wanted += [*study.PRESETS] if name == "study" else []
+    text = printed_help(name, capsys=capsys)
+    assert [word for word in wanted if word not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train --epochs 2.5", "--epochs must be a whole number, got '2.5'; see python -m jax_impl train --help"),
+        ("rbm --k x", "--k must be a whole number, got 'x'; see python -m jax_impl rbm --help"),
+        ("dbn --momentum x", "--momentum must be a number, got 'x'; see python -m jax_impl dbn --help"),
+        ("study --max-hours x", "--max-hours must be a number, got 'x'; see python -m jax_impl study --help"),
+        ("train --epochs", "Missing value for argument '--epochs'"),
+        ("train --dtype float16", "invalid choice 'float16' for argument '--dtype'"),
+        ("train --epoch 2", "Unrecognized options: --epoch, 2 (did you mean --epochs?)"),
+        ("trian", "unknown command 'trian': did you mean 'train'? allowed are data, dbn, evaluate, rbm, study, train"),
+        ("", "Expected one of {train, evaluate, study, rbm, dbn, data}; see python -m jax_impl --help"),
+    ],
+)
+def test_a_wrong_option_is_named_in_one_line(words: str, message: str) -> None:
+    with pytest.raises(ArgumentError) as error:
+        parse(words.split())
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_without_options_the_recipe_is_the_notebook_s() -> None:
+    command = parse(["train"])
+    assert isinstance(command, Train)
+    recipe = train.recipe_of(command)
+    assert recipe == RECIPES["mnist_nn_xavier"]
+    assert command.stream == "torch"
+
+
+def test_every_option_of_train_changes_its_field() -> None:
+    changes = {
+        "epochs": 3, "seed": 5, "init": "normal", "activation": "tanh", "optimizer": "sgd", "init_passes": 2,
+        "batch_size": 50, "learning_rate": 0.5, "dtype": "float64",
+    }  # fmt: skip
+    words = [word for name, value in changes.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    command = parse(["train", "mnist_nn_deep", *words])
+    assert isinstance(command, Train)
+    assert train.recipe_of(command) == dataclasses.replace(RECIPES["mnist_nn_deep"], **changes)  # type: ignore[arg-type]
+    assert {field.name for field in dataclasses.fields(Recipe)} - set(changes) == {"name", "layers", "bias_init"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--init he_normal", "torch has no init 'he_normal' to replay: use --stream jax"),
+        ("--init xavier", "unknown init 'xavier': did you mean 'xavier_normal'?"),
+        ("--dbn file", "--dbn needs --init dbn, got --init xavier_uniform"),
+        ("--distributed", "train --distributed needs work to share: add --data-parallel, or drop --distributed"),
+        ("--checkpoint-every 0", "--checkpoint-every must be an integer >= 1, got 0"),
+    ],
+)
+def test_options_of_train_that_contradict_each_other_are_refused(words: str, message: str) -> None:
+    command = parse(["train", *words.split()])
+    assert isinstance(command, Train)
+    with pytest.raises(ArgumentError) as error:
+        train.recipe_of(command)
+    assert str(error.value).startswith(message)
+
+
+def test_the_defaults_of_rbm_and_dbn_are_those_of_their_settings() -> None:
+    for words, sizes, epochs in (("rbm", (Settings.hidden,), Settings.epochs), ("dbn", (500, 500), PRETRAINING.epochs)):
+        command = parse([words])
+        assert isinstance(command, rbm.TrainRbm | rbm.TrainDbn)
+        assert rbm.sizes(command) == sizes
+        assert rbm.settings(command) == Settings(epochs=epochs)
+
+
+def test_every_option_of_rbm_changes_its_setting() -> None:
+    changes = {
+        "k": 2, "epochs": 3, "batch_size": 50, "learning_rate": 0.2, "momentum": 0.5, "weight_decay": 0.001,
+        "sparsity_cost": 0.1, "sparsity_target": 0.2, "seed": 5,
+    }  # fmt: skip
+    words = [word for name, value in changes.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    command = parse(["rbm", "--hidden", "7", "--persistent", *words])
+    assert isinstance(command, rbm.TrainRbm)
+    assert rbm.sizes(command) == (7,)
+    assert rbm.settings(command) == Settings(persistent=True, **changes)  # type: ignore[arg-type]
+    known = {field.name for field in dataclasses.fields(Settings)}
+    assert known - set(changes) == {"hidden", "persistent", "dtype"}
+
+
+def test_the_study_s_help_gives_the_grid_s_defaults() -> None:
+    hints = {name: str(annotation) for name, annotation in Study.__annotations__.items()}
+    for name, value in grid.AXES.items():
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        assert f"(default: {'eight of them' if name == 'inits' else text})" in hints[name], name
+    assert len(grid.AXES["inits"]) == 8
+    assert {"adam": Recipe(name="base").learning_rate, "sgd": 0.01} == grid.LEARNING_RATES
+    assert "(default: 0.001 for adam, 0.01 for sgd)" in hints["learning_rate"]
+    assert f"(default: {budget.HOURS:g})" in hints["max_hours"]
+    assert (Study().seeds, Study().first_seed) == (grid.Grid().seeds, grid.Grid().first_seed)
+    assert tuple(PRESETS) == study.PRESETS
+
+
+def test_options_are_not_abbreviated() -> None:
+    """An abbreviation would change its meaning when a similar option is added."""
+    with pytest.raises(ArgumentError, match=r"Unrecognized options: --learning"):
+        parse(["train", "--learning", "0.1"])
+
+
+def test_folders_are_paths() -> None:
+    command = parse(["data", "--data-dir", "a/b"])
+    assert isinstance(command, parser.Data)
+    assert command.data_dir == Path("a/b")

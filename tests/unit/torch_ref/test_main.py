@@ -1,0 +1,176 @@
+"""The command line of torch_ref: signals, and what they leave in the run folder."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+import torch_ref.__main__
+from torch_ref import commands, data, train
+
+EARLIER = dict.fromkeys(("config.json", "metrics.jsonl", "params.safetensors", "curve.png"), b"earlier")
+SIGNALS = {signal.SIGINT: (130, "interrupted: "), signal.SIGTERM: (143, "interrupted: SIGTERM; ")}
+
+
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["torch_ref", *words])
+    code = torch_ref.__main__.main()
+    return code, *capsys.readouterr()
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+@pytest.fixture
+def out(tmp_path: Path, mnist_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder with an earlier run, and 600 images to train on."""
+    for name, content in EARLIER.items():
+        (tmp_path / name).write_bytes(content)
+    mnist_train, mnist_test = data.load(mnist_dir)
+    mnist_train.data, mnist_train.targets = mnist_train.data[:600], mnist_train.targets[:600]
+    monkeypatch.setattr(data, "load", lambda *_, **__: (mnist_train, mnist_test))
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_signal_keeps_whole_epochs_or_the_earlier_run(
+    number: signal.Signals,
+    epochs: int,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The signal arrives in the middle of an epoch."""
+    real, handler = train.train_epoch, signal.getsignal(number)
+    finished: list[dict[str, torch.Tensor]] = []
+
+    def train_epoch(model: torch.nn.Module, optimizer: object, batches: object, device: object) -> object:
+        def interrupted() -> Iterator[object]:
+            for step, batch in enumerate(batches):  # type: ignore[call-overload]
+                if len(finished) == epochs and step == 3:
+                    os.kill(os.getpid(), number)
+                yield batch
+
+        class Batches(list):  # type: ignore[type-arg]
+            __iter__ = lambda _: interrupted()  # noqa: E731
+            __len__ = lambda _: len(batches)  # type: ignore[arg-type]  # noqa: E731
+
+        result = real(model, optimizer, Batches(), device)  # type: ignore[arg-type]
+        finished.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        return result
+
+    monkeypatch.setattr(train, "train_epoch", train_epoch)
+    code, lines, err = call(monkeypatch, capsys, "train", "--epochs", "5", "--loader", "tensor", "--out", str(out))
+    expected_code, start = SIGNALS[number]
+    assert (code, lines.count("\n"), err.count("\n")) == (expected_code, epochs, 1)
+    assert signal.getsignal(number) is handler
+    if epochs == 0:
+        assert err == f"{start}no epoch was finished, and nothing was written\n"
+        assert files(out) == EARLIER
+        return
+    assert err == f"{start}{out} holds the results of 2 of 5 epochs\n"
+    assert set(files(out)) == set(EARLIER)
+    assert b"earlier" not in files(out).values()
+    assert len(files(out)["metrics.jsonl"].splitlines()) == 2
+    kept = safetensors.torch.load_file(out / "params.safetensors")
+    assert all(torch.equal(kept[name], tensor) for name, tensor in finished[-1].items())
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_outside_of_training_ends_in_one_line(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "train", lambda *_: os.kill(os.getpid(), number))
+    code, text = SIGNALS[number]
+    assert call(monkeypatch, capsys, "train") == (code, "", f"{text.rstrip(' ;:')}\n")
+
+
+def test_a_training_that_diverges_later_keeps_its_first_epochs(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, calls = train.train_epoch, []
+
+    def train_epoch(*arguments: object) -> object:
+        calls.append(real(*arguments))  # type: ignore[arg-type]
+        return (float("inf"), []) if len(calls) == 2 else calls[-1]
+
+    monkeypatch.setattr(train, "train_epoch", train_epoch)
+    code, _, err = call(monkeypatch, capsys, "train", "--epochs", "3", "--loader", "tensor", "--out", str(out))
+    assert code == 1
+    assert err.startswith("error: the cost became inf in epoch 2: the learning rate 0.001 is probably too large")
+    assert err.endswith(f"; {out} holds the results of 1 of 3 epochs\n")
+    assert len(files(out)["metrics.jsonl"].splitlines()) == 1
+
+
+def test_debug_shows_the_traceback_and_what_is_kept(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Exception, match="the cost became") as error:
+        call(monkeypatch, capsys, "train", "--learning-rate", "1e30", "--out", str(out), "--debug")
+    assert error.value.__notes__ == ["no epoch was finished, and nothing was written"]
+    assert files(out) == EARLIER
+
+
+def test_no_epochs_write_the_initial_parameters_in_place_of_an_earlier_run(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("train", "mnist_nn_zeros", "--epochs", "0", "--out", str(out))
+    assert call(monkeypatch, capsys, *words) == (0, f"Learning finished\nwritten to {out}\n", "")
+    assert set(files(out)) == {"config.json", "metrics.jsonl", "params.safetensors"}
+    assert files(out)["metrics.jsonl"] == b""
+    assert not any(tensor.any() for tensor in safetensors.torch.load_file(out / "params.safetensors").values())
+
+
+def test_wrong_threads_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = call(monkeypatch, capsys, "train", "--threads", "0", "--out", str(tmp_path / "run"))
+    assert found == (2, "", "error: threads must be an integer >= 1, got 0\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path, mnist_dir: Path) -> None:
+    words = f"train --epochs 2 --batch-size 6000 --loader tensor --out {tmp_path} --data-dir {mnist_dir}"
+    pipe = f"{sys.executable} -m torch_ref {words} | true"
+    result = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=False)
+    assert (result.stdout, result.stderr) == ("", "")
+    assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    assert (tmp_path / "params.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), "torch is not installed: run make train-torch"),
+        (FileNotFoundError(2, "No usable temporary directory found in []"), "torch needs a writable temporary folder"),
+    ],
+)
+def test_what_torch_needs_is_named(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "train", fail)
+    code, lines, err = call(monkeypatch, capsys, "train")
+    assert (code, lines, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("x", name="x"), FileNotFoundError(2, "x"), ValueError("x")])
+def test_a_bug_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "train", fail)
+    monkeypatch.setattr(sys, "argv", ["torch_ref", "train"])
+    with pytest.raises(type(error)):
+        torch_ref.__main__.main()
