@@ -67,17 +67,19 @@ def joined(cluster: Cluster | None) -> Iterator[None]:
 
     Raises:
         ArgumentError: `cluster` is incomplete, and JAX detects no cluster.
-        UserError: The processes could not be joined, or a collective failed because one of them is gone.
+        UserError: The processes could not be joined, have different numbers of devices, or a collective failed because
+            one of them is gone.
     """
     if cluster is None:
         yield
         return
     import jax
 
-    from jax_impl.trainer import processes
+    from jax_impl.trainer import devices, processes
 
     _join(cluster)
     try:
+        devices.all_devices()  # raises if the processes have different numbers of devices
         processes.gathered([])  # connects the CPUs' collectives while all are here: later they wait for only 30 s
         complain(f"joined as process {jax.process_index()} of {jax.process_count()}")
         yield

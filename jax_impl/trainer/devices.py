@@ -29,7 +29,7 @@ def mesh_for_runs(runs: int) -> Mesh | None:
     Raises:
         UserError: The processes have different numbers of devices.
     """
-    devices = _all_devices()
+    devices = all_devices()
     if jax.process_count() == 1:
         devices = devices[: min(runs, len(devices))]
     return Mesh(np.array(devices).reshape(-1, 1), (RUNS, DATA)) if len(devices) > 1 else None
@@ -41,7 +41,7 @@ def mesh_for_batches(batch_size: int) -> Mesh | None:
     Raises:
         UserError: The processes have different numbers of devices, or the batch cannot be divided among them.
     """
-    devices, processes = _all_devices(), jax.process_count()
+    devices, processes = all_devices(), jax.process_count()
     if len(devices) == 1:
         return None
     local = len(devices) // processes
@@ -52,7 +52,12 @@ def mesh_for_batches(batch_size: int) -> Mesh | None:
     return Mesh(np.array(used).reshape(1, -1), (RUNS, DATA))
 
 
-def _all_devices() -> list[jax.Device]:
+def all_devices() -> list[jax.Device]:
+    """Return the devices of all processes, in the order of the processes.
+
+    Raises:
+        UserError: The processes have different numbers of devices.
+    """
     devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     if len(devices) != jax.process_count() * jax.local_device_count():
         raise UserError(
@@ -70,7 +75,8 @@ def local_runs(count: int, mesh: Mesh | None) -> list[int]:
     if mesh is None:
         return list(range(count))
     share = -(-count // mesh.shape[RUNS])  # rounded up
-    rows = [row for row, device in enumerate(mesh.devices[:, 0]) if device.process_index == jax.process_index()]
+    own = np.vectorize(lambda device: device.process_index == jax.process_index())(mesh.devices)
+    rows = np.flatnonzero(own.any(axis=1)).tolist()
     return [min(run, count - 1) for row in rows for run in range(row * share, (row + 1) * share)]
 
 

@@ -93,7 +93,8 @@ def count_correct(
         at_once = None if jax.default_backend() == "cpu" else TESTED_AT_ONCE
 
         def of_run(params: Params) -> Array:
-            return train.count_correct(params, images, labels, activation)
+            correct: Array = train.count_correct(params, images, labels, activation)
+            return correct
 
         return jax.lax.map(of_run, params, batch_size=at_once)
 

@@ -1,4 +1,4 @@
-"""What a rung is, and how large a climb is."""
+"""What a rung is, and the sizes of a climb."""
 
 import importlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ RUNGS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("test_[0-9
 class Size:
     """How much a climb measures. Tolerances do not depend on it, except the margin of rung 13."""
 
-    recipes: tuple[str, ...]  # rungs 8, 10 and 14
+    recipes: tuple[str, ...]  # rungs 8 and 10
     order_epochs: int  # rung 3
     samples: int  # rung 7: draws of each initialiser
     images: int  # rungs 8 and 10: in one pass
@@ -28,6 +28,7 @@ class Size:
     epochs: int  # rung 13
     last_epochs: int  # rung 13: their mean accuracy is compared
     margin: float  # rung 13: what its seeds can resolve
+    cross_recipes: tuple[str, ...]  # rung 14
     cross_images: int  # rungs 9 and 14: the first training images
     cross_epochs: int  # rungs 9 and 14
     rounds: int  # rung 15
@@ -50,6 +51,7 @@ FULL = Size(
     epochs=15,
     last_epochs=5,
     margin=0.002,
+    cross_recipes=tuple(RECIPES),
     cross_images=60_000,
     cross_epochs=1,
     rounds=5,
@@ -67,6 +69,7 @@ QUICK = Size(
     epochs=3,
     last_epochs=2,
     margin=0.016,
+    cross_recipes=("mnist_nn_xavier", "mnist_nn_deep"),
     cross_images=1_000,
     cross_epochs=1,
     rounds=1,
@@ -85,6 +88,7 @@ TINY = Size(
     epochs=8,
     last_epochs=3,
     margin=0.02,
+    cross_recipes=("mnist_nn_xavier",),
     cross_images=1_000,
     cross_epochs=1,
     rounds=1,
@@ -93,7 +97,7 @@ TINY = Size(
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a rung found."""
+    """The result of a rung."""
 
     comparisons: list[Comparison]
     data: dict[str, Any] = field(default_factory=dict)  # what the report draws
@@ -101,11 +105,11 @@ class Measured:
 
     @property
     def passed(self) -> bool:
-        """Whether every comparison held; a rung that compared nothing has not passed."""
+        """Whether all comparisons passed. A rung that compared nothing has not passed."""
         return bool(self.comparisons) and all(comparison.passed for comparison in self.comparisons)
 
     def require(self) -> None:
-        """Raise the first failing comparison's AssertionError."""
+        """Raise the AssertionError of the first comparison that failed."""
         assert self.comparisons, "the rung compared nothing"
         for comparison in self.comparisons:
             comparison.require()
@@ -130,7 +134,7 @@ def number(stem: str) -> int:
 
 
 def record(stem: str, measured: Measured, seconds: float) -> dict[str, Any]:
-    """Return what a rung found as plain data: what is kept, written as JSON, and drawn."""
+    """Return a rung's result as plain data, for the JSON file and the figures."""
     module = rung(stem)
     return {
         "number": number(stem),

@@ -1,4 +1,4 @@
-"""Rung 2: the same pixels, the same labels, and the same numbers made of them."""
+"""Rung 2: pixels, labels, and the inputs that are computed from pixels."""
 
 from jax_impl import compare
 from tests.parity import jax_side, torch_side

@@ -1,4 +1,4 @@
-"""Rung 3: the replayed batches against those of the real DataLoader, and what JAX's own batches must have in common."""
+"""Rung 3: the replayed batches against those of the real DataLoader, and JAX's own batches."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "batch order"
-QUESTION = "Does every epoch visit the images in the same order, or with JAX's own random numbers in a proper one?"
+QUESTION = "Does each epoch visit the images in the same order, and are JAX's own orders proper shuffles?"
 
 
 def measure(size: Size) -> Measured:

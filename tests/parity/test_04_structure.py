@@ -33,7 +33,7 @@ def measure(size: Size) -> Measured:  # noqa: ARG001
 
 
 def same_settings(recipe: str) -> compare.Comparison:
-    """Compare learning rate, batch size, epochs, seed and all other settings: which of them are the same."""
+    """Compare all settings: learning rate, batch size, epochs, seed, …"""
     ours, theirs = asdict(RECIPES[recipe]), asdict(REFERENCE[recipe])
     alike = {name: np.array(value == theirs.get(name)) for name, value in ours.items()}
     return compare.exact(alike, dict.fromkeys(theirs, np.array(True)), name=f"{recipe}: settings")

@@ -1,4 +1,4 @@
-"""Rung 5: weights there and back through the file that both sides read."""
+"""Rung 5: weights through the file that both sides read, from one side to the other and back."""
 
 import tempfile
 from itertools import pairwise
@@ -11,9 +11,9 @@ from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "weights"
-QUESTION = "Do weights survive the way from one side to the other and back?"
+QUESTION = "Are weights unchanged after going from one side to the other and back?"
 
-LAYERS = (784, 64, 64, 64, 10)  # with two square kernels, whose shape does not show a forgotten transpose
+LAYERS = (784, 64, 64, 64, 10)  # with two square kernels, whose shape does not show a missing transpose
 
 
 def random_tensors(dtype: str) -> jax_side.Tensors:

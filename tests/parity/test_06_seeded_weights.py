@@ -6,12 +6,12 @@ from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "seeded weights"
-QUESTION = "Does a seed give the initial weights that torch draws from it?"
+QUESTION = "Does a seed give the same initial weights as in torch?"
 
-# torch's vectorised log and cos round as they like: a million normal draws differ by up to 6e-7 of sigma, which is 1.
+# torch's vectorised log and cos round differently: a million normal draws differ by up to 6e-7 of sigma, which is 1.
 NORMAL_TOLERANCE = 1e-6
-# torch without fused multiply-adds (no AVX2) rounds a uniform draw twice: by up to one unit in the last place of its
-# bounds, which are below 0.25.
+# torch without fused multiply-adds (no AVX2) rounds a uniform draw twice. It then differs by up to one unit in the last
+# place of its bounds, which are below 0.25.
 UNFUSED_TOLERANCE = 1.5e-8
 
 
@@ -30,7 +30,7 @@ def measure(size: Size) -> Measured:  # noqa: ARG001
 
 
 def same(ours: jax_side.Tensors, theirs: jax_side.Tensors, name: str) -> compare.Comparison:
-    """Bitwise, where torch rounds a uniform draw once."""
+    """Compare bit for bit if torch rounds a uniform draw once, else to one unit in the last place."""
     if torch_side.FUSED:
         return compare.exact(ours, theirs, name=name)
     return compare.max_abs(ours, theirs, tolerance=UNFUSED_TOLERANCE, name=name)

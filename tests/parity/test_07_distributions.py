@@ -14,7 +14,7 @@ from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "distributions"
-QUESTION = "Do JAX's own initialisers draw what torch's draw?"
+QUESTION = "Do JAX's own initialisers draw from the same distributions as torch's?"
 
 FAN_IN, FAN_OUT = 784, 64
 ALPHA = 1e-3  # for the whole family of two-sample tests, by Holm's correction

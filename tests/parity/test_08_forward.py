@@ -9,7 +9,7 @@ from tests.parity.ladder import QUICK, Measured, Size
 TITLE = "forward"
 QUESTION = "Do the same weights compute the same pre-activations in every layer?"
 
-# Float64 sums of up to 784 products in another order: measured 4e-15 of the layer's largest value.
+# Float64 sums of up to 784 products in another order. Measured: 4e-15 of the layer's largest value.
 FLOAT64_TOLERANCE = 1e-12
 
 
@@ -30,7 +30,7 @@ def measure(size: Size) -> Measured:
         ours, theirs = (by_layer(side.layers(tensors, inputs)) for side in (jax_side, torch_side))
         double = as_float64(tensors), inputs.astype(np.float64)
         ours64, theirs64 = (by_layer(side.layers(*double)) for side in (jax_side, torch_side))
-        # Two correct float32 sums differ from the true one by noise of the same size: twice torch's own is allowed.
+        # Two correct float32 sums have rounding errors of the same size: twice torch's own error is allowed.
         comparisons.append(compare.not_worse_than(ours, theirs, theirs64, factor=2.0, name=f"{recipe}, float32"))
         comparisons.append(
             compare.max_relative(ours64, theirs64, tolerance=FLOAT64_TOLERANCE, name=f"{recipe}, float64")

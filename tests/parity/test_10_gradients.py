@@ -11,9 +11,9 @@ QUESTION = "Does the same batch give the same gradient of every parameter?"
 
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}  # relative L2; measured 3e-7 and 6e-16
 
-# A ReLU has two derivatives at 0. Where a pre-activation is nearer to 0 than float32 rounds its layer, two correct
-# sides may take another one each: among 1,000 images of the deep network a few do, and its gradients were 9e-4 apart.
-# Such images are left out; a pre-activation of exactly 0 (zero weights) is not rounding, and stays.
+# A ReLU's derivative jumps at 0. If rounding decides on which side of 0 a pre-activation lies, two correct sides may
+# take different derivatives. A few of 1,000 images do this in the deep network; its gradients then differed by 9e-4.
+# Such images are left out. A pre-activation of exactly 0 (zero weights) is not rounding, and stays.
 MARGIN = 1e-5  # of the layer's largest magnitude; float32's rounding is 3e-7 of it
 
 
@@ -34,7 +34,7 @@ def measure(size: Size) -> Measured:
 
 
 def clear_of_kinks(tensors: jax_side.Tensors, images: np.ndarray) -> np.ndarray:
-    """Which images bring no hidden unit within `MARGIN` of its ReLU's kink, by the reference in float64."""
+    """Return which images keep all hidden units at least `MARGIN` away from their ReLU's kink, in float64."""
     double = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
     clear = np.ones(len(images), bool)
     for hidden in torch_side.layers(double, images / np.float64(255))[:-1]:
@@ -44,7 +44,7 @@ def clear_of_kinks(tensors: jax_side.Tensors, images: np.ndarray) -> np.ndarray:
 
 
 def zeros(images: np.ndarray, labels: np.ndarray) -> list[compare.Comparison]:
-    """With all weights and biases 0, every gradient is exactly 0 but the output bias's ("Not all 0's")."""
+    """Check that with zero weights and biases only the output bias has a gradient ("Not all 0's")."""
     tensors = torch_side.initial("mnist_nn_zeros")
     found = []
     for side in (jax_side, torch_side):

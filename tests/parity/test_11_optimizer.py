@@ -1,4 +1,4 @@
-"""Rung 11: ten steps of Adam on gradients that are given to both."""
+"""Rung 11: ten steps of Adam on the same given gradients."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "optimizer"
-QUESTION = "Does Adam make the same of the same gradients?"
+QUESTION = "Does Adam take the same steps for the same gradients?"
 
 TOLERANCES = {"float32": 1e-6, "float64": 1e-12}  # relative L2; measured 8e-8 and 2e-16
 STEPS = 10
@@ -15,7 +15,7 @@ LAYERS = {"linear1.weight": (20, 30), "linear1.bias": (20,), "linear2.weight": (
 
 
 def given(dtype: str) -> tuple[jax_side.Tensors, list[jax_side.Tensors]]:
-    """Parameters, and gradients of every size from 1 down to 1e-9, where epsilon decides, and to 0."""
+    """Return parameters, and gradients of all sizes from 1 to 1e-9, where epsilon matters, and 0."""
     rng = np.random.default_rng(11)
     tensors = {name: (0.05 * rng.standard_normal(shape)).astype(dtype) for name, shape in LAYERS.items()}
     scales = {name: 10.0 ** rng.uniform(-9, 0, shape) * (rng.random(shape) > 0.05) for name, shape in LAYERS.items()}

@@ -14,7 +14,7 @@ from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "accuracy"
-QUESTION = "Over seeds, is the accuracy the same within a margin that was fixed beforehand?"
+QUESTION = "Is the mean accuracy over seeds the same, within a margin that was fixed beforehand?"
 RECIPE = "mnist_nn_xavier"
 
 # What the notebook printed, epoch by epoch, until its output ends.

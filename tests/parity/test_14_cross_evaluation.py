@@ -1,21 +1,25 @@
-"""Rung 14: what both commands print and save, and how each evaluates what the other trained.
+"""Rung 14: what both command lines print and save, and how each evaluates networks that the other trained.
 
-The commands are those of the command line, `train` and `evaluate`, run in this process on the first training images.
+The commands `train` and `evaluate` run in this process, on the first training images.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pytest
 import safetensors.numpy
 
 from jax_impl import compare
 from jax_impl.data import Mnist
+from jax_impl.recipes import RECIPES
 from tests.parity import commands, jax_side, torch_side
 from tests.parity.commands import Trained
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "cross-evaluation"
-QUESTION = "Do both commands print and save the same results, and evaluate each other's networks alike?"
+QUESTION = "Do both command lines print and save the same results, and give a trained network the same accuracy?"
 RECIPE = "mnist_nn_xavier"
 
 # One image of the 10,000: float32 rounding may swap two logits that are equal to six digits. Measured 0.
@@ -40,15 +44,14 @@ CHOSEN_IMAGES, CHOSEN_TOLERANCE = 1_000, 5e-5
 
 
 def measure(size: Size) -> Measured:
+    return Measured(comparisons=[comparison for part in PARTS for comparison in part(size)])
+
+
+def trained_on_either_side(size: Size) -> list[compare.Comparison]:
+    """Compare the accuracies of networks that either side trained, and of made-up ones."""
     mnist = jax_side.load_part(size.cross_images)
-    answers = [constant_answers(mnist), float64_answer(mnist)]
-    return Measured(comparisons=[*cross(mnist, size), *answers, *defaults(mnist), *chosen(), *own_draws(mnist)])
-
-
-def cross(mnist: Mnist, size: Size) -> list[compare.Comparison]:
-    """Compare the accuracies of networks that either side trained."""
     found = []
-    for recipe in size.recipes:
+    for recipe in size.cross_recipes:
         for trainer in (jax_side, torch_side):
             tensors = trainer.fit(recipe, mnist, epochs=size.cross_epochs, seed=14).tensors
             ours, theirs = (
@@ -57,7 +60,7 @@ def cross(mnist: Mnist, size: Size) -> list[compare.Comparison]:
             )
             name = f"{recipe}, trained by {trainer.__name__.rpartition('.')[2]}: accuracy {float(theirs):.4f}"
             found.append(compare.max_abs(ours, theirs, tolerance=1.01 * TOLERANCE, name=name))
-    return found
+    return [*found, constant_answers(mnist), float64_answer(mnist)]
 
 
 def constant_answers(mnist: Mnist) -> compare.Comparison:
@@ -84,8 +87,9 @@ def float64_answer(mnist: Mnist) -> compare.Comparison:
     return compare.exact(accuracy, share, name="evaluate computes a float64 file in float64")
 
 
-def defaults(mnist: Mnist) -> list[compare.Comparison]:
+def defaults(size: Size) -> list[compare.Comparison]:
     """Compare the commands in float64, and the same training interrupted and resumed."""
+    mnist = jax_side.load_part(size.cross_images)
     n_images = len(mnist.train_images)
     ours, theirs = commands.jax_train(mnist, DEFAULTS), commands.torch_train(n_images, DEFAULTS)
     resumed = commands.jax_train(mnist, *INTERRUPTED)
@@ -102,7 +106,7 @@ def defaults(mnist: Mnist) -> list[compare.Comparison]:
     ]
 
 
-def chosen() -> list[compare.Comparison]:
+def chosen(size: Size) -> list[compare.Comparison]:  # noqa: ARG001
     """Compare the commands in float32, with every option."""
     mnist = jax_side.load_part(CHOSEN_IMAGES)
     ours, theirs = commands.jax_train(mnist, CHOSEN), commands.torch_train(CHOSEN_IMAGES, CHOSEN)
@@ -113,8 +117,9 @@ def chosen() -> list[compare.Comparison]:
     ]
 
 
-def own_draws(mnist: Mnist) -> list[compare.Comparison]:
+def own_draws(size: Size) -> list[compare.Comparison]:
     """Compare the command with JAX's own random numbers, in float32, with what `fit` computes from them (rung 13)."""
+    mnist = jax_side.load_part(size.cross_images)
     ours = commands.jax_train(mnist, ("--stream", "jax", "--epochs", "1", "--seed", "14"))
     run = jax_side.fit(RECIPE, mnist, epochs=1, seed=14)
     expected = {"cost": np.array(run.cost), "test_accuracy": np.array(run.accuracy)}
@@ -163,7 +168,7 @@ def same_results(
 def same_evaluations(
     mnist: Mnist, ours: Trained, theirs: Trained, *arguments: tuple[str, ...], images: int
 ) -> list[compare.Comparison]:
-    """Compare what both commands `evaluate` print of both files: each other's, and what `train` recorded last.
+    """Compare what `evaluate` prints for both files, on both sides, and with the last accuracy that `train` recorded.
 
     The first arguments are those that the files were trained with.
     """
@@ -180,5 +185,14 @@ def same_evaluations(
     return found
 
 
-def test_rung() -> None:
-    measure(QUICK).require()
+PARTS = (trained_on_either_side, defaults, chosen, own_draws)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_rung(part: Callable[[Size], list[compare.Comparison]]) -> None:
+    Measured(comparisons=part(QUICK)).require()
+
+
+@pytest.mark.slow
+def test_every_recipe_is_evaluated_alike() -> None:
+    Measured(comparisons=trained_on_either_side(replace(QUICK, cross_recipes=tuple(RECIPES)))).require()

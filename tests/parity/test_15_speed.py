@@ -1,13 +1,14 @@
-"""Rung 15: seconds an epoch, alternating in one run. Reported, not judged: a timed test would flake."""
+"""Rung 15: seconds per epoch, measured alternately in one run. They are reported, not judged: they vary too much."""
 
 import numpy as np
+import pytest
 
 from jax_impl import compare
 from tests.bench import contenders
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "speed"
-QUESTION = "What does an epoch cost on either side?"
+QUESTION = "How long does an epoch take on each side?"
 
 
 def measure(size: Size) -> Measured:
@@ -21,5 +22,6 @@ def measure(size: Size) -> Measured:
     return Measured(comparisons=comparisons, data={"seconds": found}, note=note)
 
 
+@pytest.mark.slow
 def test_rung() -> None:
     measure(QUICK).require()

@@ -7,21 +7,30 @@ import jax.numpy as jnp
 import pytest
 
 from jax_impl import train
-from tests.parity.faults import FAST, FAULTS, Fault, caught_by, planted
+from tests.parity.faults import FAST, FAULTS, Fault, catches, caught_by, planted
 from tests.parity.ladder import RUNGS, TINY, number, rung
 
-EACH = [pytest.param(fault, id=fault.name, marks=() if fault.name in FAST else pytest.mark.slow) for fault in FAULTS]
 
-
-@pytest.mark.parametrize("fault", EACH)
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_the_expected_rung_catches_it_first(fault: Fault) -> None:
     assert caught_by(fault, first_only=True) == [fault.expected]
 
 
+@pytest.mark.slow
 def test_without_a_fault_every_rung_passes() -> None:
     """The small climb that the faults are planted into is itself sound."""
     for stem in RUNGS[:-1]:
         rung(stem).measure(TINY).require()
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_one_fault_of_each_kind_is_caught(name: str) -> None:
+    """The fast tier asks only the rung that the catalogue names."""
+    (fault,) = (fault for fault in FAULTS if fault.name == name)
+    (stem,) = (stem for stem in RUNGS if number(stem) == fault.expected)
+    with planted(fault):
+        assert catches(stem, TINY)
 
 
 def test_every_judging_rung_catches_something() -> None:

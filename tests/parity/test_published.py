@@ -24,6 +24,8 @@ from torch_ref import propagation as torch_propagation
 from torch_ref import recipes as torch_recipes
 from torch_ref import train as torch_train
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (20, 21, 22)
 PROBED = 100
 

@@ -15,6 +15,7 @@ import torch
 
 from jax_impl import compare, interop, model, recipes
 from jax_impl.rbm import dbn, likelihood, training
+from jax_impl.rbm import files as rbm_files
 from jax_impl.rbm import machine as rbm
 from jax_impl.rbm import settings as rbm_settings
 from jax_impl.starts.replayed import replayed
@@ -195,12 +196,12 @@ def test_twenty_steps_of_an_epoch_agree(options: dict[str, float], persistent: b
     images, steps, k = pixels("float64", 0, 20 * BATCH), 20, 2
     changes = {"hidden": N_HIDDEN, "k": k, "persistent": persistent, "dtype": "float64", **options}
     order = np.random.default_rng(SEED).permutation(len(images)).astype(np.int32).reshape(steps, BATCH)
-    key = jax.random.key(SEED)
     with x64("float64"):
         ours, theirs = states(case("float64", "mnist"), "float64")
-        draws = [rbm.uniforms(one, k, BATCH, ours.rbm) for one in jax.random.split(key, steps)]
+        keys = jax.random.split(jax.random.key(SEED), steps)
+        draws = [rbm.uniforms(key, k, BATCH, ours.rbm) for key in keys]
         epoch = jax.jit(partial(training.run_epoch, settings=rbm_settings.Settings(**changes)))
-        ours = epoch(ours, jnp.asarray(images), jnp.asarray(order), key, jnp.asarray(0.1))
+        ours = epoch(ours, jnp.asarray(images), jnp.asarray(order), keys, jnp.asarray(0.1))
     data = torch_side.tensor(images)
     for batch, drawn in zip(torch_side.tensor(order), draws, strict=True):
         uniforms = torch_rbm.Uniforms(*(torch_side.tensor(np.asarray(numbers)) for numbers in drawn))
@@ -237,14 +238,14 @@ def test_a_stack_unrolls_into_the_same_network(dtype: str, activation: str) -> N
 def test_either_side_reads_the_other_s_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(SEED)
     stack = [machine(rng, "float32", *sizes) for sizes in ((20, 12), (12, 7))]
-    interop.save_stack(tmp_path / "jax.safetensors", [rbm.Rbm(*one) for one in stack])
+    rbm_files.save_stack(tmp_path / "jax.safetensors", [rbm.Rbm(*one) for one in stack])
     machines = [torch_rbm.Rbm(20, 12), torch_rbm.Rbm(12, 7)]
     named = torch.nn.ModuleDict({f"rbm{number}": one for number, one in enumerate(machines, start=1)})
     named.load_state_dict(safetensors.torch.load_file(tmp_path / "jax.safetensors"))
     for ours, theirs in zip(stack, machines, strict=True):
         compare.exact(dict(zip(rbm.Rbm._fields, ours, strict=True)), as_jax(tuple(theirs.parameters()))).require()
     safetensors.torch.save_file(named.state_dict(), tmp_path / "torch.safetensors")
-    for ours, read in zip(stack, interop.load_stack(tmp_path / "torch.safetensors"), strict=True):
+    for ours, read in zip(stack, rbm_files.load_stack(tmp_path / "torch.safetensors"), strict=True):
         compare.exact(list(read), list(ours)).require()
 
 

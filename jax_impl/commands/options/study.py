@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from jax_impl import recipes
 from jax_impl.commands.options import shared
 from jax_impl.commands.options.shared import integers, listed, option
-from jax_impl.errors import ArgumentError
+from jax_impl.errors import ArgumentError, unknown_name
+from jax_impl.recipes import NAMES
 
 # The names of `study.presets.PRESETS`, which needs JAX
 PRESETS = ("not-all-zero", "only-the-weights-changed", "glorot-2010", "he-2015", "orthogonal", "lsuv", "pretraining")
@@ -54,8 +56,16 @@ class Study:
 
 
 def check(command: Study) -> None:
-    """Raise an ArgumentError if the options contradict each other, or a list or a number is wrong."""
-    axes(command), presets(command)
+    """Raise an ArgumentError if options contradict each other, a name is unknown, or a list or a number is wrong."""
+    given = axes(command)
+    known = {axis: NAMES[axis.removesuffix("s")] for axis in ("inits", "activations", "optimizers")}
+    for axis, names in (known | {"recipes": tuple(recipes.RECIPES)}).items():
+        for name in given.get(axis, ()):
+            if name not in names:
+                raise unknown_name(axis.removesuffix("s"), name, names)
+    for name in presets(command):
+        if name not in (all_presets := (*PRESETS, "all")):
+            raise unknown_name("preset", name, all_presets)
     shared.check_checkpoint_every(command.checkpoint_every)
 
 

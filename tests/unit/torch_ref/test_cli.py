@@ -35,19 +35,3 @@ def test_without_options_the_recipe_is_the_notebooks() -> None:
     assert (parsed.pop("command"), parsed.pop("loader"), parsed.pop("threads")) == ("train", "dataloader", 1)
     assert parsed.pop("debug") is False
     assert set(parsed.values()) == {None}
-
-
-OPTIONS = {
-    "train": "--epochs --seed --init --activation --optimizer --init-passes --batch-size --learning-rate --dtype "
-    "--loader --threads --data-dir --out --debug",
-    "evaluate": "--params --activation --data-dir --debug",
-}
-
-
-@pytest.mark.parametrize("command", OPTIONS)
-def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        cli.parse([command, "--help"])
-    assert stop.value.code == 0
-    text = capsys.readouterr().out
-    assert [word for word in ["RECIPE", "mnist_nn_deep", *OPTIONS[command].split()] if word not in text] == []

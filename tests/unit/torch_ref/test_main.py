@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,33 +116,6 @@ def test_debug_shows_the_traceback_and_what_is_kept(
         call(monkeypatch, capsys, "train", "--learning-rate", "1e30", "--out", str(out), "--debug")
     assert error.value.__notes__ == ["no epoch was finished, and nothing was written"]
     assert files(out) == EARLIER
-
-
-def test_no_epochs_write_the_initial_parameters_in_place_of_an_earlier_run(
-    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ("train", "mnist_nn_zeros", "--epochs", "0", "--out", str(out))
-    assert call(monkeypatch, capsys, *words) == (0, f"Learning finished\nwritten to {out}\n", "")
-    assert set(files(out)) == {"config.json", "metrics.jsonl", "params.safetensors"}
-    assert files(out)["metrics.jsonl"] == b""
-    assert not any(tensor.any() for tensor in safetensors.torch.load_file(out / "params.safetensors").values())
-
-
-def test_wrong_threads_are_refused_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    found = call(monkeypatch, capsys, "train", "--threads", "0", "--out", str(tmp_path / "run"))
-    assert found == (2, "", "error: threads must be an integer >= 1, got 0\n")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path, mnist_dir: Path) -> None:
-    words = f"train --epochs 2 --batch-size 6000 --loader tensor --out {tmp_path} --data-dir {mnist_dir}"
-    pipe = f"{sys.executable} -m torch_ref {words} | true"
-    result = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=False)
-    assert (result.stdout, result.stderr) == ("", "")
-    assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 1
-    assert (tmp_path / "params.safetensors").exists()
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_study_prints_a_line_per_cell_and_continues_where_it_stopped(tmp_path:
         r"xavier_normal, 1 hidden layer, relu, sgd: (trains|crawls), \d\d\.\d\d ± \d\.\d\d % \(.* s\)", cells[0]
     )
     assert re.fullmatch(r"zeros, 2 hidden layers, relu, sgd: dead, 11\.35 ± 0\.00 % \(.* s\)", cells[3])
-    assert shallow.startswith("1 hidden layer, relu, sgd: xavier_normal: ")
+    assert shallow.startswith("1 hidden layer, relu, sgd: xavier_normal trains best: ")
     assert deep.startswith("2 hidden layers, relu, sgd: ")
     assert last == "written to reports/study/index.html"
     out = tmp_path / "reports" / "study"
@@ -220,7 +220,7 @@ def test_grid_and_presets_share_a_report(call: Call, tmp_path: Path) -> None:
     assert call("study", "--preset", "orthogonal", "--out", "here")[0] == 0
     page = (tmp_path / "here" / "index.html").read_text(encoding="utf-8")
     assert "Orthogonal matrices" in page
-    assert "Every cell" in page
+    assert "All cells" in page
 
 
 def test_a_folder_in_use_is_refused(call: Call, tmp_path: Path) -> None:

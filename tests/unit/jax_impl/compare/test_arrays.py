@@ -179,7 +179,7 @@ def test_missing_and_extra_leaves_fail_by_name(function):
 @pytest.mark.parametrize(
     "bad", [np.ones(2, np.complex64), np.array([1, None], object), np.array(["1", "2"]), np.ones(2, "m8[s]")]
 )
-def test_what_is_not_real_is_a_type_error(function, bad):
+def test_values_that_are_not_real_numbers_are_a_type_error(function, bad):
     with pytest.raises(TypeError, match="real numbers"):
         function(bad, np.ones(2))
     with pytest.raises(TypeError, match="real numbers"):

@@ -118,7 +118,7 @@ def test_runs_needed_follows_the_normal_approximation_when_there_are_many():
     assert compare.runs_needed(1e-6, 1) == 2
 
 
-def test_power_and_runs_refuse_what_has_no_answer():
+def test_power_and_runs_refuse_impossible_settings():
     for bad in ({"std": 0}, {"std": math.nan}, {"n": 1}, {"margin": 0}, {"alpha": 0.5}):
         with pytest.raises(ValueError, match="must be"):
             compare.tost_power(**({"std": 1, "n": 5, "margin": 1} | bad))

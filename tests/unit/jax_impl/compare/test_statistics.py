@@ -167,7 +167,7 @@ def test_holm_keeps_the_family_at_alpha():
     assert 1 - np.mean(passed) == pytest.approx(0.183, abs=0.04)
 
 
-def test_holm_of_nan_of_nothing_and_of_what_is_no_probability():
+def test_holm_fails_nan_and_refuses_an_empty_family_and_impossible_p_values():
     verdicts = compare.holm({"broken": math.nan, "good": 0.9}, alpha=0.05)
     assert (verdicts["broken"].passed, verdicts["good"].passed) == (False, True)
     assert verdicts["broken"].measured == math.inf

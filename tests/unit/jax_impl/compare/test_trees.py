@@ -235,7 +235,7 @@ def test_trajectory_reports_the_largest_difference_and_the_step_where_the_curves
     assert (together.passed, together.divergence_step) == (True, None)
 
 
-def test_trajectory_wants_curves_as_long_as_what_it_judges():
+def test_trajectory_fails_curves_of_another_length():
     result = compare.trajectory([1.0, 1.0], [1.0, 1.0, 1.0], tolerance=1)
     assert (result.passed, result.measured, result.where) == (False, math.inf, "step 2")
     assert "actual has 2 and expected 3" in result.detail

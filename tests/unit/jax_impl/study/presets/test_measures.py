@@ -67,8 +67,9 @@ def test_saturation_probes_every_chunk(small: Mnist) -> None:
     assert found["steps"] == [0, 50, 100]
     assert np.shape(found["mean"]) == (2, 3, 3)
     # The probe at the end is of the network that one epoch of plain training gives.
-    *_, (_, params) = train.fit(recipe.with_changes(epochs=1, seed=1), small, native(recipe.with_changes(seed=1), 1000))
-    first = params["linear1"]
+    one = recipe.with_changes(epochs=1, seed=1)
+    *_, (_, state) = train.fit(one, small, native(one, 1000))
+    first = state.params["linear1"]
     hidden = 1 / (1 + np.exp(-(small.test_images[:100] / 255 @ first["kernel"] + first["bias"])))
     np.testing.assert_allclose(found["mean"][1][-1][0], hidden.mean(), rtol=1e-4)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jax_impl.commands import cli
+from jax_impl.commands.options import study as options
 from jax_impl.data import Mnist
 from jax_impl.errors import ArgumentError
 from jax_impl.study import presets
@@ -111,6 +111,7 @@ FAULTS: dict[str, list[tuple[Callable[[Data], None], set[int]]]] = {
 }
 
 
+@pytest.mark.slow
 def test_the_published_result_comes_out(measured: tuple[Preset, Data]) -> None:
     preset, data = measured
     failed = [
@@ -119,6 +120,7 @@ def test_the_published_result_comes_out(measured: tuple[Preset, Data]) -> None:
     assert failed == []
 
 
+@pytest.mark.slow
 def test_every_check_sees_a_fault(measured: tuple[Preset, Data]) -> None:
     preset, data = measured
     seen: set[int] = set()
@@ -131,6 +133,7 @@ def test_every_check_sees_a_fault(measured: tuple[Preset, Data]) -> None:
     assert seen == set(range(len(preset.checks(data))))
 
 
+@pytest.mark.slow
 def test_theory_is_close_to_what_the_presets_measure(measured: tuple[Preset, Data]) -> None:
     preset, data = measured
     for label, part in data.items():
@@ -141,7 +144,7 @@ def test_theory_is_close_to_what_the_presets_measure(measured: tuple[Preset, Dat
 
 
 def test_the_command_line_knows_every_preset() -> None:
-    assert tuple(PRESETS) == cli.PRESETS
+    assert tuple(PRESETS) == options.PRESETS
     assert all(name == preset.name for name, preset in PRESETS.items())
     assert set(FAULTS) == set(PRESETS)
 
