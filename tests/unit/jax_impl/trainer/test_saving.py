@@ -47,6 +47,7 @@ def saved(folder: Path) -> list[int]:
 
 
 def test_epochs_are_saved_at_most_once_per_interval(small: Mnist, tmp_path: Path, clock: Clock) -> None:
+    assert saving.INTERVAL <= 30  # seconds of training that a kill may cost
     writer = saver(tmp_path, None)
     first, second, third = course(small, None)
     clock.now += saving.INTERVAL - 0.1
