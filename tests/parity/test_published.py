@@ -71,7 +71,13 @@ def after_training(recipe: Recipe) -> Data:
     return {"loss": curves, "mean": means}
 
 
-@pytest.fixture(scope="module", params=["glorot-2010", "he-2015"])
+PUBLISHED = ("glorot-2010", "he-2015")
+
+
+# One group per result, so that parallel workers do not measure it twice.
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"both {name}")) for name in PUBLISHED]
+)
 def both(
     request: pytest.FixtureRequest, mnist: Mnist, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Preset, Data, Data]]:

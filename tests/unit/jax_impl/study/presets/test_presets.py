@@ -22,7 +22,8 @@ SEEDS = (20, 21, 22)
 Data = dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=PRESETS)
+# One group per preset, so that parallel workers do not measure it twice.
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in PRESETS])
 def measured(
     request: pytest.FixtureRequest, mnist: Mnist, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Preset, Data]]:
