@@ -12,7 +12,11 @@ from pathlib import Path
 os.environ |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 # Test processes share compiled programs. The cache's key is the program itself, so a changed program is compiled again.
 CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
-os.environ |= {"JAX_COMPILATION_CACHE_DIR": str(CACHE), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": str(CACHE),
+    "JAX_COMPILATION_CACHE_MAX_SIZE": "-1",  # no eviction: it would need bookkeeping by every process
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+}
 
 import jax
 import pytest

@@ -1,12 +1,13 @@
 """What `make faults` consists of: parts, each of many cases that end well or say what is wrong."""
 
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.commands import Undisturbed, undisturbed
+from tests.faults.commands import TASKS, Undisturbed, undisturbed
 
 
 class Case(NamedTuple):
@@ -32,12 +33,14 @@ class World:
     work: Path
     data_dir: Path
     wholes: dict[str, Undisturbed] = field(default_factory=dict)
+    locks: dict[str, threading.Lock] = field(default_factory=lambda: {task: threading.Lock() for task in TASKS})
 
     def whole(self, task: str) -> Undisturbed:
-        """Return the undisturbed run of a task."""
-        if task not in self.wholes:
-            self.wholes[task] = undisturbed(task, self.work, self.data_dir)
-        return self.wholes[task]
+        """Return the undisturbed run of a task. Cases that are tried at the same time wait for it."""
+        with self.locks[task]:
+            if task not in self.wholes:
+                self.wholes[task] = undisturbed(task, self.work, self.data_dir)
+            return self.wholes[task]
 
     def folder(self) -> Path:
         """Return a folder of a case's own, which is not there yet."""

@@ -1,4 +1,4 @@
-"""The notebook's draws as plain NumPy. starts/test_replayed.py compares them with torch's."""
+"""The notebook's draws compared with its output. starts/test_replayed.py compares them with torch's."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,29 @@ import torch
 from jax_impl import initializers
 from jax_impl.replay import notebook
 from jax_impl.replay.generator import TorchGenerator
+
+# The notebook's cell 10 printed these values of linear3.weight: the first and last three columns of its first and last
+# three rows.
+PRINTED = np.array(
+    [
+        [-0.0039, -0.0166, -0.0415, 0.1375, -0.0556, -0.0868],
+        [-0.0806, 0.0315, -0.1408, -0.1330, -0.0807, 0.0600],
+        [0.1287, 0.0014, -0.0580, 0.0508, -0.0500, -0.1308],
+        [-0.1004, -0.0187, -0.0075, -0.0087, -0.0063, 0.0588],
+        [0.1414, 0.1065, 0.1057, 0.1154, -0.0272, -0.0432],
+        [-0.1199, -0.0441, -0.1109, -0.0223, 0.0153, 0.0347],
+    ]
+)
+
+
+@pytest.mark.parametrize("init_passes", [1, 2])
+def test_after_two_passes_the_weights_are_those_that_the_notebook_printed(init_passes: int) -> None:
+    tensors = notebook.initial_tensors(
+        TorchGenerator(777), (784, 256, 256, 10), init="xavier_uniform", init_passes=init_passes
+    )
+    shown = tensors["linear3.weight"][np.ix_([0, 1, 2, -3, -2, -1], [0, 1, 2, -3, -2, -1])]
+    equal = np.round(shown.astype(np.float64), 4) == PRINTED
+    assert equal.all() if init_passes == 2 else not equal.any()
 
 
 @pytest.mark.parametrize("init", notebook.WEIGHTS)
