@@ -86,6 +86,7 @@ def test_a_network_starts_from_the_machines_that_dbn_wrote(call: Call, tmp_path:
     assert "does not hold RBMs: name the params.safetensors that `rbm` or `dbn` wrote" in err
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_run_is_not_resumed_from_other_machines(call: Call, tmp_path: Path) -> None:
     """The content of the file counts, not its name."""
     file, run = tmp_path / "dbn" / "params.safetensors", tmp_path / "run"
@@ -121,6 +122,7 @@ def test_a_mistake_gets_one_line_and_writes_nothing(
     assert not out.exists() or files(out) == set()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_machine_that_diverges_leaves_an_earlier_result_alone(call: Call, tmp_path: Path) -> None:
     small = ("rbm", "--hidden", 4, "--epochs", 1, "--out", tmp_path)
     assert call(*small)[0] == 0
