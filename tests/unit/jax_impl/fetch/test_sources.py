@@ -92,7 +92,7 @@ def test_the_environment_variable_names_the_mirror(monkeypatch: pytest.MonkeyPat
 
 def wheel(path: Path, pickled: bytes) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(sources.WHEEL_MEMBER, gzip.compress(pickled, 1))
+        archive.writestr(sources.WHEEL_MEMBER, gzip.compress(pickled, 0))
     return path
 
 

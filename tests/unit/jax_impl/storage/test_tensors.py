@@ -69,30 +69,21 @@ def test_a_file_without_a_checksum_is_accepted(tmp_path: Path) -> None:
 
 
 def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
-    """Only in the word "sha256" it may not be: the file then has no checksum, and its content is right."""
+    """Also those in the checksum and in its name."""
     path = tmp_path / "file"
-    content = tensors.packed(arrays(), FACTS)
-    word = content.index(b'"sha256"') + 1
+    content = tensors.packed({"kernel": np.array([[0.5, -1.25]], np.float32), "count": np.array(3, np.int32)}, FACTS)
     for place in range(len(content)):
         for bit in range(8):
             changed = bytearray(content)
             changed[place] ^= 1 << bit
             path.write_bytes(changed)
-            if word <= place < word + len("sha256"):
-                try:
-                    found, facts = tensors.read(path)
-                except DamagedError:
-                    continue
-                assert same(found, arrays())
-                assert facts == FACTS
-            else:
-                with pytest.raises(DamagedError):
-                    tensors.read(path)
+            with pytest.raises(DamagedError):
+                tensors.read(path)
 
 
 def test_every_truncation_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    content = tensors.packed(arrays(), FACTS)
+    content = tensors.packed(SHORT, FACTS)
     for length in range(len(content)):
         path.write_bytes(content[:length])
         with pytest.raises(DamagedError):
