@@ -68,10 +68,11 @@ def test_a_file_without_a_checksum_is_accepted(tmp_path: Path) -> None:
     assert facts == {}
 
 
-def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("facts", [FACTS, None])
+def test_every_flipped_bit_is_noticed(facts: tensors.Facts | None, tmp_path: Path) -> None:
     """Also those in the checksum and in its name."""
     path = tmp_path / "file"
-    content = tensors.packed({"kernel": np.array([[0.5, -1.25]], np.float32), "count": np.array(3, np.int32)}, FACTS)
+    content = tensors.packed({"kernel": np.array([[0.5, -1.25]], np.float32), "count": np.array(3, np.int32)}, facts)
     for place in range(len(content)):
         for bit in range(8):
             changed = bytearray(content)
@@ -83,7 +84,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
 
 def test_every_truncation_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    content = tensors.packed(SHORT, FACTS)
+    content = tensors.packed(arrays(), FACTS)
     for length in range(len(content)):
         path.write_bytes(content[:length])
         with pytest.raises(DamagedError):
