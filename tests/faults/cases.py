@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.commands import TASKS, Undisturbed, undisturbed
+from tests.faults.commands import TASKS, Undisturbed, difference, results, undisturbed
 
 
 class Case(NamedTuple):
@@ -41,6 +41,10 @@ class World:
             if task not in self.wholes:
                 self.wholes[task] = undisturbed(task, self.work, self.data_dir)
             return self.wholes[task]
+
+    def other_result(self, task: str, out: Path) -> str:
+        """Return how the results in a folder differ from the undisturbed run's; nothing if they do not."""
+        return difference(results(task, out), results(task, self.whole(task).out))
 
     def folder(self) -> Path:
         """Return a folder of a case's own, which is not there yet."""

@@ -1,5 +1,6 @@
 """The commands as processes, small enough to be killed, starved and resumed a hundred times."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -37,18 +38,22 @@ class Ended(NamedTuple):
         return self.err.splitlines()[-1] if self.err else ""
 
 
-def trained(out: Path) -> object:
-    """What a training came to: its parameters, and its metrics without the seconds."""
+Results = Mapping[str, object]
+
+
+def trained(out: Path) -> Results:
+    """The results of a training: its metrics without the seconds, and its parameters."""
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return (out / "params.safetensors").read_bytes(), [line.partition(', "seconds"')[0] for line in lines]
+    metrics = {f"epoch {number}": line.partition(', "seconds"')[0] for number, line in enumerate(lines, start=1)}
+    return metrics | {"parameters": hashlib.sha256((out / "params.safetensors").read_bytes()).hexdigest()}
 
 
-def studied(out: Path) -> object:
-    """What a study came to: its records without seconds and dates, and that its report is there."""
+def studied(out: Path) -> Results:
+    """The results of a study: its records without seconds and dates, and whether its report exists."""
     records = [json.loads(line) for line in (out / "cells.jsonl").read_text(encoding="utf-8").splitlines()]
     apart = {"seconds", "training_seconds", "made", "where", "sha256"}
-    kept = {record["key"]: {name: record[name] for name in record.keys() - apart} for record in records}
-    return kept, (out / "index.html").exists(), (out / "study.md").exists()
+    kept = {record["key"]: {name: record[name] for name in sorted(record.keys() - apart)} for record in records}
+    return kept | {name: (out / name).exists() for name in ("index.html", "study.md")}
 
 
 class Task(NamedTuple):
@@ -56,7 +61,7 @@ class Task(NamedTuple):
 
     words: tuple[str, ...]
     resume: tuple[str, ...]  # options with which it continues; torch_ref and studies just run again
-    results: Callable[[Path], object]
+    results: Callable[[Path], Results]
     begun: str = ".lock"  # appears in its folder before it trains; "." is the folder itself
 
 
@@ -76,8 +81,16 @@ def resumed(task: str, out: Path) -> list[str]:
     return command(task, "--out", str(out), *TASKS[task].resume)
 
 
-def results(task: str, out: Path) -> object:
+def results(task: str, out: Path) -> Results:
     return TASKS[task].results(out)
+
+
+def difference(found: Results, expected: Results) -> str:
+    """Return the first result that differs, in words; nothing if none does."""
+    for name in dict.fromkeys((*expected, *found)):
+        if found.get(name) != expected.get(name):
+            return f"another result, {name}: {found.get(name)} instead of {expected.get(name)}"[:1000]
+    return ""
 
 
 def start(

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.cases import Case, Part, World
-from tests.faults.commands import PACKAGES, command, ended, judged, results, resumed, run, start, until_begun
+from tests.faults.commands import PACKAGES, command, ended, judged, resumed, run, start, until_begun
 
 EARLIER = ("config.json", "metrics.jsonl", "params.safetensors", "curve.png")
 LONGER = 1.15  # than undisturbed, as measured: without it the last half second, of three, was never hit
@@ -44,7 +44,7 @@ def neither_earlier_nor_new(world: World, out: Path) -> str:
         return ""
     if earlier:
         return f"of the earlier run only {earlier} are left"
-    return "" if results("torch_ref", out) == results("torch_ref", world.whole("torch_ref").out) else "another result"
+    return world.other_result("torch_ref", out)
 
 
 def terminated(world: World, package: str, moment: float) -> str:
@@ -71,7 +71,7 @@ def as_if_nothing_had_been(world: World, task: str, out: Path) -> str:
     found = run(resumed(task, out), world.data_dir)
     if wrong := judged(found, 0):
         return f"gone on with, {wrong}"
-    return "" if results(task, out) == results(task, world.whole(task).out) else "another result"
+    return world.other_result(task, out)
 
 
 def parts(world: World, kills: int, terms: int, seed: int) -> list[Part]:

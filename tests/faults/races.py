@@ -9,7 +9,7 @@ from functools import partial
 
 from jax_impl import data
 from tests.faults.cases import Case, Part, World
-from tests.faults.commands import command, ended, judged, results, start
+from tests.faults.commands import command, ended, judged, start
 from tests.faults.mirrors import Source, genuine
 
 ASKING = 8
@@ -49,7 +49,7 @@ def two(world: World, package: str) -> str:
     said = rf"error: {out} is in use by {owner}: wait for it, or name another --out\n" if refused else ""
     if not re.fullmatch(said, found[1].err):
         return f"said {found[1].err!r}"
-    return "" if results(package, out) == results(package, world.whole(package).out) else "another result"
+    return world.other_result(package, out)
 
 
 def parts(world: World, source: Source, fetches: int, pairs: int) -> list[Part]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.cases import Case, Part, World
-from tests.faults.commands import PACKAGES, command, judged, results, run
+from tests.faults.commands import PACKAGES, command, judged, run
 
 NOWHERE = "/nowhere/at/all"
 LOCALE_C = {"LC_ALL": "C", "LANG": "C"}
@@ -40,7 +40,7 @@ def runs(world: World, package: str, changes: Mapping[str, str | None], name: st
         return wrong
     if [line for line in found.err.splitlines() if "matplotlib" not in line.lower()]:  # it names its own remedy
         return f"said {found.err!r}"
-    return "" if results(package, out) == results(package, world.whole(package).out) else "another result"
+    return world.other_result(package, out)
 
 
 def jumping(world: World, package: str, clock: Path) -> str:
@@ -49,7 +49,7 @@ def jumping(world: World, package: str, clock: Path) -> str:
     found = run(command(package, "--out", str(out)), world.data_dir, os.environ | {"PYTHONPATH": str(clock)})
     if wrong := judged(found, 0):
         return wrong
-    return "" if results(package, out) == results(package, world.whole(package).out) else "another result"
+    return world.other_result(package, out)
 
 
 def elsewhere(world: World, package: str, changes: Mapping[str, str]) -> str:
@@ -62,7 +62,7 @@ def elsewhere(world: World, package: str, changes: Mapping[str, str]) -> str:
     found = run(words, Path(NOWHERE), os.environ | LOCALE_C | changes)
     if wrong := judged(found, 0):
         return wrong
-    return "" if results(package, out) == results(package, world.whole(package).out) else "another result"
+    return world.other_result(package, out)
 
 
 def unwritable(world: World, package: str, out: str) -> str:
