@@ -7,6 +7,7 @@ from jax_impl import model, recipes, train
 from jax_impl.data import Mnist
 from jax_impl.model import scale
 from jax_impl.study import propagation
+from tests.tiers import slow
 
 
 def networks(recipe: recipes.Recipe, seeds: range) -> model.Params:
@@ -66,7 +67,10 @@ def test_dead_and_saturated_units_are_counted() -> None:
     assert found.rank[0, 0] == 3  # of four units one gives only zeros
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softsign", "gelu", "selu"])
+@pytest.mark.parametrize(
+    "activation",
+    ["relu", "tanh", *(slow(name) for name in ("sigmoid", "softsign", "gelu", "selu"))],
+)
 def test_theory_predicts_wide_networks(mnist: Mnist, activation: str) -> None:
     """Width 512, three seeds: means of 3 × 512 units scatter by some percent; at most 9 % was measured."""
     recipe = recipes.Recipe(
