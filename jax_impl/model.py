@@ -5,7 +5,7 @@ NNX only defines the network. It is split once; `jit`, `scan` and `vmap` see a p
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, DTypeLike, Float, Int32, PRNGKeyArray, UInt8
 
 from jax_impl import initializers
 from jax_impl.activations import ACTIVATIONS
@@ -100,6 +100,22 @@ def apply(
 ) -> Float[Array, "batch classes"]:
     """Return the logits of images in [0, 1]."""
     return pre_activations(params, images, activation)[-1]
+
+
+@partial(jax.jit, static_argnames="activation")
+def count_correct(
+    params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"], activation: str = "relu"
+) -> Int32[Array, ""]:
+    """Return how many images have their largest logit at their label."""
+    logits = apply(params, scale(images, jax.tree.leaves(params)[0].dtype), activation)
+    return jnp.sum(jnp.argmax(logits, axis=1) == labels, dtype=jnp.int32)
+
+
+def accuracy(
+    params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"], activation: str = "relu"
+) -> float:
+    """Return the share of correctly classified images, from 0 to 1."""
+    return int(count_correct(params, images, labels, activation)) / len(labels)
 
 
 def scale(images: UInt8[Array, "batch pixels"], dtype: DTypeLike) -> Float[Array, "batch pixels"]:

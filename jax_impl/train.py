@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int32, UInt8
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws
 from jax_impl.errors import DivergedError
-from jax_impl.model import Params, apply, init_params, scale
+from jax_impl.model import Params, accuracy, apply, init_params, scale
 from jax_impl.recipes import Recipe
 
 # Without it, XLA's CPU backend copies every kernel in every step of the scan.
@@ -127,22 +127,6 @@ def update(state: State, gradients: Params, optimizer: str = "adam") -> State:
 def _rule(optimizer: str, learning_rate: float | Array) -> optax.GradientTransformation:
     """Optax's defaults are torch's: betas 0.9 and 0.999 and epsilon 1e-8 for Adam, no momentum for SGD."""
     return {"adam": optax.adam, "sgd": optax.sgd}[optimizer](learning_rate)
-
-
-@partial(jax.jit, static_argnames="activation")
-def count_correct(
-    params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"], activation: str = "relu"
-) -> Int32[Array, ""]:
-    """Return how many images have their largest logit at their label."""
-    logits = apply(params, scale(images, jax.tree.leaves(params)[0].dtype), activation)
-    return jnp.sum(jnp.argmax(logits, axis=1) == labels, dtype=jnp.int32)
-
-
-def accuracy(
-    params: Params, images: UInt8[Array, "n pixels"], labels: Int32[Array, " n"], activation: str = "relu"
-) -> float:
-    """Return the share of correctly classified images, from 0 to 1."""
-    return int(count_correct(params, images, labels, activation)) / len(labels)
 
 
 def check_finite(epoch: int, losses: Float[np.ndarray, " steps"], params: Params, learning_rate: float) -> None:

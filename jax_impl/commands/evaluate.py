@@ -7,8 +7,8 @@ from jax_impl import interop
 from jax_impl.commands.data import load
 from jax_impl.commands.options.train import Evaluate
 from jax_impl.commands.terminal import say
+from jax_impl.model import accuracy
 from jax_impl.recipes import Recipe
-from jax_impl.train import accuracy
 
 
 def run(command: Evaluate, recipe: Recipe) -> None:

@@ -32,7 +32,6 @@ from jax_impl.trainer.trees import stacked
 
 PROBED = 500  # first test images, on which propagation is measured
 POINTS = 20  # of the loss curve, per epoch
-HISTOGRAMS = ("pre_histogram", "histogram", "gradient_histogram")
 # Increase it when the content of a record or its measurement changes: older records are then not used.
 VERSION = 3
 NAME = "study"  # the name of a grid's recipes, unless the grid names recipes
@@ -201,10 +200,9 @@ def summary(propagation: Propagation) -> dict[str, Any]:
     The Jacobian is reduced to its mean singular value. Only the pre-activations of the first seed have a histogram.
     """
     signal = propagation.measured
-    measured = {
-        name: plain(values) for name, values in signal._asdict().items() if name not in {"jacobian", *HISTOGRAMS}
-    }
-    measured["pre_histogram"] = plain(Histogram(*(np.asarray(part)[0] for part in signal.pre_histogram)))
+    apart = {"pre_histogram", "jacobian"}
+    measured = {name: plain(values) for name, values in signal._asdict().items() if name not in apart}
+    measured["pre_histogram"] = plain(Histogram(*(part[0] for part in signal.pre_histogram)))
     measured["jacobian"] = plain(np.stack([values.mean(axis=(1, 2)) for values in signal.jacobian], axis=1))
     return {"measured": measured, "predicted": plain(propagation.predicted)}
 

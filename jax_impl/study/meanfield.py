@@ -8,47 +8,52 @@ E[φ'(√q z)²] · g' (Schoenholz et al. 2017). Equations 5 and 6 of Glorot & B
 """
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
 from jax_impl.activations import ACTIVATIONS, SLOPE
+from jax_impl.model import Params, layer_sizes, linears
 
 # Each moment then has an error below 1e-6 from q = 0.01 to 256. N(0, 1) weights of width 256 lead to 256.
 NODES, FINEST, FURTHEST = 200, 1e-3, 10.0
 
 
+Row = Float[Array | np.ndarray, " n"]
+
+
 class Moments(NamedTuple):
     """The moments of an activation φ for normal pre-activations of mean 0 and variance q, one per q."""
 
-    mean: Float[Array, " n"]  # E[φ]
-    square: Float[Array, " n"]  # E[φ²]
-    slope: Float[Array, " n"]  # E[φ'²]
+    mean: Row  # E[φ]
+    square: Row  # E[φ²]
+    slope: Row  # E[φ'²]
 
 
 class Prediction(NamedTuple):
     """The predictions by layer. The output layer's activation is the identity."""
 
-    pre_variance: Float[ArrayLike, "*seeds layers"]
-    mean: Float[ArrayLike, "*seeds layers"]
-    variance: Float[ArrayLike, "*seeds layers"]
-    gradient_variance: Float[ArrayLike, "*seeds layers"]
+    pre_variance: Float[np.ndarray, "*seeds layers"]
+    mean: Float[np.ndarray, "*seeds layers"]
+    variance: Float[np.ndarray, "*seeds layers"]
+    gradient_variance: Float[np.ndarray, "*seeds layers"]
 
 
-def moments(activation: str, q: Float[Array, " n"]) -> Moments:
+def moments(activation: str, q: Float[np.ndarray, " n"]) -> Moments:
     """Return E[φ], E[φ²] and E[φ'²] for variances `q`: exactly for piecewise linear activations, else by quadrature."""
     negative_slope = {"linear": 1.0, "relu": 0.0, "leaky_relu": SLOPE}.get(activation)
     if negative_slope is None:
-        return quadrature(activation, q)
-    slope = jnp.full_like(q, (1 + negative_slope**2) / 2)
-    return Moments(mean=(1 - negative_slope) * jnp.sqrt(q / (2 * math.pi)), square=slope * q, slope=slope)
+        return Moments(*map(np.asarray, quadrature(activation, q)))
+    slope = np.full_like(q, (1 + negative_slope**2) / 2)
+    return Moments(mean=(1 - negative_slope) * np.sqrt(q / (2 * math.pi)), square=slope * q, slope=slope)
 
 
-def quadrature(activation: str, q: Float[Array, " n"]) -> Moments:
+@partial(jax.jit, static_argnums=0)
+def quadrature(activation: str, q: Row) -> Moments:
     """Return the moments of any activation by quadrature: the midpoint rule in t, with z = FINEST · sinh(t).
 
     Its nodes are dense around 0, where activations have kinks and, if q is large, tanh has its whole slope. With 512
@@ -63,11 +68,9 @@ def quadrature(activation: str, q: Float[Array, " n"]) -> Moments:
 
 def predict(
     activation: str,
-    sizes: Sequence[int],
-    kernel_squares: Sequence[Float[Array, ""]],
-    bias_squares: Sequence[Float[Array, ""]],
-    inputs: Float[Array, "batch pixels"],
-    output_gradient: Float[Array, "batch classes"],
+    params: Params,
+    inputs: Float[np.ndarray, "batch pixels"],
+    output_gradient: Float[np.ndarray, "batch classes"],
 ) -> Prediction:
     """Return the predicted variances of every layer.
 
@@ -75,27 +78,29 @@ def predict(
 
     Args:
         activation: The activation between the layers.
-        sizes: Units per layer, from the pixels to the classes.
-        kernel_squares: E[w²] by layer.
-        bias_squares: E[b²] by layer.
+        params: The parameters. Only their mean squares count.
         inputs: The images. Their mean square determines the first layer's q.
         output_gradient: The gradient of each image's loss with respect to the logits.
     """
+    sizes = layer_sizes(params)
+    kernel_squares, bias_squares = (
+        [np.mean(np.square(layer[name])) for layer in linears(params)] for name in ("kernel", "bias")
+    )
     depth = len(kernel_squares)
-    square = jnp.mean(inputs**2, axis=1)  # (batch,): E[φ²] of the layer before
+    square = np.mean(np.square(inputs), axis=1)  # (batch,): E[φ²] of the layer before
     slopes, rows = [], []
     for layer in range(depth):
         q = sizes[layer] * kernel_squares[layer] * square + bias_squares[layer]
         mean, square, slope = moments(activation if layer < depth - 1 else "linear", q)
         slopes.append(slope)
         rows.append((q.mean(), mean.mean(), square.mean() - mean.mean() ** 2))
-    gradient = jnp.mean(output_gradient**2, axis=1)
+    gradient = np.mean(np.square(output_gradient), axis=1)
     gradients = [gradient.mean()]
     for layer in range(depth - 1, 0, -1):
         gradient = sizes[layer + 1] * kernel_squares[layer] * slopes[layer - 1] * gradient
         gradients.insert(0, gradient.mean())
-    q_mean, mean, variance = (jnp.stack(column) for column in zip(*rows, strict=True))
-    return Prediction(q_mean, mean, variance, jnp.stack(gradients))
+    q_mean, means, variance = map(np.array, zip(*rows, strict=True))
+    return Prediction(q_mean, means, variance, np.array(gradients))
 
 
 @lru_cache(maxsize=1)

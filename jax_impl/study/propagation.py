@@ -4,20 +4,18 @@ The measurements are those of Glorot & Bengio 2010 (activations, back-propagated
 each layer's Jacobian) and He et al. 2015. The output layer counts as a layer with the identity as its activation.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, Int32, UInt8
+from jaxtyping import Array, Bool, Float, Int, Int32, UInt8
 from scipy.special import entr
 
 from jax_impl.activations import ACTIVATIONS
-from jax_impl.model import PRECISION, Params, layer_sizes, linears, pre_activations, scale
+from jax_impl.model import PRECISION, Params, linears, pre_activations, scale
 from jax_impl.study.meanfield import Prediction, predict
-from jax_impl.trainer.trees import stacked
 
 BINS = 60  # of a histogram
 FLAT = 0.05  # a unit is saturated for an image if its slope is below this share of the activation's steepest slope
@@ -26,10 +24,10 @@ ByLayer = Float[np.ndarray, "seeds layers"]
 
 
 class Histogram(NamedTuple):
-    """The number of values in each bin, and the edges of the bins."""
+    """The number of values in each bin, and the edges of the bins. If a value is not finite: 0 and NaN."""
 
-    counts: Float[ArrayLike, "*seeds_and_layers bins"]
-    edges: Float[ArrayLike, "*seeds_and_layers bins+1"]
+    counts: Float[np.ndarray, "*seeds_and_layers bins"]
+    edges: Float[np.ndarray, "*seeds_and_layers bins+1"]
 
 
 class Signal(NamedTuple):
@@ -46,8 +44,7 @@ class Signal(NamedTuple):
         kernel_gradient_norm: Norm of the gradient of the batch's mean loss with respect to the kernel.
         rank: `numpy.linalg.matrix_rank` of the (image, unit) matrix of activations; 0 if it is not finite.
         effective_rank: exp of the entropy of this matrix's normalised singular values (Roy & Vetterli 2007).
-        pre_histogram: Of the pre-activations; `histogram` is that of the activations.
-        gradient_histogram: Of the back-propagated gradients.
+        pre_histogram: Of the pre-activations.
         jacobian: Singular values of each layer's ∂activations/∂inputs.
     """
 
@@ -63,8 +60,6 @@ class Signal(NamedTuple):
     rank: Int[np.ndarray, "seeds layers"]
     effective_rank: ByLayer
     pre_histogram: Histogram
-    histogram: Histogram
-    gradient_histogram: Histogram
     jacobian: tuple[Float[np.ndarray, "seeds images _"], ...]
 
 
@@ -78,15 +73,14 @@ class Propagation(NamedTuple):
 class _Layer(NamedTuple):
     """The arrays of one layer for a batch, from the forward and the backward pass."""
 
-    inputs: Float[Array, "batch fan_in"]
-    kernel: Float[Array, "fan_in fan_out"]
-    z: Float[Array, "batch fan_out"]
-    activations: Float[Array, "batch fan_out"]
-    slopes: Float[Array, "batch fan_out"]  # derivatives of the activation at z
-    flat: Bool[Array, "batch fan_out"]  # whether a slope is almost 0
-    gradient: Float[Array, "batch fan_out"]  # of each image's loss with respect to z
+    z: Float[Array | np.ndarray, "*seeds batch fan_out"]
+    activations: Float[Array | np.ndarray, "*seeds batch fan_out"]
+    slopes: Float[Array | np.ndarray, "*seeds batch fan_out"]  # derivatives of the activation at z
+    flat: Bool[Array | np.ndarray, "*seeds batch fan_out"]  # whether a slope is almost 0
+    gradient: Float[Array | np.ndarray, "*seeds batch fan_out"]  # of each image's loss with respect to z
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a signal may explode
 def propagate(
     params: Params,
     images: UInt8[Array, "batch pixels"],
@@ -94,7 +88,9 @@ def propagate(
     activation: str = "relu",
     jacobian_images: int = 1,
 ) -> Propagation:
-    """Run a batch forward and backward through several networks of one shape, as one compiled program.
+    """Run a batch forward and backward through several networks of one shape, and measure every layer.
+
+    JAX runs the two passes. NumPy measures, because compiling the measurements would take longer than making them.
 
     Args:
         params: The parameters of the networks. Each array has a first axis of seeds.
@@ -104,91 +100,82 @@ def propagate(
         jacobian_images: For how many of the images each layer's Jacobian is computed.
 
     Returns:
-        The measurements and predictions as NumPy arrays. The first axis is that of seeds.
+        The measurements and predictions. The first axis is that of seeds.
     """
-    results = _propagate_all(params, images, labels, activation, jacobian_images)
-    columns, predicted, activations, jacobians = jax.tree.map(np.asarray, results)
-    spectra = [_singular_values(matrices) for matrices in activations]  # (seeds, n) each
-    sizes = [max(matrices.shape[1:]) for matrices in activations]
-    measured = Signal(
-        **columns,
-        rank=np.stack([_rank(values, size) for values, size in zip(spectra, sizes, strict=True)], axis=1),
-        effective_rank=np.stack([_effective_rank(values) for values in spectra], axis=1),
-        jacobian=tuple(_singular_values(matrices) for matrices in jacobians),
-    )
-    return Propagation(measured, predicted)
-
-
-@partial(jax.jit, static_argnames=("activation", "jacobian_images"))
-def _propagate_all(
-    params: Params,
-    images: UInt8[Array, "batch pixels"],
-    labels: Int32[Array, " batch"],
-    activation: str,
-    jacobian_images: int,
-) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
-    """Return the measurements by name, the prediction, and the activations and Jacobians of each layer."""
     inputs = scale(images, jax.tree.leaves(params)[0].dtype)
+    layers = jax.device_get(_passes(params, inputs, labels, activation))
+    params, inputs = jax.device_get((params, inputs))
+    n_seeds = len(layers[0].z)
+    into = [np.broadcast_to(inputs, (n_seeds, *inputs.shape)), *(layer.activations for layer in layers[:-1])]
+    columns = jax.tree.map(lambda *by_layer: np.stack(by_layer, axis=1), *map(_measure, layers, into))
+    jacobian = tuple(
+        _singular_values(linear["kernel"][:, None] * layer.slopes[:, :jacobian_images, None, :])
+        for linear, layer in zip(linears(params), layers, strict=True)
+    )
+    predictions = [
+        predict(activation, jax.tree.map(lambda leaf, seed=seed: leaf[seed], params), inputs, layers[-1].gradient[seed])
+        for seed in range(n_seeds)
+    ]
+    predicted = Prediction(*(np.stack(by_seed) for by_seed in zip(*predictions, strict=True)))
+    return Propagation(Signal(**columns, jacobian=jacobian), predicted)
 
-    def of_network(params: Params) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
-        layers = _layers(params, inputs, labels, activation)
-        kernel_squares, bias_squares = (
-            [jnp.mean(jnp.asarray(layer[name]) ** 2) for layer in linears(params)] for name in ("kernel", "bias")
-        )
-        return (
-            stacked(_by_shape(_measure, layers)),
-            predict(activation, layer_sizes(params), kernel_squares, bias_squares, inputs, layers[-1].gradient),
-            [layer.activations for layer in layers],
-            [layer.kernel[None] * layer.slopes[:jacobian_images, None, :] for layer in layers],
-        )
+
+@partial(jax.jit, static_argnames="activation")
+def _passes(
+    params: Params, inputs: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str
+) -> list[_Layer]:
+    """Run networks forward, and back-propagate each image's own cross-entropy by the chain rule."""
+
+    def of_network(params: Params) -> list[_Layer]:
+        zs = pre_activations(params, inputs, activation)
+        functions = [ACTIVATIONS[activation]] * (len(zs) - 1) + [ACTIVATIONS["linear"]]
+        kernels = [jnp.asarray(layer["kernel"]) for layer in linears(params)]
+        gradient = jax.nn.softmax(zs[-1]) - jax.nn.one_hot(labels, zs[-1].shape[1], dtype=inputs.dtype)
+        layers: list[_Layer] = []
+        for z, function, above in reversed(list(zip(zs, functions, [*kernels[1:], None], strict=True))):
+            slopes = function.derivative(z)
+            if above is not None:
+                gradient = jnp.matmul(gradient, above.T, precision=PRECISION) * slopes
+            layers.insert(0, _Layer(z, function(z), slopes, jnp.abs(slopes) < FLAT * function.steepest, gradient))
+        return layers
 
     return jax.vmap(of_network)(params)
 
 
-def _layers(
-    params: Params, inputs: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str
-) -> list[_Layer]:
-    """Run the network forward, and back-propagate each image's own cross-entropy by the chain rule."""
-    zs = pre_activations(params, inputs, activation)
-    kernels = [jnp.asarray(layer["kernel"]) for layer in linears(params)]
-    phi, identity = ACTIVATIONS[activation], ACTIVATIONS["linear"]
-    gradient = jax.nn.softmax(zs[-1]) - jax.nn.one_hot(labels, zs[-1].shape[1], dtype=inputs.dtype)
-    layers: list[_Layer] = []
-    for index in reversed(range(len(zs))):
-        last = index == len(zs) - 1
-        function = identity if last else phi
-        slopes = function.derivative(zs[index])
-        if not last:
-            gradient = jnp.matmul(gradient, kernels[index + 1].T, precision=PRECISION) * slopes
-        layer = _Layer(
-            inputs=phi(zs[index - 1]) if index else inputs,
-            kernel=kernels[index],
-            z=zs[index],
-            activations=function(zs[index]),
-            slopes=slopes,
-            flat=jnp.abs(slopes) < FLAT * function.steepest,
-            gradient=gradient,
-        )
-        layers.insert(0, layer)
-    return layers
-
-
-def _measure(layer: _Layer) -> dict[str, Any]:
-    kernel_gradient = jnp.matmul(layer.inputs.T, layer.gradient, precision=PRECISION) / len(layer.z)
+def _measure(layer: _Layer, inputs: Float[np.ndarray, "seeds batch fan_in"]) -> dict[str, Any]:
+    """Return a layer's measurements by name, each with one entry per seed."""
+    kernel_gradient = inputs.swapaxes(1, 2) @ layer.gradient / inputs.shape[1]
+    spectra = _singular_values(layer.activations)
     return {
-        "pre_mean": layer.z.mean(),
-        "pre_variance": layer.z.var(),
-        "mean": layer.activations.mean(),
-        "variance": layer.activations.var(),
-        "gradient_mean": layer.gradient.mean(),
-        "gradient_variance": layer.gradient.var(),
-        "saturated": layer.flat.mean(dtype=layer.z.dtype),
-        "dead": layer.flat.all(axis=0).mean(dtype=layer.z.dtype),
-        "kernel_gradient_norm": jnp.linalg.norm(kernel_gradient),
+        "pre_mean": _mean(layer.z),
+        "pre_variance": _variance(layer.z),
+        "mean": _mean(layer.activations),
+        "variance": _variance(layer.activations),
+        "gradient_mean": _mean(layer.gradient),
+        "gradient_variance": _variance(layer.gradient),
+        "saturated": _mean(layer.flat),
+        "dead": layer.flat.all(axis=1).mean(axis=1),
+        "kernel_gradient_norm": np.linalg.norm(kernel_gradient, axis=(1, 2)),
+        "rank": _rank(spectra, max(layer.activations.shape[1:])),
+        "effective_rank": _effective_rank(spectra),
         "pre_histogram": _histogram(layer.z),
-        "histogram": _histogram(layer.activations),
-        "gradient_histogram": _histogram(layer.gradient),
     }
+
+
+def _mean(values: Float[np.ndarray, "seeds batch fan_out"] | Bool[np.ndarray, "seeds batch fan_out"]) -> np.ndarray:
+    return values.mean(axis=(1, 2), dtype=np.float64)
+
+
+def _variance(values: Float[np.ndarray, "seeds batch fan_out"]) -> np.ndarray:
+    return values.var(axis=(1, 2), dtype=np.float64)
+
+
+def _histogram(values: Float[np.ndarray, "seeds batch fan_out"]) -> Histogram:
+    finite = np.isfinite(values).all(axis=(1, 2))
+    nothing = np.zeros(BINS), np.full(BINS + 1, np.nan)
+    pairs = [np.histogram(seed, BINS) if ok else nothing for seed, ok in zip(values, finite, strict=True)]
+    counts, edges = (np.stack(part).astype(np.float64) for part in zip(*pairs, strict=True))
+    return Histogram(counts, edges)
 
 
 def _singular_values(matrices: Float[np.ndarray, "*many rows columns"]) -> Float[np.ndarray, "*many n"]:
@@ -213,21 +200,3 @@ def _effective_rank(spectra: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, 
     relative = spectra / np.maximum(spectra.max(axis=1, keepdims=True), np.finfo(spectra.dtype).tiny)
     shares = relative / np.maximum(relative.sum(axis=1, keepdims=True), 1)  # if all are 0, the effective rank is 1
     return np.asarray(np.exp(entr(shares).sum(axis=1)))
-
-
-def _histogram(values: Float[Array, "batch units"]) -> Histogram:
-    counts, edges = jnp.histogram(values.ravel(), bins=BINS)
-    return Histogram(counts.astype(values.dtype), edges)
-
-
-def _by_shape(measure: Callable[[_Layer], dict[str, Any]], layers: list[_Layer]) -> list[dict[str, Any]]:
-    """Measure every layer. Layers of one shape share a loop: 30 layers compile as fast as 4."""
-    by_shape: dict[tuple[int, ...], list[int]] = {}
-    for index, layer in enumerate(layers):
-        by_shape.setdefault(layer.kernel.shape, []).append(index)
-    measured: list[dict[str, Any]] = [{}] * len(layers)
-    for indices in by_shape.values():
-        results = jax.lax.map(measure, stacked([layers[index] for index in indices]))
-        for row, index in enumerate(indices):
-            measured[index] = jax.tree.map(lambda leaf, row=row: leaf[row], results)
-    return measured

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int32, UInt8
 
-from jax_impl import train
+from jax_impl import model, train
 from jax_impl.model import Params
 from jax_impl.recipes import Recipe
 from jax_impl.train import State
@@ -93,7 +93,7 @@ def count_correct(
         at_once = None if jax.default_backend() == "cpu" else TESTED_AT_ONCE
 
         def of_run(params: Params) -> Array:
-            correct: Array = train.count_correct(params, images, labels, activation)
+            correct: Array = model.count_correct(params, images, labels, activation)
             return correct
 
         return jax.lax.map(of_run, params, batch_size=at_once)

@@ -58,7 +58,7 @@ def forget() -> None:
     train.compiled_epoch.cache_clear()
     epochs._compiled.cache_clear()
     model._graph.cache_clear()
-    for jitted in (train.count_correct, epochs.count_correct, draws.shuffled):
+    for jitted in (model.count_correct, epochs.count_correct, draws.shuffled):
         jitted.clear_cache()
 
 
@@ -97,7 +97,7 @@ FACTS = (  # where ports go wrong, as seen before this ladder was built
     Fault("NaN in the gradients alone", 10, net.relu_as(net.nan_gradient)),
     Fault("Adam's epsilon inside the root", 11, adam_with(eps=0.0, eps_root=1e-8)),
     Fault("Adam without bias correction", 11, miscounted(lambda count: count + 1_000_000)),
-    Fault("inputs left in 0 … 255 in testing alone", 12, replace(train, "count_correct", net.count_unscaled)),
+    Fault("inputs left in 0 … 255 in testing alone", 12, replace(model, "count_correct", net.count_unscaled)),
     Uncompiled("accuracy averaged over unequal batches", 12, replace(train, "accuracy", net.mean_of_batches)),
     Uncompiled("16 test images dropped", 12, replace(train, "accuracy", net.first_images(-16))),
 )

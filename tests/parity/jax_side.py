@@ -146,7 +146,7 @@ def adam(tensors: Tensors, steps: Iterable[Tensors]) -> dict[str, Tensors]:
 
 def accuracy(tensors: Tensors, images: np.ndarray, labels: np.ndarray) -> float:
     with x64(dtype_of(tensors)):
-        return train.accuracy(params_of(tensors), jnp.asarray(images), jnp.asarray(labels))
+        return model.accuracy(params_of(tensors), jnp.asarray(images), jnp.asarray(labels))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jax_impl import train
+from jax_impl import model, train
 from jax_impl.model import init_params
 from jax_impl.recipes import Recipe
 from tests.parity.faults import FAST, FAULTS, Fault, catches, caught_by, planted
@@ -46,7 +46,7 @@ def programs() -> str:
     recipe = Recipe(name="programs", layers=(784, 8, 8, 10))
     state = jax.eval_shape(lambda: train.start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate))
     images, labels = jax.ShapeDtypeStruct((20, 784), jnp.uint8), jax.ShapeDtypeStruct((20,), jnp.int32)
-    count = partial(getattr(train.count_correct, "__wrapped__", train.count_correct), activation="relu")
+    count = partial(getattr(model.count_correct, "__wrapped__", model.count_correct), activation="relu")
     epoch = jax.make_jaxpr(partial(train.run_epoch))(state, images, labels, jax.ShapeDtypeStruct((2, 5), jnp.int32))
     return f"{epoch}\n{jax.make_jaxpr(count)(state.params, images, labels)}"
 

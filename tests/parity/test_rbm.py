@@ -262,6 +262,7 @@ def test_both_sides_have_the_same_defaults() -> None:
 RUNS, STD, MARGIN = 8, 0.56, 1.25
 
 
+@pytest.mark.slow
 def test_training_reaches_the_same_likelihood() -> None:
     """Each side from seeds and draws of its own; one function with one key measures both."""
     images, held_out = pixels("float32", 0, 10_000), (torch_side.load().test_images / 255).astype("float32")

@@ -16,6 +16,7 @@ PRELUDE = """
 import json, jax, numpy as np
 from jax_impl import data, draws, recipes, train
 from jax_impl.trainer import devices, engine, memory, one_run
+from tests.tiers import slow
 rng = np.random.default_rng(0)
 mnist = data.Mnist(*(part for n in (300, 100) for part in (
     rng.integers(0, 256, (n, 784), dtype=np.uint8), rng.integers(0, 10, n, dtype=np.int32))))
@@ -34,7 +35,7 @@ def computed(program: str, devices: int = 8, dtype: str = "float32") -> Any:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("batch_size", "used"), [(100, 5), (96, 8), (97, 1)])
+@pytest.mark.parametrize(("batch_size", "used"), [(96, 8), *(slow(*case) for case in ((100, 5), (97, 1)))])
 def test_devices_share_a_batch(batch_size: int, used: int) -> None:
     """Of eight devices, as many as divide the batch. Only the order of sums differs from one device."""
     program = f"""
@@ -75,7 +76,7 @@ def test_the_images_of_a_batch_are_divided_among_the_devices() -> None:
     assert found == {"products": True, "whole": False, "sums": True}
 
 
-@pytest.mark.parametrize(("runs", "dtype"), [((3, 11), "float32"), ((8,), "float64")])
+@pytest.mark.parametrize(("runs", "dtype"), [((3, 11), "float32"), slow((8,), "float64")])
 def test_devices_share_the_runs(runs: tuple[int, ...], dtype: str) -> None:
     """Fewer runs than devices, as many, and more: each run has the bits that it has alone on one device."""
     program = f"""

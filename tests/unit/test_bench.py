@@ -92,6 +92,7 @@ def test_who_is_not_installed_has_a_row_that_says_so(monkeypatch: pytest.MonkeyP
     assert f"| {CONTENDERS['sklearn']} | 6.00 | 6.00 | 8.00 | 3.00 (1.50 to 4.00) |" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("part")
 def test_the_command_writes_what_it_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -130,6 +131,7 @@ def test_a_start_that_fails_is_no_measurement(program: str) -> None:
         cold.clock([sys.executable, "-c", program], {})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("part")
 def test_a_cold_start_keeps_what_it_compiled_in_the_folder_it_is_given(tmp_path: Path) -> None:
     start = cold.train(tmp_path)

@@ -92,6 +92,7 @@ def test_both_packages_print_the_same_column(runs_dir: Path) -> None:
     assert costs[1] == pytest.approx(0.246856153, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_in_float64_the_columns_are_the_same_to_every_printed_digit(
     call: Call, tmp_path: Path, mnist_dir: Path
 ) -> None:

@@ -171,6 +171,7 @@ def test_a_planted_fault_fails_the_rung_that_must_catch_it(line: str, fault: str
         climb(PROGRAMS.replace(line, fault), LADDER.replace(line, fault))
 
 
+@pytest.mark.slow
 def test_training_cut_short_fails_the_accuracy_although_every_step_is_right():
     line = "flax_fit(flax_start(init), x, y, order)"
     assert line in PROGRAMS

@@ -142,14 +142,14 @@ def scaled_by(factor: Callable[[Any], Any]) -> Plant:
 def mean_of_batches(params: model.Params, images: Any, labels: Any, activation: str = "relu") -> float:
     """Return the mean of the accuracies of batches of 3,000 images; the last one has 1,000."""
     parts = [(images[first : first + 3000], labels[first : first + 3000]) for first in range(0, len(labels), 3000)]
-    return float(np.mean([int(train.count_correct(params, *part, activation)) / len(part[1]) for part in parts]))
+    return float(np.mean([int(model.count_correct(params, *part, activation)) / len(part[1]) for part in parts]))
 
 
 def first_images(n: int) -> Callable[..., float]:
     """Return an accuracy of the first `n` images, or of all except the last `-n`."""
 
     def accuracy(params: model.Params, images: Any, labels: Any, activation: str = "relu") -> float:
-        return int(train.count_correct(params, images[:n], labels[:n], activation)) / len(labels[:n])
+        return int(model.count_correct(params, images[:n], labels[:n], activation)) / len(labels[:n])
 
     return accuracy
 

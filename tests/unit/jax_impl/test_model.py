@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jax_impl import model, recipes
+from jax_impl import data, model, recipes
 
 PLAIN = (((1,), (0,)), ((), ()))  # dimension numbers of a matrix product
 
@@ -117,3 +117,10 @@ def test_the_gradient_of_a_narrow_kernel_is_computed_as_its_transpose(fan_out: i
     text = jax.jit(gradient).lower(*shapes).compile().as_text()
     (line,) = [line for line in text.splitlines() if "dot(" in line and "lhs_contracting_dims={0}" in line]
     assert f"= {expected}" in line
+
+
+def test_accuracy_counts_every_image(small: data.Mnist) -> None:
+    params = model.init_params(recipes.named("mnist_nn_xavier"), key=jax.random.key(0))
+    predicted = np.asarray(model.apply(params, jnp.asarray(small.test_images / np.float32(255)))).argmax(axis=1)
+    expected = (predicted == small.test_labels).sum() / 500
+    assert model.accuracy(params, jnp.asarray(small.test_images), jnp.asarray(small.test_labels)) == expected

@@ -75,7 +75,7 @@ def test_fit_yields_each_epoch_s_record_and_state(small: data.Mnist) -> None:
         assert record.cost == pytest.approx(float(losses.mean()), rel=1e-6)  # float32 means of ten costs
         # Compiled without the options of `train.compiled`, which may round otherwise.
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state, expected)
-        correct = int(train.count_correct(state.params, jnp.asarray(small.test_images), jnp.asarray(small.test_labels)))
+        correct = int(model.count_correct(state.params, jnp.asarray(small.test_images), jnp.asarray(small.test_labels)))
         assert record.test_accuracy == correct / 500
     assert states[1].opt_state[0].count == 20
 
@@ -89,13 +89,6 @@ def test_fit_repeats_to_the_last_bit(small: data.Mnist) -> None:
 
 def test_no_epochs_yield_nothing(small: data.Mnist) -> None:
     assert list(train.fit(RECIPE.with_changes(epochs=0), small, draws.native(RECIPE, 1000))) == []
-
-
-def test_accuracy_counts_every_image(small: data.Mnist) -> None:
-    params = draws.native(RECIPE, 1000).params
-    predicted = np.asarray(model.apply(params, jnp.asarray(small.test_images / np.float32(255)))).argmax(axis=1)
-    expected = (predicted == small.test_labels).sum() / 500
-    assert train.accuracy(params, jnp.asarray(small.test_images), jnp.asarray(small.test_labels)) == expected
 
 
 def test_another_learning_rate_needs_no_new_compilation(small: data.Mnist) -> None:

@@ -11,6 +11,7 @@ from jax_impl import interop
 from jax_impl.rbm import dbn, outputs
 from jax_impl.rbm.files import load_stack
 from jax_impl.trainer.progress import Progress
+from tests.tiers import slow
 from tests.unit.jax_impl.commands.conftest import Call
 
 FILES = {
@@ -66,6 +67,7 @@ def test_rbm_writes_its_files(call: Call, tmp_path: Path) -> None:
             assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_network_starts_from_the_machines_that_dbn_wrote(call: Call, tmp_path: Path) -> None:
     out, run = tmp_path / "dbn", tmp_path / "run"
     code, lines, err = call("dbn", "--hidden", "500,500", "--epochs", 1, "--out", out)
@@ -180,6 +182,7 @@ def test_an_interrupt_after_the_training_keeps_the_machines(
     assert files(tmp_path) == FILES | {"likelihood.json", "checkpoints"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--persistent", "--momentum", "0.5")])
 def test_machines_that_are_interrupted_after_every_epoch_end_in_the_same_bits(
     more: tuple[object, ...], call: Call, tmp_path: Path
@@ -204,7 +207,10 @@ def test_machines_that_are_interrupted_after_every_epoch_end_in_the_same_bits(
 
 
 @pytest.mark.usefixtures("no_figures")
-@pytest.mark.parametrize("machines", [("rbm", "--hidden", 6, "--persistent"), ("dbn", "--hidden", "6,5")])
+@pytest.mark.parametrize(
+    "machines",
+    [("rbm", "--hidden", 6, "--persistent"), slow(("dbn", "--hidden", "6,5"))],
+)
 def test_machines_that_are_interrupted_within_an_epoch_end_in_the_same_bits(
     machines: tuple[object, ...], call: Call, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_study_that_is_out_of_time_continues_after_its_last_epoch(call: Call, 
     assert not (tmp_path / "here" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_study_that_is_interrupted_within_an_epoch_ends_in_the_same_numbers(call: Call, tmp_path: Path) -> None:
     """Two cells of two runs, of ten steps each: the first is stopped twice within its epoch, the second once."""
     grid = ("study", "--inits", "zeros,xavier_normal", "--depths", 1, "--width", 8, "--seeds", 2, "--epochs", 1)

@@ -168,6 +168,7 @@ def test_the_free_energy_gap_is_that_of_the_means() -> None:
     assert gap == pytest.approx(log_p[:4].mean() - log_p[4:9].mean(), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_annealing_estimates_log_z_and_its_interval_covers_it() -> None:
     """15 hidden units, 50 estimates: the error is below 0.1 nat, and at least 45 intervals cover the value."""
     one = machine(seed=3, scale=0.5, n_visible=20, n_hidden=15)

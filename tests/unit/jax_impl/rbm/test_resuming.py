@@ -18,6 +18,7 @@ from jax_impl.rbm.settings import Settings
 from jax_impl.rbm.training import RbmRecord
 from jax_impl.storage.checkpoints import Checkpoints
 from jax_impl.trainer.progress import Progress, pack, unpack
+from tests.tiers import slow
 
 SETTINGS = Settings(epochs=2, batch_size=100)  # an epoch has ten steps
 SIZES = (6, 6)
@@ -43,7 +44,7 @@ def bits(progress: Progress) -> list[Any]:
     return [progress.steps, records, *((array.dtype, array.shape, array.tobytes()) for array in arrays)]
 
 
-@pytest.mark.parametrize("every", [1, 3, 5, 7, 9, 10, 11])
+@pytest.mark.parametrize("every", [3, *(slow(n) for n in (1, 5, 7, 9, 10, 11))])
 def test_segments_do_not_change_the_bits(every: int, images: tuple[jax.Array, jax.Array]) -> None:
     settings = replace(SETTINGS, hidden=6)
     (*_, whole) = training.advance(settings, *images)
@@ -57,7 +58,7 @@ def test_segments_do_not_change_the_bits(every: int, images: tuple[jax.Array, ja
     ("changes", "together", "every"),
     [
         ({"hidden": 6, "k": 5, "persistent": True, "momentum": 0.5}, 3, 4),
-        ({"k": 3, "batch_size": 40, "sparsity_cost": 0.1, "weight_decay": 0.001}, 8, 11),
+        slow({"k": 3, "batch_size": 40, "sparsity_cost": 0.1, "weight_decay": 0.001}, 8, 11),
     ],
 )
 def test_segments_may_divide_steps_that_are_drawn_together(

@@ -1,3 +1,6 @@
+import math
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +9,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from jax_impl.activations import ACTIVATIONS
+from jax_impl.model import Params, from_linears
 from jax_impl.study import meanfield
 
 
@@ -26,12 +30,21 @@ def _sides(cuts: list[float]) -> list[tuple[tuple[float, float], list[float] | N
     return [((-10.0, 0.0), [-c for c in cuts] or None), ((0.0, 10.0), cuts or None)]
 
 
+def constants(sizes: tuple[int, ...], kernel_squares: list[float], bias_squares: list[float]) -> Params:
+    """Parameters with these mean squares."""
+    layers = zip(pairwise(sizes), kernel_squares, bias_squares, strict=True)
+    return from_linears(
+        {"kernel": np.full(shape, math.sqrt(kernel)), "bias": np.full(shape[1], math.sqrt(bias))}
+        for shape, kernel, bias in layers
+    )
+
+
 @pytest.mark.parametrize("q", [0.01, 1.0, 256.0])
 @pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "softsign", "gelu", "selu", "leaky_relu"])
 def test_moments_match_numerical_integrals(name: str, q: float) -> None:
     with jax.enable_x64(True):
         for find in (meanfield.moments, meanfield.quadrature):
-            found = find(name, jnp.array([q]))
+            found = find(name, np.array([q]))
             assert float(found.square[0]) == pytest.approx(integral(name, q, 2, False), rel=2e-6)
             assert float(found.slope[0]) == pytest.approx(integral(name, q, 2, True), rel=2e-6)
             assert float(found.mean[0]) == pytest.approx(integral(name, q, 1, False), rel=2e-6, abs=1e-9)
@@ -40,10 +53,8 @@ def test_moments_match_numerical_integrals(name: str, q: float) -> None:
 @pytest.mark.parametrize(("name", "factor"), [("linear", 1.0), ("relu", 0.5)])
 def test_variances_follow_the_equations_of_he_and_glorot(name: str, factor: float) -> None:
     """Forward q' = fan_in · var(w) · factor · q; backward the same with fan_out."""
-    sizes, squares, nothing = (100, 50, 40, 10), [0.02, 0.03, 0.05], [0.0] * 3
-    inputs, gradient = jnp.full((4, 100), 2.0), jnp.full((4, 10), 0.5)
-    kernels, biases = ([jnp.asarray(value) for value in values] for values in (squares, nothing))
-    found = meanfield.predict(name, sizes, kernels, biases, inputs, gradient)
+    params = constants((100, 50, 40, 10), [0.02, 0.03, 0.05], [0.0] * 3)
+    found = meanfield.predict(name, params, np.full((4, 100), 2.0), np.full((4, 10), 0.5))
     q1 = 100 * 0.02 * 4.0
     q2 = 50 * 0.03 * factor * q1
     np.testing.assert_allclose(found.pre_variance, [q1, q2, 40 * 0.05 * factor * q2], rtol=1e-6)
@@ -53,6 +64,5 @@ def test_variances_follow_the_equations_of_he_and_glorot(name: str, factor: floa
 
 
 def test_biases_add_their_variance() -> None:
-    inputs, gradient = jnp.ones((2, 10)), jnp.ones((2, 3))
-    found = meanfield.predict("relu", (10, 3), [jnp.asarray(0.1)], [jnp.asarray(0.7)], inputs, gradient)
+    found = meanfield.predict("relu", constants((10, 3), [0.1], [0.7]), np.ones((2, 10)), np.ones((2, 3)))
     np.testing.assert_allclose(found.pre_variance, [1.7], rtol=1e-6)

@@ -12,11 +12,14 @@ from jax_impl.starts.from_images import draw_seeds
 from jax_impl.storage.checkpoints import Checkpoints
 from jax_impl.trainer import engine, epochs
 from jax_impl.trainer.progress import EpochOfRuns, Progress, pack, unpack
+from tests.tiers import slow
 
 SMALL = recipes.Recipe(name="small", layers=(784, 16, 16, 10), epochs=2)
+SEGMENTS = {1: [2, 4, 6, 8], 3: [3, 6], 7: [7], 9: []}  # where an epoch of ten steps is cut, by the steps of a segment
 
 
-@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-12), ("float32", 1e-3)])  # 20 steps; chaos comes later
+# 20 steps; chaos comes later
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-12), slow("float32", 1e-3)])
 @pytest.mark.parametrize("optimizer", recipes.NAMES["optimizer"])
 def test_runs_together_compute_what_each_computes_alone(small: Mnist, optimizer: str, dtype: str, rtol: float) -> None:
     recipe = SMALL.with_changes(dtype=dtype, optimizer=optimizer, activation="tanh")
@@ -92,9 +95,15 @@ def test_orders_drawn_together_are_those_drawn_alone(small: Mnist) -> None:
     np.testing.assert_array_equal(engine.next_orders(together), np.stack([next(one) for one in alone]))
 
 
-@pytest.mark.parametrize(("optimizer", "at_once"), [("adam", 3), ("adam", 2), ("sgd", 2)])
+@pytest.mark.parametrize(
+    ("optimizer", "at_once", "segments"),
+    [
+        ("adam", 2, {3: [3, 6]}),
+        *(slow(*runs, SEGMENTS) for runs in (("adam", 3), ("adam", 2), ("sgd", 2))),
+    ],
+)
 def test_segments_do_not_change_the_bits(
-    optimizer: str, at_once: int, small: Mnist, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, at_once: int, segments: dict[int, list[int]], small: Mnist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An epoch has ten steps. All runs train together, or two and then one. Test images are used once per epoch."""
     recipe = SMALL.with_changes(optimizer=optimizer)
@@ -111,7 +120,7 @@ def test_segments_do_not_change_the_bits(
         return found
 
     *_, whole = course(None)
-    for every, within in {1: [2, 4, 6, 8], 3: [3, 6], 7: [7], 9: []}.items():
+    for every, within in segments.items():
         divided = course(every)
         assert [progress.steps for progress in divided] == [*within, 0, *within, 0]
         assert [progress.losses.shape[1] for progress in divided] == [*within, 0, *within, 0]
@@ -132,7 +141,7 @@ def test_runs_may_train_in_groups(small: Mnist) -> None:
             assert jax.tree.all(jax.tree.map(np.array_equal, params, expected))
 
 
-@pytest.mark.parametrize("groups", [(2, 3, 5), (5, 1, 2)])
+@pytest.mark.parametrize("groups", [(2, 3, 5), slow((5, 1, 2))])
 def test_runs_continue_from_a_checkpoint_with_another_number_at_once(
     groups: tuple[int, int, int], small: Mnist, tmp_path: Path
 ) -> None:
@@ -166,6 +175,7 @@ def assert_same(one: Progress, other: Progress) -> None:
         np.testing.assert_array_equal(a, b, strict=True)
 
 
+@pytest.mark.slow
 def test_segments_do_not_change_the_bits_if_a_batch_is_one_image(mnist: Mnist) -> None:
     """XLA would fuse and round a segment of one step differently, and here it shows."""
     recipe = recipes.Recipe(name="small", layers=(784, 100, 10), epochs=1, batch_size=1)

@@ -16,6 +16,7 @@ from jax_impl.starts.replayed import replayed
 from jax_impl.storage.checkpoints import Checkpoints
 from jax_impl.trainer import one_run
 from jax_impl.trainer.progress import Progress, pack
+from tests.tiers import slow
 
 RECIPE = Recipe(name="small", layers=(784, 16, 12, 10), epochs=3)
 STREAMS = {"torch": replayed, "jax": draws.native}
@@ -45,9 +46,9 @@ def same(one: Progress, other: Progress) -> bool:
     ("stream", "changes"),
     [
         ("torch", {}),
-        ("jax", {}),
-        ("torch", {"optimizer": "sgd", "activation": "tanh"}),
-        ("jax", {"dtype": "float64", "init": "kaiming_normal"}),
+        slow("jax", {}),
+        slow("torch", {"optimizer": "sgd", "activation": "tanh"}),
+        slow("jax", {"dtype": "float64", "init": "kaiming_normal"}),
     ],
 )
 def test_a_resumed_run_ends_in_the_same_bits(
@@ -68,7 +69,10 @@ def test_a_resumed_run_ends_in_the_same_bits(
         assert same(since, whole)
 
 
-@pytest.mark.parametrize(("every", "parts"), [(1, 5), (3, 3), (4, 3), (10, 1), (11, 1)])
+@pytest.mark.parametrize(
+    ("every", "parts"),
+    [(3, 3), (11, 1), *(slow(*case) for case in ((1, 5), (4, 3), (10, 1)))],
+)
 def test_segments_do_not_change_the_bits(every: int, parts: int, small: Mnist) -> None:
     """An epoch has ten steps. Without `every` the plain `train.fit` runs, with it the engine."""
     recipe = RECIPE.with_changes(epochs=2)

@@ -13,6 +13,7 @@ from jax_impl.study.presets import measures
 TINY = Recipe(name="tiny", layers=(784, 6, 5, 10), bias_init="zeros", epochs=2)
 
 
+@pytest.mark.slow
 def test_symmetry_sees_gradients_and_units(small: Mnist) -> None:
     found = measures.symmetry(TINY, [3, 4], small)
     assert np.shape(found["kernel_gradient"]) == np.shape(found["bias_gradient"]) == (2, 3, 3)
@@ -51,6 +52,7 @@ def test_steps_are_counted_to_where_the_running_mean_falls_below() -> None:
     assert measures._first_step_below(0.6, np.full(60, np.nan)) is None
 
 
+@pytest.mark.slow
 def test_steps_to_loss_takes_the_best_learning_rate(small: Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = TINY.with_changes(activation="linear", optimizer="sgd", init="xavier_normal", batch_size=10)
     monkeypatch.setattr(measures, "RATES", (1e-6, 0.8))
@@ -61,6 +63,7 @@ def test_steps_to_loss_takes_the_best_learning_rate(small: Mnist, monkeypatch: p
     assert measures.steps_to_loss(recipe, [0], small, loss=1.0)["steps"] == [None]
 
 
+@pytest.mark.slow
 def test_saturation_probes_every_chunk(small: Mnist) -> None:
     recipe = TINY.with_changes(activation="sigmoid", optimizer="sgd", learning_rate=1.0, batch_size=10)
     found = measures.saturation(recipe, [0, 1], small)
