@@ -2,25 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jax_impl.compare.results import Comparison, Real, check_tolerance, real_array
-from jax_impl.compare.trees import (
-    Floats,
-    Tree,
-    distance,
-    dtypes_differ,
-    epsilon,
-    judge,
-    largest,
-    magnitude,
-    norm_ratio,
-    rank,
-    ratio,
-)
+from jax_impl.compare.results import Comparison, Real, check_tolerance, compared, real_array
+from jax_impl.compare.trees import Leaf, Tree, differ, distance, epsilon, judge, magnitude, norm_ratio, ratio
+
+_dtypes_differ = partial(differ, "dtype")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +33,16 @@ def exact(actual: Tree, expected: Tree, *, name: str = "exact") -> Comparison:
 
     `measured` is the largest number of unequal elements in a leaf.
     """
-
-    def measure(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, NDArray[np.bool_]]:
-        bytes_a, bytes_b = (np.frombuffer(x.tobytes(), np.uint8).reshape(*x.shape, x.itemsize) for x in (a, b))
-        unequal = (bytes_a != bytes_b).any(-1) | np.isnan(a)
-        return float(unequal.sum()), unequal
-
-    return judge(name, 0, measure, dtypes_differ, finite=False, actual=actual, expected=expected)
+    return judge(
+        name,
+        0,
+        lambda a, b: (_bits(a) != _bits(b)) | np.isnan(a),
+        measure=lambda unequal, *_: float(unequal.sum()),
+        mismatch=_dtypes_differ,
+        finite=False,
+        actual=actual,
+        expected=expected,
+    )
 
 
 def relative_l2(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "relative_l2") -> Comparison:
@@ -57,17 +51,14 @@ def relative_l2(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "r
     This is the usual measure for gradients: single elements may consist of rounding only. If a leaf of `expected` is
     all zeros, that of `actual` must be, too.
     """
-
-    def measure(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, Floats]:
-        errors = distance(a, b)
-        return norm_ratio(errors, b), errors
-
-    return judge(name, tolerance, measure, actual=actual, expected=expected)
+    return judge(
+        name, tolerance, distance, measure=lambda errors, _, b: norm_ratio(errors, b), actual=actual, expected=expected
+    )
 
 
 def max_abs(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "max_abs") -> Comparison:
     """Compare the absolute errors of all elements; `measured` is the largest |actual - expected|."""
-    return judge(name, tolerance, lambda a, b: largest(distance(a, b)), actual=actual, expected=expected)
+    return judge(name, tolerance, distance, actual=actual, expected=expected)
 
 
 def max_relative(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "max_relative") -> Comparison:
@@ -77,11 +68,7 @@ def max_relative(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "
     error; `allclose` does not allow that.
     """
     return judge(
-        name,
-        tolerance,
-        lambda a, b: largest(ratio(distance(a, b), magnitude(b).max())),
-        actual=actual,
-        expected=expected,
+        name, tolerance, lambda a, b: ratio(distance(a, b), magnitude(b).max()), actual=actual, expected=expected
     )
 
 
@@ -95,13 +82,10 @@ def allclose(actual: Tree, expected: Tree, *, rtol: Real, atol: Real = 0.0, name
     """
     if not rtol > 0:
         raise ValueError(f"rtol must be above 0, got {rtol}; use max_abs for an absolute tolerance alone")
-    check_tolerance("atol / rtol", atol / rtol)
+    offset = atol / rtol
+    check_tolerance("atol / rtol", offset)
     return judge(
-        name,
-        rtol,
-        lambda a, b: largest(ratio(distance(a, b), magnitude(b) + atol / rtol)),
-        actual=actual,
-        expected=expected,
+        name, rtol, lambda a, b: ratio(distance(a, b), magnitude(b) + offset), actual=actual, expected=expected
     )
 
 
@@ -116,14 +100,14 @@ def ulp_distance(actual: Tree, expected: Tree, *, tolerance: Real, name: str = "
         TypeError: A leaf has another dtype.
     """
 
-    def measure(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, Floats]:
-        epsilon(a)
-        rank_a, rank_b = rank(a), rank(b)
+    def errors(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+        epsilon(a)  # refuses other dtypes
+        rank_a, rank_b = (_bits(np.abs(array)).astype(np.uint64) for array in (a, b))
         same_sign = np.maximum(rank_a, rank_b) - np.minimum(rank_a, rank_b)
         across_zero = rank_a + rank_b  # at most 2**64 - 2**53, so uint64 holds it
-        return largest(np.where(np.signbit(a) == np.signbit(b), same_sign, across_zero).astype(np.float64))
+        return np.where(np.signbit(a) == np.signbit(b), same_sign, across_zero).astype(np.float64)
 
-    return judge(name, tolerance, measure, dtypes_differ, actual=actual, expected=expected)
+    return judge(name, tolerance, errors, mismatch=_dtypes_differ, actual=actual, expected=expected)
 
 
 def not_worse_than(
@@ -148,36 +132,26 @@ def not_worse_than(
         TypeError: A leaf has another dtype.
     """
 
-    def mismatch(leaves: dict[str, NDArray[Any]]) -> str:
-        if epsilon(leaves["exact"]) >= epsilon(leaves["reference"]):
-            return f"exact must be wider than {leaves['reference'].dtype}, got {leaves['exact'].dtype}"
-        return dtypes_differ({role: leaves[role] for role in ("actual", "reference")})
+    def mismatch(leaf: Leaf) -> str:
+        if epsilon(leaf["exact"]) >= epsilon(leaf["reference"]):
+            return f"exact must be wider than {leaf['reference'].dtype}, got {leaf['exact'].dtype}"
+        return _dtypes_differ({role: leaf[role] for role in ("actual", "reference")})
 
-    def measure(a: NDArray[Any], r: NDArray[Any], e: NDArray[Any]) -> tuple[float, Floats]:
-        errors = distance(a, e)
+    def measure(errors: NDArray[Any], _: NDArray[Any], r: NDArray[Any], e: NDArray[Any]) -> float:
         roundings = norm_ratio(errors, e) / (epsilon(r) / 2)
-        return min(norm_ratio(errors, distance(r, e)), roundings), errors
+        return min(norm_ratio(errors, distance(r, e)), roundings)
 
-    return judge(name, factor, measure, mismatch, actual=actual, reference=reference, exact=exact)
+    trees = {"actual": actual, "reference": reference, "exact": exact}
+    return judge(name, factor, lambda a, _, e: distance(a, e), measure=measure, mismatch=mismatch, **trees)
 
 
 def trajectory(
-    actual_losses: Any,
-    expected_losses: Any,
-    *,
-    tolerance: Real,
-    steps: int | None = None,
-    name: str = "trajectory",
+    actual_losses: Any, expected_losses: Any, *, tolerance: Real, steps: int | None = None, name: str = "trajectory"
 ) -> Trajectory:
     """Compare two curves with one number per step; `measured` is the largest absolute difference.
 
-    Args:
-        actual_losses: A one-dimensional array of real numbers.
-        expected_losses: The same.
-        tolerance: The largest absolute difference that passes.
-        steps: How many steps to compare, from the first one; shorter curves fail. None compares all steps, and curves
-            of different lengths fail.
-        name: Of the comparison.
+    A curve is a one-dimensional array of real numbers. `steps` is how many steps to compare, from the first one;
+    shorter curves fail. None compares all steps, and curves of different lengths fail.
 
     Raises:
         ValueError: A curve does not have one dimension.
@@ -193,6 +167,7 @@ def trajectory(
     finite = np.isfinite(a[:both]) & np.isfinite(b[:both])
     errors = np.where(finite, distance(a[:both], b[:both]), math.inf)
     exceeding = np.flatnonzero(errors > tolerance)
+    first = int(exceeding[0]) if exceeding.size else None
     if both < steps:
         measured, where = math.inf, f"step {both}"
         detail = f"{steps} steps to compare, actual has {a.size} and expected {b.size}"
@@ -200,14 +175,12 @@ def trajectory(
         worst = int(np.argmax(errors[:steps]))
         measured, where = float(errors[worst]), f"step {worst}"
         detail = f"actual {a[worst]!s}, expected {b[worst]!s}"
-    exceeded = f"first exceeded at step {exceeding[0]}" if exceeding.size else "never exceeded"
-    return Trajectory(
-        name=name,
-        measured=measured,
-        tolerance=float(tolerance),
-        passed=bool(measured <= tolerance),
-        where=where,
-        detail=f"{detail}; tolerance {exceeded}",
-        divergence_step=int(exceeding[0]) if exceeding.size else None,
-        steps=steps,
+    detail += "; tolerance never exceeded" if first is None else f"; tolerance first exceeded at step {first}"
+    return compared(
+        Trajectory, name, measured, tolerance, where=where, detail=detail, divergence_step=first, steps=steps
     )
+
+
+def _bits(array: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+    """Return the bits of each element as an integer."""
+    return array.view(f"u{array.itemsize}")

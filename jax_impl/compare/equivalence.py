@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from jax_impl.compare.results import Comparison, Real, check_inside, sample_array
+from jax_impl.compare.results import Comparison, Real, check_inside, compared, sample_array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,9 @@ def tost(a: Any, b: Any, *, margin: Real, alpha: float = 0.05, name: str = "tost
     scattered runs the interval is wide and the comparison fails: absence of evidence does not pass. The interval of two
     constant samples is a point.
 
-    Args:
-        a: One number per run, such as the final accuracy; at least 2 runs, in any shape.
-        b: The same of the other implementation. The runs are not paired with those of `a`.
-        margin: The largest difference that does not matter, above 0, in the unit of `a` and `b`.
-        alpha: The probability of passing if the true difference is the margin, between 0 and 0.5.
-        name: Of the comparison.
+    Each sample holds one number per run, such as the final accuracy, of at least 2 runs, in any shape. The runs of `a`
+    are not paired with those of `b`. `margin`, above 0 and in the unit of the samples, is the largest difference that
+    does not matter. `alpha`, between 0 and 0.5, is the probability of passing if the true difference is the margin.
 
     Raises:
         TypeError: A sample is not real.
@@ -62,17 +59,9 @@ def tost(a: Any, b: Any, *, margin: Real, alpha: float = 0.05, name: str = "tost
     if not math.isfinite(high - low):
         difference, low, high = math.inf, -math.inf, math.inf
         detail = "a sample holds NaN or an infinity"
-    measured = max(abs(low), abs(high))
-    return Equivalence(
-        name=name,
-        measured=measured,
-        tolerance=float(margin),
-        passed=bool(measured <= margin),
-        where="difference of means",
-        detail=f"{detail}, n = {first.size} and {second.size}",
-        difference=difference,
-        interval=(low, high),
-    )
+    detail += f", n = {first.size} and {second.size}"
+    found = {"where": "difference of means", "detail": detail, "difference": difference, "interval": (low, high)}
+    return compared(Equivalence, name, max(abs(low), abs(high)), margin, **found)
 
 
 def tost_power(std: Real, n: int, margin: Real, difference: Real = 0.0, alpha: float = 0.05) -> float:
@@ -84,12 +73,8 @@ def tost_power(std: Real, n: int, margin: Real, difference: Real = 0.0, alpha: f
     mean of this over q (Phillips 1990), here over 2,000 quantiles of q. The usual formula, a difference of two
     noncentral t probabilities, lacks the maximum and is too low if the power is small.
 
-    Args:
-        std: The standard deviation of one run, above 0, the same for both implementations.
-        n: Runs per implementation, at least 2.
-        margin: As in `tost`.
-        difference: The true difference of the means.
-        alpha: As in `tost`.
+    `std`, above 0, is the standard deviation of one run, the same for both implementations, and n is at least 2.
+    `difference` is the true difference of the means. `margin` and `alpha` are as in `tost`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -109,30 +94,23 @@ def tost_power(std: Real, n: int, margin: Real, difference: Real = 0.0, alpha: f
 def runs_needed(std: Real, margin: Real, power: float = 0.9, difference: Real = 0.0, alpha: float = 0.05) -> int:
     """Return the smallest number of runs per implementation with which `tost_power` reaches `power`.
 
-    Without a true difference it is about 2 * (std / margin)² * (z(1 - alpha) + z((1 + power) / 2))².
-
-    Args:
-        std: As in `tost_power`.
-        margin: As in `tost_power`.
-        power: A probability between 0 and 1.
-        difference: As in `tost_power`. It must be closer to 0 than the margin.
-        alpha: As in `tost_power`.
+    Without a true difference it is about 2 * (std / margin)² * (z(1 - alpha) + z((1 + power) / 2))². `power` is between
+    0 and 1; the other arguments are those of `tost_power`.
 
     Raises:
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or the difference is not closer to 0 than the margin.
     """
     check_inside("power", power, 1)
     if not abs(difference) < margin:
         raise ValueError(f"difference must be inside ±margin = {margin}, got {difference}: no n can be enough")
 
-    def power_of(n: int) -> float:
-        return tost_power(std, n, margin, difference, alpha)
+    def enough(n: int) -> bool:
+        return tost_power(std, n, margin, difference, alpha) >= power
 
     upper = 2
-    while power_of(upper) < power:
+    while not enough(upper):
         upper *= 2
-    candidates = range(2, upper + 1)
-    return candidates[bisect_left(candidates, power, hi=len(candidates) - 1, key=power_of)]
+    return bisect_left(range(upper), True, lo=2, key=enough)
 
 
 def _welch_half_width(a: NDArray[np.float64], b: NDArray[np.float64], alpha: float) -> float:

@@ -57,10 +57,10 @@ class Comparison:
         raise TypeError("a Comparison has no truth value: read .passed, or call .require()")
 
 
-def compared(name: str, measured: float, tolerance: Real, *, where: str, detail: str) -> Comparison:
-    """Return a comparison that passes if `measured` is at most `tolerance`."""
+def compared(kind: type[Result], name: str, measured: float, tolerance: Real, **fields: Any) -> Result:
+    """Return a comparison of this kind that passes if `measured` is at most `tolerance`."""
     passed, tolerance = bool(measured <= tolerance), float(tolerance)
-    return Comparison(name=name, measured=measured, tolerance=tolerance, passed=passed, where=where, detail=detail)
+    return kind(name=name, measured=measured, tolerance=tolerance, passed=passed, **fields)
 
 
 def real_array(label: str, values: Any) -> NDArray[Any]:
@@ -80,12 +80,7 @@ def real_array(label: str, values: Any) -> NDArray[Any]:
 
 
 def sample_array(label: str, values: Any) -> NDArray[np.float64]:
-    """Return `values` as a one-dimensional float64 array.
-
-    Raises:
-        TypeError: As `real_array`.
-        ValueError: There are fewer than 2 values.
-    """
+    """Return `values` as a one-dimensional float64 array. Fewer than 2 are a ValueError, others as in `real_array`."""
     array = real_array(label, values).astype(np.float64).ravel()
     if array.size < 2:
         raise ValueError(f"{label} must hold at least 2 numbers, got {array.size}")

@@ -42,14 +42,9 @@ def moments(
     alone would be wrong for uniform weights. The sample alone would reject one of 900 correct normal samples of 2,560
     numbers at 4 standard errors.
 
-    Args:
-        sample: At least 2 real numbers, in any shape.
-        mean: Of the distribution.
-        std: Of the distribution, above 0.
-        skew: Of the distribution; None to leave it out.
-        kurtosis: The excess kurtosis of the distribution, 0 if normal, -1.2 if uniform; None to leave it out.
-        n_se: How many standard errors are allowed. With 4, one of 16,000 correct samples fails for each moment.
-        name: Of the comparison.
+    The sample has at least 2 real numbers, in any shape. The distribution's `std` is above 0, and its `kurtosis` is the
+    excess kurtosis: 0 if normal, -1.2 if uniform. None leaves out the skew or the kurtosis. `n_se` standard errors are
+    allowed; with 4, one of 16,000 correct samples fails for each moment.
 
     Raises:
         TypeError: The sample is not real.
@@ -66,7 +61,7 @@ def moments(
         spread = float(scaled.std())
     if not 0 < spread < math.inf or values.min() == values.max():
         reason = "the sample holds NaN or an infinity, or is constant"
-        return compared(name, math.inf, n_se, where="sample", detail=reason)
+        return compared(Comparison, name, math.inf, n_se, where="sample", detail=reason)
     z = (scaled - scaled.mean()) / spread
     third, fourth = float((z**3).mean()), float((z**4).mean())
     true_fourth = fourth if kurtosis is None else kurtosis + 3.0
@@ -87,20 +82,15 @@ def moments(
     }
     worst = max(errors, key=lambda moment: abs(errors[moment]))
     detail = ", ".join(f"{moment} {error:+.2f} SE" for moment, error in errors.items()) + f", n = {values.size}"
-    return compared(name, abs(errors[worst]), n_se, where=worst, detail=detail)
+    return compared(Comparison, name, abs(errors[worst]), n_se, where=worst, detail=detail)
 
 
 def ks_two_sample(a: Any, b: Any, *, alpha: float = 1e-3, name: str = "ks_two_sample") -> Significance:
     """Test whether two samples come from the same continuous distribution, by the largest gap between their CDFs.
 
     This is the two-sample Kolmogorov-Smirnov test (Smirnov 1939) of `scipy.stats.ks_2samp`. The p-value is exact if no
-    sample has more than 1,000 numbers, otherwise asymptotic.
-
-    Args:
-        a: At least 2 real numbers, in any shape.
-        b: The same; it may have another size.
-        alpha: The probability with which samples of one distribution fail, between 0 and 1.
-        name: Of the comparison.
+    sample has more than 1,000 numbers, otherwise asymptotic. Each sample has at least 2 real numbers, in any shape. Two
+    samples of one distribution fail with probability alpha, between 0 and 1.
 
     Raises:
         TypeError: A sample is not real.
@@ -123,15 +113,11 @@ def holm(results: Mapping[str, Significance | Real], alpha: float = 1e-3) -> dic
     """Judge several tests together: if all null hypotheses hold, any test fails with probability alpha at most.
 
     This is Holm's step-down method (1979): the k-th smallest of m p-values is multiplied by m - k + 1, and an adjusted
-    p-value is at least the one before it. A test passes if its adjusted p-value is above alpha. The tests need not be
-    independent.
+    p-value is at least the one before it. A test passes if its adjusted p-value is above alpha, between 0 and 1. The
+    tests need not be independent.
 
-    Args:
-        results: By the name of each test, its result or its p-value. NaN counts as 0.
-        alpha: Of all tests together, between 0 and 1.
-
-    Returns:
-        The tests in the same order, with adjusted p-values and verdicts.
+    `results` maps the name of each test to its result or its p-value; NaN counts as 0. The tests are returned in the
+    same order, with adjusted p-values and verdicts.
 
     Raises:
         ValueError: There are no tests, or alpha or a p-value is out of range.
@@ -144,21 +130,14 @@ def holm(results: Mapping[str, Significance | Real], alpha: float = 1e-3) -> dic
         if p < 0 or p > 1:
             raise ValueError(f"the p-value of {key!r} must be in [0, 1], got {p}")
         p_values[key] = 0.0 if math.isnan(p) else p
-    adjusted: dict[str, float] = {}
-    largest = 0.0
+    verdicts, adjusted = {}, 0.0
     for rank, key in enumerate(sorted(p_values, key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[key]))
-        adjusted[key] = largest
-    return {
-        key: _significance(
-            result.name if isinstance(result, Significance) else "holm",
-            adjusted[key],
-            alpha,
-            where=key,
-            detail=f"p = {p_values[key]:.3g}, {adjusted[key]:.3g} after Holm among {len(p_values)}",
-        )
-        for key, result in results.items()
-    }
+        adjusted = max(adjusted, min(1.0, (len(p_values) - rank) * p_values[key]))
+        result = results[key]
+        name = result.name if isinstance(result, Significance) else "holm"
+        detail = f"p = {p_values[key]:.3g}, {adjusted:.3g} after Holm among {len(p_values)}"
+        verdicts[key] = _significance(name, adjusted, alpha, where=key, detail=detail)
+    return {key: verdicts[key] for key in results}
 
 
 def _significance(name: str, p_value: float, alpha: float, *, where: str, detail: str) -> Significance:

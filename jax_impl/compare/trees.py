@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,25 +12,24 @@ from jax_impl.compare.results import Comparison, Real, check_tolerance, compared
 
 Tree = Any  # an array, or a dict, list, tuple or NamedTuple of trees
 Floats = NDArray[np.float64]
-# Takes a leaf's array from each tree; returns the measured number and the error of each element.
-Measure = Callable[..., tuple[float, NDArray[Any]]]
+Leaf = dict[str, NDArray[Any]]  # the arrays of a leaf, by the role of their tree (`actual`, …)
 
 # The distance from 1 to the next larger number. np.finfo does not know bfloat16.
 _EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
 
 
-class _LeafResult(NamedTuple):
-    measured: float
-    where: str
-    detail: str
+def largest(errors: NDArray[Any], *_: NDArray[Any]) -> float:
+    """Measure a leaf by its largest error."""
+    return float(errors.max())
 
 
 def judge(
     name: str,
     tolerance: Real,
-    measure: Measure,
-    mismatch: Callable[[dict[str, NDArray[Any]]], str] | None = None,
+    errors: Callable[..., NDArray[Any]],
     *,
+    measure: Callable[..., float] = largest,
+    mismatch: Callable[[Leaf], str] = lambda _: "",
     finite: bool = True,
     **trees: Tree,
 ) -> Comparison:
@@ -38,9 +38,10 @@ def judge(
     Args:
         name: Of the comparison.
         tolerance: The largest measured number that passes, finite and at least 0.
-        measure: Measures one leaf. The arrays come in the order of `trees`.
-        mismatch: Says why the arrays of a leaf, by role, cannot be compared; an empty string if they can.
-        finite: Whether NaN and infinities fail before `measure` is called.
+        errors: Takes a leaf's arrays in the order of `trees` and returns the error of each element.
+        measure: Takes these errors and the arrays, and returns the measured number.
+        mismatch: Says why the arrays of a leaf cannot be compared; an empty string if they can.
+        finite: Whether NaN and infinities fail before `errors` is called.
         trees: The trees by role (`actual`, …), the expected one last.
 
     Raises:
@@ -54,36 +55,42 @@ def judge(
         raise ValueError(f"{name}: nothing to compare: the trees have no leaves")
     results = []
     for path in dict.fromkeys(paths):
-        leaves = {role: flat[path] for role, flat in by_role.items() if path in flat}
-        complaint = _structure_differs(leaves, by_role) or (mismatch(leaves) if mismatch else "")
+        leaf = {role: leaves[path] for role, leaves in by_role.items() if path in leaves}
+        missing = " and ".join(role for role in by_role if role not in leaf)
+        complaint = f"missing from {missing}" if missing else differ("shape", leaf) or mismatch(leaf)
         if complaint:
-            results.append(_LeafResult(math.inf, path, complaint))
+            measured, where, detail = math.inf, path, complaint
         else:
-            results.append(_measure_leaf(path, leaves, measure, finite=finite))
-    failing = [leaf for leaf in results if not leaf.measured <= tolerance]
-    worst = max(results, key=lambda leaf: leaf.measured)
-    detail = worst.detail
-    if failing and len(results) > 1:
-        first = failing[0]
-        detail += f"; {len(failing)} of {len(results)} leaves fail, first {first.where}"
-        if first is not worst:
-            detail += f": measured {first.measured:.6g}, {first.detail}"
-    return compared(name, worst.measured, tolerance, where=worst.where, detail=detail)
+            measured, where, detail = _measured(path, leaf, errors, measure, finite=finite)
+        results.append(compared(Comparison, name, measured, tolerance, where=where, detail=detail))
+    failing = [result for result in results if not result.passed]
+    worst = max(results, key=lambda result: result.measured)
+    if not failing or len(results) == 1:
+        return worst
+    first = failing[0]
+    detail = f"{worst.detail}; {len(failing)} of {len(results)} leaves fail, first {first.where}"
+    if first is not worst:
+        detail += f": measured {first.measured:.6g}, {first.detail}"
+    return replace(worst, detail=detail)
 
 
-def _measure_leaf(path: str, leaves: dict[str, NDArray[Any]], measure: Measure, *, finite: bool) -> _LeafResult:
-    shape = next(iter(leaves.values())).shape
-    arrays = [np.atleast_1d(array) for array in leaves.values()]  # arithmetic turns 0-d arrays into scalars
+def _measured(
+    path: str, leaf: Leaf, errors: Callable[..., NDArray[Any]], measure: Callable[..., float], *, finite: bool
+) -> tuple[float, str, str]:
+    """Return the measured number of a leaf, the place of its largest error, and the numbers found there."""
+    shape = next(iter(leaf.values())).shape
+    arrays = [np.atleast_1d(array) for array in leaf.values()]  # arithmetic turns 0-d arrays into scalars
     if not arrays[0].size:
         raise ValueError(f"{path}: nothing to compare: shape {shape} has no elements")
     not_finite = ~np.logical_and.reduce([np.isfinite(array) for array in arrays])
     if finite and not_finite.any():
-        measured, errors = math.inf, not_finite
+        measured, found = math.inf, not_finite
     else:
-        measured, errors = measure(*arrays)
-    index = np.unravel_index(int(np.argmax(errors)), shape)
+        found = errors(*arrays)
+        measured = measure(found, *arrays)
+    index = np.unravel_index(int(np.argmax(found)), shape)
     where = f"{path}[{', '.join(map(str, index))}]" if index else path
-    return _LeafResult(measured, where, ", ".join(f"{role} {array[index]!s}" for role, array in leaves.items()))
+    return measured, where, ", ".join(f"{role} {array[index]!s}" for role, array in leaf.items())
 
 
 def _flatten(role: str, tree: Tree) -> dict[str, NDArray[Any]]:
@@ -97,11 +104,10 @@ def _flatten(role: str, tree: Tree) -> dict[str, NDArray[Any]]:
 
 
 def _walk(path: str, tree: Tree) -> Iterator[tuple[str, Any]]:
-    dot = "." if path else ""
+    if isinstance(tree, tuple) and hasattr(tree, "_asdict"):
+        tree = tree._asdict()
     if isinstance(tree, Mapping):
-        children = [(f"{path}{dot}{key}", child) for key, child in tree.items()]
-    elif isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        children = [(f"{path}{dot}{key}", child) for key, child in zip(tree._fields, tree, strict=True)]
+        children = [(f"{path}.{key}" if path else f"{key}", child) for key, child in tree.items()]
     elif isinstance(tree, list | tuple):
         children = [(f"{path}[{index}]", child) for index, child in enumerate(tree)]
     else:
@@ -111,27 +117,12 @@ def _walk(path: str, tree: Tree) -> Iterator[tuple[str, Any]]:
         yield from _walk(child_path, child)
 
 
-def _structure_differs(leaves: dict[str, NDArray[Any]], roles: Mapping[str, object]) -> str:
-    missing = [role for role in roles if role not in leaves]
-    if missing:
-        return f"missing from {' and '.join(missing)}"
-    return _differ("shape", {role: array.shape for role, array in leaves.items()})
-
-
-def dtypes_differ(leaves: dict[str, NDArray[Any]]) -> str:
-    """Say that the arrays of a leaf, by role, have different dtypes; return an empty string if they do not."""
-    return _differ("dtype", {role: array.dtype for role, array in leaves.items()})
-
-
-def _differ(attribute: str, by_role: dict[str, Any]) -> str:
-    if len(set(by_role.values())) == 1:
+def differ(attribute: str, leaf: Leaf) -> str:
+    """Say that the arrays of a leaf differ in this attribute; return an empty string if they do not."""
+    values = {role: getattr(array, attribute) for role, array in leaf.items()}
+    if len(set(values.values())) == 1:
         return ""
-    return f"{attribute} differs: " + ", ".join(f"{role} {value}" for role, value in by_role.items())
-
-
-def largest(errors: Floats) -> tuple[float, Floats]:
-    """Return the largest error, and the errors: the result of a `Measure`."""
-    return float(errors.max()), errors
+    return f"{attribute} differs: " + ", ".join(f"{role} {value}" for role, value in values.items())
 
 
 def magnitude(array: NDArray[Any]) -> Floats:
@@ -169,18 +160,7 @@ def norm_ratio(errors: NDArray[Any], scale: NDArray[Any]) -> float:
 
 
 def epsilon(array: NDArray[Any]) -> float:
-    """Return the distance from 1 to the next larger number in the array's dtype.
-
-    Raises:
-        TypeError: The dtype is not float16, bfloat16, float32 or float64.
-    """
+    """Return the distance from 1 to the next larger number in the array's dtype, or raise a TypeError."""
     if array.dtype.name not in _EPSILON:
         raise TypeError(f"leaves must be {', '.join(_EPSILON)}, got {array.dtype}")
     return _EPSILON[array.dtype.name]
-
-
-def rank(array: NDArray[Any]) -> NDArray[np.uint64]:
-    """Return how many steps from one representable number to the next each element is away from 0."""
-    bits = np.frombuffer(array.tobytes(), f"u{array.itemsize}").reshape(array.shape).astype(np.uint64)
-    sign_bit = np.uint64(1 << (8 * array.itemsize - 1))
-    return bits & ~sign_bit

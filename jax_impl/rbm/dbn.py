@@ -6,6 +6,7 @@ initial weights from which deep networks could be trained.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -16,21 +17,14 @@ from jaxtyping import Array, Float, Int32, PRNGKeyArray
 from jax_impl.errors import ArgumentError
 from jax_impl.model import Layer, Params, from_linears, layer_sizes, linears
 from jax_impl.rbm import training
-from jax_impl.rbm.machine import (
-    Hidden,
-    Rbm,
-    Visible,
-    gibbs,
-    hidden_given_visible,
-    sample,
-    uniforms,
-    visible_given_hidden,
-)
+from jax_impl.rbm.machine import Rbm, Visible, gibbs, hidden_given_visible, sample, uniforms, visible_given_hidden
 from jax_impl.rbm.settings import Settings
-from jax_impl.rbm.training import RbmRecord, State
+from jax_impl.rbm.training import HeldOut, Images, RbmRecord, State
 from jax_impl.trainer.progress import Progress
 
 Stack = Sequence[Rbm]  # from the pixels up
+Top = Float[Array, "batch top"]  # the hidden units of the top machine
+_hidden = jax.jit(hidden_given_visible)
 
 
 class StackState(NamedTuple):
@@ -46,10 +40,7 @@ class StackState(NamedTuple):
 
 
 def fit_stack(
-    sizes: Sequence[int],
-    settings: Settings,
-    images: Float[Array, "n visible"],
-    held_out: Float[Array, "m visible"],
+    sizes: Sequence[int], settings: Settings, images: Images, held_out: HeldOut
 ) -> Iterator[tuple[RbmRecord | None, list[Rbm]]]:
     """Train RBMs of these hidden sizes from the pixels up; yield each epoch's record and the machines so far.
 
@@ -67,8 +58,8 @@ def fit_stack(
 def advance(
     sizes: Sequence[int],
     settings: Settings,
-    images: Float[Array, "n visible"],
-    held_out: Float[Array, "m visible"],
+    images: Images,
+    held_out: HeldOut,
     since: Progress | None = None,
     every: int | None = None,
 ) -> Iterator[Progress]:
@@ -79,21 +70,19 @@ def advance(
     if not sizes:
         raise ArgumentError("a DBN needs at least one hidden layer, got none")
     machines = [replace(settings, hidden=size) for size in sizes]  # reports a wrong size before training
-    below, records = (since.state.below, since.records) if since else ((), ())
+    below: tuple[Rbm, ...] = since.state.below if since else ()
+    earlier = tuple(record for record in since.records if record.layer <= len(below)) if since else ()
+    progress = since and replace(since, state=since.state.current, records=since.records[len(earlier) :])
     for rbm in below:
         images, held_out = _hidden(rbm, images), _hidden(rbm, held_out)
     for layer, of_layer in enumerate(machines[len(below) :], start=len(below) + 1):
-        earlier = tuple(record for record in records if record.layer < layer)
-        resumed = None
-        if since and layer == len(since.state.stack):
-            resumed = replace(since, state=since.state.current, records=records[len(earlier) :])
-        state = since.state.current if since else None
-        for progress in training.advance(of_layer, images, held_out, layer, resumed, every):
-            state, records = progress.state, (*earlier, *progress.records)
-            yield replace(progress, state=StackState(below, state), records=records)
-        assert state is not None  # noqa: S101 - `training.advance` yields at least the initial machine
-        images, held_out = _hidden(state.rbm, images), _hidden(state.rbm, held_out)
-        below = (*below, state.rbm)
+        course = training.advance(of_layer, images, held_out, layer, progress, every)
+        for progress in course:
+            yield replace(progress, state=StackState(below, progress.state), records=(*earlier, *progress.records))
+        assert progress is not None  # noqa: S101 - `training.advance` yields at least the initial machine
+        rbm = progress.state.rbm
+        images, held_out = _hidden(rbm, images), _hidden(rbm, held_out)
+        below, earlier, progress = (*below, rbm), (*earlier, *progress.records), None
 
 
 def is_untrained(progress: Progress) -> bool:
@@ -109,14 +98,14 @@ def structure(tensors: Collection[str]) -> StackState:
     return StackState((rbm,) * count, State(rbm, rbm, leaf, leaf))
 
 
-def up(stack: Stack, v: Visible) -> Float[Array, "batch top"]:
+def up(stack: Stack, v: Visible) -> Top:
     """Return the probabilities of the top hidden units. Each layer gets the probabilities of the one below."""
     for rbm in stack:
         v = hidden_given_visible(rbm, v)
     return v
 
 
-def down(stack: Stack, h: Float[Array, "batch top"]) -> Visible:
+def down(stack: Stack, h: Top) -> Visible:
     """Return the probabilities of the pixels. Each layer gets the probabilities of the one above."""
     for rbm in reversed(stack):
         h = visible_given_hidden(rbm, h)
@@ -128,24 +117,17 @@ def generate(
 ) -> Float[Array, "moments batch visible"]:
     """Draw samples from the DBN: Gibbs sampling in the top RBM, then one pass down to the pixels.
 
-    Args:
-        stack: The machines, one or more.
-        key: Of the random draws.
-        images: Where the chains start, in [0, 1].
-        rounds: The numbers of Gibbs rounds after which a sample is taken, in rising order.
-
-    Returns:
-        The probabilities of the pixels after each of these numbers of rounds.
+    The chains start at the images, in [0, 1]. Returns the probabilities of the pixels after each of these numbers of
+    Gibbs rounds, which are in rising order.
     """
     *below, top = stack
-    h, samples, last_count = up(stack, images), [], 0
-    for count in rounds:
+    h, samples = up(stack, images), []
+    for last_count, count in pairwise((0, *rounds)):
         key, rounds_key = jax.random.split(key)
         h = _rounds(top, h, rounds_key, count - last_count)
         sample_key, key = jax.random.split(key)
         v = visible_given_hidden(top, sample(h, jax.random.uniform(sample_key, h.shape, h.dtype)))
         samples.append(down(below, v))
-        last_count = count
     return jnp.stack(samples)
 
 
@@ -165,11 +147,9 @@ def unroll(stack: Stack, params: Params) -> Params:
             f"its hidden layers need --hidden {','.join(map(str, of_network[1:])) or 'of at least one layer'}"
         )
     output = linears(params)[-1]
+    pretrained: list[Layer] = [{"kernel": rbm.weight, "bias": rbm.hidden_bias} for rbm in stack]
     dtype = output["kernel"].dtype
-    pretrained: list[Layer] = [
-        {"kernel": np.asarray(rbm.weight, dtype), "bias": np.asarray(rbm.hidden_bias, dtype)} for rbm in stack
-    ]
-    return from_linears([*pretrained, output])
+    return from_linears([*jax.tree.map(lambda array: np.asarray(array, dtype), pretrained), output])
 
 
 def _text(sizes: Sequence[int]) -> str:
@@ -177,15 +157,10 @@ def _text(sizes: Sequence[int]) -> str:
 
 
 @jax.jit
-def _hidden(rbm: Rbm, v: Visible) -> Hidden:
-    return hidden_given_visible(rbm, v)
-
-
-@jax.jit
-def _rounds(top: Rbm, h: Hidden, key: PRNGKeyArray, rounds: int | Int32[Array, ""]) -> Hidden:
+def _rounds(top: Rbm, h: Top, key: PRNGKeyArray, rounds: int | Int32[Array, ""]) -> Top:
     """Return the hidden probabilities after this number of Gibbs rounds. Each round draws its own random numbers."""
 
-    def step(number: Int32[Array, ""], h: Hidden) -> Hidden:
+    def step(number: Int32[Array, ""], h: Top) -> Top:
         return gibbs(top, h, uniforms(jax.random.fold_in(key, number), 1, len(h), top))[1]
 
     h = jax.lax.fori_loop(0, rounds, step, h)

@@ -14,25 +14,27 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jax_impl.model import PRECISION
 from jax_impl.rbm.machine import Rbm, Visible, free_energy, hidden_given_visible, sample, visible_given_hidden
 
-CHAINS, TEMPERATURES = 100, 1000  # of `annealed_importance_sampling`, by default
+CHAINS = 100  # of `annealed_importance_sampling`
+Scalar = Float[Array, ""]
+Weighted = tuple[Visible, Float[Array, " chains"]]  # the states of the chains, and the logarithms of their weights
 
 
 class LogPartition(NamedTuple):
     """An estimate of log Z in nats, and its interval of three standard errors."""
 
-    estimate: Float[Array, ""]
-    low: Float[Array, ""]
-    high: Float[Array, ""]
+    estimate: Scalar
+    low: Scalar
+    high: Scalar
 
 
 class LogLikelihood(NamedTuple):
     """Mean log-likelihoods in nats per image. The interval follows from that of log Z."""
 
-    train: Float[Array, ""] | float
-    test: Float[Array, ""] | float
-    test_low: Float[Array, ""] | float
-    test_high: Float[Array, ""] | float
-    log_partition: Float[Array, ""] | float
+    train: Scalar | float
+    test: Scalar | float
+    test_low: Scalar | float
+    test_high: Scalar | float
+    log_partition: Scalar | float
 
     def __str__(self) -> str:
         """Return the estimates in words, for the output of a run."""
@@ -40,7 +42,7 @@ class LogLikelihood(NamedTuple):
         return f"{self.test:.1f} nats per image ({self.test_low:.1f} {to}), training images {self.train:.1f}"
 
 
-def reconstruction_error(rbm: Rbm, v: Visible) -> Float[Array, ""]:
+def reconstruction_error(rbm: Rbm, v: Visible) -> Scalar:
     """Return the mean cross-entropy between v and its recreation from the hidden probabilities, in nats per image.
 
     Training does not minimise it: it can fall while the likelihood falls, too.
@@ -49,7 +51,7 @@ def reconstruction_error(rbm: Rbm, v: Visible) -> Float[Array, ""]:
     return (softplus(inputs) - v * inputs).sum(axis=1).mean()  # -v log σ(x) - (1 - v) log(1 - σ(x))
 
 
-def pseudo_log_likelihood(rbm: Rbm, v: Visible, key: PRNGKeyArray) -> Float[Array, ""]:
+def pseudo_log_likelihood(rbm: Rbm, v: Visible, key: PRNGKeyArray) -> Scalar:
     """Return an unbiased estimate of the mean Σ_i log p(v_i | the other visible units), in nats per image.
 
     It draws one unit of each image and uses n_visible · log σ(F(v with this unit flipped) - F(v)).
@@ -60,16 +62,12 @@ def pseudo_log_likelihood(rbm: Rbm, v: Visible, key: PRNGKeyArray) -> Float[Arra
     return n_visible * log_sigmoid(free_energy(rbm, flipped) - free_energy(rbm, v)).mean()
 
 
-def free_energy_gap(
-    rbm: Rbm, train: Float[Array, "train visible"], held_out: Float[Array, "held_out visible"]
-) -> Float[Array, ""]:
+def free_energy_gap(rbm: Rbm, train: Float[Array, "n visible"], held_out: Float[Array, "m visible"]) -> Scalar:
     """Return mean F(held out) - mean F(train) in nats. It grows if the machine overfits (Hinton 2010, section 6)."""
     return free_energy(rbm, held_out).mean() - free_energy(rbm, train).mean()
 
 
-def annealed_importance_sampling(
-    rbm: Rbm, key: PRNGKeyArray, *, chains: int = CHAINS, temperatures: int = TEMPERATURES
-) -> LogPartition:
+def annealed_importance_sampling(rbm: Rbm, key: PRNGKeyArray, *, temperatures: int) -> LogPartition:
     """Estimate log Z (Neal 2001; Salakhutdinov & Murray 2008, section 4.1).
 
     The intermediate machines have this machine's visible biases, and its weights and hidden biases times β. β rises
@@ -77,53 +75,38 @@ def annealed_importance_sampling(
     unnormalised probabilities of its state, and then moves by one round of Gibbs sampling. Each final weight is an
     unbiased estimate of the ratio of the last Z and the first.
 
-    Args:
-        rbm: The machine.
-        key: Of the random draws.
-        chains: The number of independent chains.
-        temperatures: The number of steps of β.
-
-    Returns:
-        The estimate, and the interval of three standard errors of the mean weight. Its lower end is minus infinity if
-        a few chains have most of the weight.
+    The interval is that of the mean weight of `CHAINS` independent chains. Its lower end is minus infinity if a few
+    chains have most of the weight. `temperatures` is the number of steps of β.
     """
     n_visible, n_hidden = rbm.weight.shape
     dtype = rbm.weight.dtype
     start_key, steps_key = jax.random.split(key)
-    v = sample(
-        jnp.broadcast_to(sigmoid(rbm.visible_bias), (chains, n_visible)),
-        jax.random.uniform(start_key, (chains, n_visible), dtype),
-    )
+    base_rates = jnp.broadcast_to(sigmoid(rbm.visible_bias), (CHAINS, n_visible))
+    v = sample(base_rates, jax.random.uniform(start_key, base_rates.shape, dtype))
     betas = jnp.linspace(0, 1, temperatures + 1, dtype=dtype)
 
-    def step(
-        carry: tuple[Visible, Array], inputs: tuple[Array, Array, PRNGKeyArray]
-    ) -> tuple[tuple[Visible, Array], None]:
+    def step(carry: Weighted, inputs: tuple[Array, Array, PRNGKeyArray]) -> tuple[Weighted, None]:
         v, log_weight = carry
         last_beta, beta, key = inputs
         warmer, colder = _tempered(rbm, last_beta), _tempered(rbm, beta)
         log_weight = log_weight + free_energy(warmer, v) - free_energy(colder, v)
         hidden_key, visible_key = jax.random.split(key)
-        h = sample(hidden_given_visible(colder, v), jax.random.uniform(hidden_key, (chains, n_hidden), dtype))
+        h = sample(hidden_given_visible(colder, v), jax.random.uniform(hidden_key, (CHAINS, n_hidden), dtype))
         v = sample(visible_given_hidden(colder, h), jax.random.uniform(visible_key, v.shape, dtype))
         return (v, log_weight), None
 
     keys = jax.random.split(steps_key, temperatures)
-    (_, log_weights), _ = jax.lax.scan(step, (v, jnp.zeros(chains, dtype)), (betas[:-1], betas[1:], keys))
+    (_, log_weights), _ = jax.lax.scan(step, (v, jnp.zeros(CHAINS, dtype)), (betas[:-1], betas[1:], keys))
     log_z = n_hidden * jnp.log(jnp.asarray(2, dtype)) + softplus(rbm.visible_bias).sum()
-    mean = logsumexp(log_weights) - jnp.log(jnp.asarray(chains, dtype))
-    error = 3 * jnp.std(jnp.exp(log_weights - mean), ddof=1) / jnp.sqrt(jnp.asarray(chains, dtype))
+    mean = logsumexp(log_weights) - jnp.log(jnp.asarray(CHAINS, dtype))
+    error = 3 * jnp.std(jnp.exp(log_weights - mean), ddof=1) / jnp.sqrt(jnp.asarray(CHAINS, dtype))
     low = jnp.log(jnp.maximum(1 - error, 0))
     return LogPartition(log_z + mean, log_z + mean + low, log_z + mean + jnp.log1p(error))
 
 
 @partial(jax.jit, static_argnames="temperatures")
 def log_likelihood(
-    rbm: Rbm,
-    train: Float[Array, "train visible"],
-    test: Float[Array, "test visible"],
-    key: PRNGKeyArray,
-    temperatures: int = TEMPERATURES,
+    rbm: Rbm, train: Float[Array, "n visible"], test: Float[Array, "m visible"], key: PRNGKeyArray, temperatures: int
 ) -> LogLikelihood:
     """Estimate the mean log-likelihood of training and test images with pixels in [0, 1].
 
@@ -131,18 +114,12 @@ def log_likelihood(
     MNIST (Salakhutdinov & Murray 2008, section 5).
     """
     *image_keys, annealing_key = jax.random.split(key, 3)
-    means = [
+    of_train, of_test = (
         -free_energy(rbm, sample(v, jax.random.uniform(image_key, v.shape, v.dtype))).mean()
         for image_key, v in zip(image_keys, (train, test), strict=True)
-    ]
-    log_z = annealed_importance_sampling(rbm, annealing_key, temperatures=temperatures)
-    return LogLikelihood(
-        train=means[0] - log_z.estimate,
-        test=means[1] - log_z.estimate,
-        test_low=means[1] - log_z.high,
-        test_high=means[1] - log_z.low,
-        log_partition=log_z.estimate,
     )
+    log_z, low, high = annealed_importance_sampling(rbm, annealing_key, temperatures=temperatures)
+    return LogLikelihood(of_train - log_z, of_test - log_z, of_test - high, of_test - low, log_z)
 
 
 def _tempered(rbm: Rbm, beta: Float[Array, ""]) -> Rbm:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import sigmoid, softplus
+from jax.scipy.special import entr
 from jaxtyping import Array, DTypeLike, Float, PRNGKeyArray
 
 from jax_impl.model import PRECISION
@@ -141,8 +142,7 @@ def kl_divergence(rbm: Rbm, probabilities: Float[Array, " states"]) -> Float[Arr
     `probabilities` are those of the data, for every state of the visible units in the order of `states`.
     """
     log_model = log_likelihood(rbm, states(rbm.weight.shape[0], rbm.weight.dtype))
-    terms = jnp.where(probabilities > 0, probabilities * (jnp.log(jnp.maximum(probabilities, 1e-300)) - log_model), 0)
-    return terms.sum()
+    return -(entr(probabilities) + probabilities * log_model).sum()
 
 
 def _hidden_input(rbm: Rbm, v: Visible) -> Hidden:

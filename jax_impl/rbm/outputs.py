@@ -29,8 +29,6 @@ SHOWN = 10  # images in reconstructions.png, and chains in samples.png
 ANNEALED = 4000  # temperatures of the final estimate; with 1,000, machines with slow chains are up to 15 nats off
 ROUNDS = (1, 10, 100, 1000)  # of Gibbs sampling, in samples.png
 
-Stack = Sequence[Rbm]
-
 
 def begin(out: Path, sizes: Sequence[int], settings: Settings) -> None:
     """Write config.json and delete the results of an earlier run."""
@@ -38,7 +36,7 @@ def begin(out: Path, sizes: Sequence[int], settings: Settings) -> None:
     runs.describe(out, RESULTS, hidden=list(sizes), settings=described)
 
 
-def record(out: Path, records: Sequence[RbmRecord], stack: Stack) -> None:
+def record(out: Path, records: Sequence[RbmRecord], stack: dbn.Stack) -> None:
     """Write metrics.jsonl, one line per epoch, and params.safetensors."""
     lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in records)
     files.write(out / "metrics.jsonl", lines.encode())
@@ -54,7 +52,7 @@ def likelihood(out: Path, rbm: Rbm, train: Float[Array, "n pixels"], test: Float
     return estimate
 
 
-def draw(out: Path, records: Sequence[RbmRecord], stack: Stack, images: UInt8[np.ndarray, "n pixels"]) -> None:
+def draw(out: Path, records: Sequence[RbmRecord], stack: dbn.Stack, images: UInt8[np.ndarray, "n pixels"]) -> None:
     """Write the figures. They show the first `SHOWN` of these test images."""
     shown = scale(jnp.asarray(images[:SHOWN]), stack[0].weight.dtype)
     on_device = [jax.tree.map(jnp.asarray, rbm) for rbm in stack]

@@ -24,6 +24,9 @@ LIMIT = 1e4  # of a parameter; a sigmoid of 104 is already 1 in float32, so the 
 DRAWN_TOGETHER = 1_300_000  # random numbers, ten steps of the default machine; drawing more is not faster
 MONITORED = 10_000  # training images, from the first one, that the free-energy gap uses
 
+Images = Float[Array, "n visible"]  # to train on
+HeldOut = Float[Array, "m visible"]
+
 
 class State(NamedTuple):
     """Everything that a training step changes."""
@@ -55,7 +58,7 @@ class RbmRecord:
         )
 
 
-def start(settings: Settings, images: Float[Array, "n visible"], key: PRNGKeyArray) -> State:
+def start(settings: Settings, images: Images, key: PRNGKeyArray) -> State:
     """Return the state before the first step. Persistent chains start at the first batch of images."""
     rbm = init(key, images.mean(axis=0), settings.hidden, settings.dtype)
     h = hidden_given_visible(rbm, images[: settings.batch_size])
@@ -84,7 +87,7 @@ def update(
 
 def run_epoch(
     state: State,
-    images: Float[Array, "n visible"],
+    images: Images,
     order: Int32[Array, "steps batch"],
     keys: Key[Array, " steps"],
     learning_rate: Float[Array, ""],
@@ -125,15 +128,12 @@ def compiled_epoch(settings: Settings, n_images: int, n_visible: int, steps: int
 
 
 def fit(
-    settings: Settings, images: Float[Array, "n visible"], held_out: Float[Array, "m visible"], layer: int = 1
+    settings: Settings, images: Images, held_out: HeldOut, layer: int = 1
 ) -> Iterator[tuple[RbmRecord | None, Rbm]]:
     """Train epoch by epoch; yield the initial machine without a record, then each epoch's record and machine.
 
-    Args:
-        settings: The settings of the machine and its training.
-        images: Pixels in [0, 1]. Values between 0 and 1 are probabilities (Hinton 2010, section 3.2).
-        held_out: Images for monitoring only.
-        layer: The machine's place in its stack, from 1. It changes the random draws.
+    Pixels lie in [0, 1]; values between 0 and 1 are probabilities (Hinton 2010, section 3.2). The held-out images serve
+    for monitoring only. `layer`, the machine's place in its stack from 1, changes the random draws.
 
     Raises:
         ArgumentError: A pixel is outside [0, 1], or there are fewer images than in a batch.
@@ -145,8 +145,8 @@ def fit(
 
 def advance(
     settings: Settings,
-    images: Float[Array, "n visible"],
-    held_out: Float[Array, "m visible"],
+    images: Images,
+    held_out: HeldOut,
     layer: int = 1,
     since: Progress | None = None,
     every: int | None = None,
@@ -156,23 +156,25 @@ def advance(
     The initial progress is yielded first, unless `since` is given. An epoch's draws depend on seed, layer and epoch
     only. Within an epoch a machine beyond `LIMIT` is not yielded: it may still recover.
     """
-    check(images, held_out, settings)
+    _check(images, held_out, settings.batch_size)
     init_key, epochs_key = jax.random.split(jax.random.fold_in(jax.random.key(settings.seed), layer - 1))
     if since is None:
-        since = Progress(state=_copied(start(settings, images, init_key)))
+        since = Progress(state=jax.tree.map(np.array, start(settings, images, init_key)))
         yield since
     progress, state = since, jax.tree.map(jnp.array, since.state)
     n_steps = len(images) // settings.batch_size
+    # The program does not depend on these three settings: it gets the learning rate and the draws as arguments.
+    of_program = replace(settings, epochs=0, learning_rate=1.0, seed=0)
     for epoch in range(len(progress.records) + 1, settings.epochs + 1):
         order, keys, monitor_key = _epoch_draws(jax.random.fold_in(epochs_key, epoch), len(images), settings.batch_size)
         rate = jnp.asarray(settings.learning_rate * (1 - (epoch - 1) / settings.epochs), settings.dtype)
         seconds = progress.seconds
         for first, end in segments(progress.steps, n_steps, every):
-            train_steps = compiled_epoch(replace(settings, seed=0), *images.shape, end - first)
+            train_steps = compiled_epoch(of_program, *images.shape, end - first)
             started = time.perf_counter()
             state = jax.block_until_ready(train_steps(state, images, order[first:end], keys[first:end], rate))
             seconds += time.perf_counter() - started
-            copied = _copied(state)
+            copied = jax.tree.map(np.array, state)  # the next segment overwrites the state
             largest = max(float(np.abs(array).max()) for array in copied.rbm)
             if end < n_steps and largest < LIMIT:
                 yield Progress(state=copied, records=progress.records, steps=end, seconds=seconds)
@@ -181,24 +183,19 @@ def advance(
                 f"RBM {layer} diverged in epoch {epoch}, its largest parameter is {largest:.3g}: the learning rate "
                 f"{settings.learning_rate:g} is probably too large; try --learning-rate {Settings.learning_rate:g}"
             )
-        monitors = _monitors(state.rbm, images[:MONITORED], held_out, monitor_key)
-        values = {name: float(value) for name, value in monitors.items()}
-        record = RbmRecord(layer=layer, epoch=epoch, seconds=seconds, **values)
+        monitors = jax.tree.map(float, _monitors(state.rbm, images[:MONITORED], held_out, monitor_key))
+        record = RbmRecord(layer=layer, epoch=epoch, seconds=seconds, **monitors)
         progress = Progress(state=copied, records=(*progress.records, record))
         yield progress
 
 
-def check(images: Float[Array, "n visible"], held_out: Float[Array, "m visible"], settings: Settings) -> None:
-    """Check the images on which a machine is to be trained.
-
-    Raises:
-        ArgumentError: A pixel is outside [0, 1], or there are fewer images than in a batch.
-    """
+def _check(images: Images, held_out: HeldOut, batch_size: int) -> None:
+    """Raise an ArgumentError if a pixel is outside [0, 1], or if there are fewer images than in a batch."""
     for pixels in (images, held_out):
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= 0 and high <= 1):  # false for NaN
             raise ArgumentError(f"pixels must lie in [0, 1], got {low:g} to {high:g}: divide bytes by 255")
-    check_batch_size(settings.batch_size, len(images))
+    check_batch_size(batch_size, len(images))
 
 
 @partial(jax.jit, static_argnums=(1, 2))
@@ -219,9 +216,3 @@ def _monitors(rbm: Rbm, images: Array, held_out: Array, key: PRNGKeyArray) -> di
         "free_energy_gap": likelihood.free_energy_gap(rbm, images, held_out),
         "hidden_activity": hidden_given_visible(rbm, held_out).mean(),
     }
-
-
-def _copied(state: State) -> State:
-    """Return the state as NumPy arrays: training overwrites the original."""
-    copied: State = jax.tree.map(np.array, state)
-    return copied

@@ -19,6 +19,9 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8, UInt32, UInt64
 from numpy.typing import DTypeLike
 
+Size = int | tuple[int, ...]
+Reals = Float[np.ndarray, "..."]
+
 RANDPERM_LIMIT = (2**32 - 1) // 20  # for larger n, randperm_cpu (TensorFactories.cpp) uses another algorithm
 _FLOAT64_LIMIT = 1e290  # of a bound; beyond it `_two_product` overflows
 
@@ -91,9 +94,7 @@ class TorchGenerator:
         target[:-1] += self.random_raw(max(n - 1, 0)) % np.arange(n, 1, -1)
         return _swapped(target)
 
-    def uniform(
-        self, size: int | tuple[int, ...], low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float32
-    ) -> Float[np.ndarray, "..."]:
+    def uniform(self, size: Size, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float32) -> Reals:
         """Draw from U[low, high), as `Tensor.uniform_(low, high)` on a tensor of this size and dtype.
 
         float64 is exact if low, high and their difference are 0 or 1e-290 to 1e290 in size. More is a ValueError.
@@ -107,9 +108,7 @@ class TorchGenerator:
         values[values == last] = first  # torch's way to exclude an upper bound that rounding reached
         return values.reshape(shape)
 
-    def normal(
-        self, size: int | tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: DTypeLike = np.float32
-    ) -> Float[np.ndarray, "..."]:
+    def normal(self, size: Size, mean: float = 0.0, std: float = 1.0, dtype: DTypeLike = np.float32) -> Reals:
         """Draw from N(mean, std²), as `Tensor.normal_(mean, std)` on a tensor of this size and dtype.
 
         Fewer than 16 numbers are drawn one by one in double precision (`at::normal_distribution`): Box-Muller yields
@@ -131,9 +130,7 @@ class TorchGenerator:
             values[-16:] = _box_muller(self._unit(16, kind))
         return _multiply_add(values, std, mean).reshape(shape)
 
-    def bernoulli(
-        self, p: float | Float[np.ndarray, "..."], size: int | tuple[int, ...] | None = None
-    ) -> Float[np.ndarray, "..."]:
+    def bernoulli(self, p: float | Reals, size: Size | None = None) -> Reals:
         """Draw 1 with probability p, else 0, as `torch.bernoulli(p)` and `Tensor.bernoulli_(p)` with a tensor p.
 
         p, from 0 to 1, broadcasts to `size`, by default to its own shape. It is float32 or float64, and a Python number

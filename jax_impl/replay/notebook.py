@@ -20,26 +20,17 @@ BIASES = ("linear_default", "zeros")
 
 
 def initial_tensors(
-    generator: TorchGenerator,
-    layers: tuple[int, ...],
-    *,
-    init: str,
-    bias_init: str = "linear_default",
-    init_passes: int = 1,
+    generator: TorchGenerator, layers: tuple[int, ...], *, init: str, bias_init: str, init_passes: int = 1
 ) -> dict[str, np.ndarray]:
-    """Return the notebook's initial `linear1.weight`, `linear1.bias`, … in float32.
+    """Return the notebook's initial `linear1.weight`, `linear1.bias`, … in float32. The generator advances as torch's.
 
-    Args:
-        generator: A generator after `manual_seed`. It advances as torch's does.
-        layers: Units per layer, from the pixels to the classes.
-        init: Of the weights, a name in `WEIGHTS`.
-        bias_init: A name in `BIASES`.
-        init_passes: How often the init cell runs.
+    `layers` are the units per layer, from the pixels to the classes. `init` is a name in `WEIGHTS` and `bias_init` one
+    in `BIASES`. The init cell runs `init_passes` times.
     """
     tensors: dict[str, np.ndarray] = {}
     for number, (fan_in, fan_out) in enumerate(pairwise(layers), start=1):
         bound = 1 / math.sqrt(fan_in)
-        tensors[f"linear{number}.weight"] = _linear_default(generator, (fan_out, fan_in))
+        tensors[f"linear{number}.weight"] = WEIGHTS["linear_default"](generator, (fan_out, fan_in))
         tensors[f"linear{number}.bias"] = generator.uniform(fan_out, -bound, bound)
     for _ in range(init_passes):
         for name, tensor in tensors.items():
@@ -73,15 +64,6 @@ def _uniform(generator: TorchGenerator, shape: Shape, std: float) -> Weight:
     return generator.uniform(shape, -bound, bound)
 
 
-def _kaiming_uniform(generator: TorchGenerator, shape: Shape, a: float = 0.0) -> Weight:
-    return _uniform(generator, shape, kaiming_std(shape, a))
-
-
-def _linear_default(generator: TorchGenerator, shape: Shape) -> Weight:
-    """`torch.nn.Linear` draws its weight so."""
-    return _kaiming_uniform(generator, shape, math.sqrt(5))
-
-
 def _trunc_normal(generator: TorchGenerator, shape: Shape) -> Weight:
     """N(0, 1) on [-2, 2]. torch redraws the whole tensor until no value lies outside, and replaces only those."""
     weight = generator.normal(shape)
@@ -101,14 +83,14 @@ def _orthogonal(generator: TorchGenerator, shape: Shape) -> Weight:
     return np.ascontiguousarray(q.T if shape[0] < shape[1] else q)
 
 
-def _sparse(generator: TorchGenerator, shape: Shape, sparsity: float = 0.9, std: float = 0.01) -> Weight:
-    weight = generator.normal(shape, 0.0, std)
+def _sparse(generator: TorchGenerator, shape: Shape) -> Weight:
+    weight = generator.normal(shape, 0.0, 0.01)
     for column in range(shape[1]):
-        weight[generator.randperm(shape[0])[: math.ceil(sparsity * shape[0])], column] = 0
+        weight[generator.randperm(shape[0])[: math.ceil(0.9 * shape[0])], column] = 0
     return weight
 
 
-# torch.nn.init's functions, with the parameters that `initializers.KERNELS` chooses.
+# torch.nn.init's functions, with the parameters that `initializers.KERNELS` chooses, and how `Linear` draws its weight.
 WEIGHTS: dict[str, Callable[[TorchGenerator, Shape], Weight]] = {
     "uniform": lambda generator, shape: generator.uniform(shape),
     "normal": lambda generator, shape: generator.normal(shape),
@@ -120,9 +102,9 @@ WEIGHTS: dict[str, Callable[[TorchGenerator, Shape], Weight]] = {
     "eye": lambda _, shape: np.eye(*shape, dtype=np.float32),
     "xavier_uniform": lambda generator, shape: _uniform(generator, shape, xavier_std(shape)),
     "xavier_normal": lambda generator, shape: generator.normal(shape, 0.0, xavier_std(shape)),
-    "kaiming_uniform": _kaiming_uniform,
+    "kaiming_uniform": lambda generator, shape: _uniform(generator, shape, kaiming_std(shape)),
     "kaiming_normal": lambda generator, shape: generator.normal(shape, 0.0, kaiming_std(shape)),
     "orthogonal": _orthogonal,
     "sparse": _sparse,
-    "linear_default": _linear_default,
+    "linear_default": lambda generator, shape: _uniform(generator, shape, kaiming_std(shape, math.sqrt(5))),
 }

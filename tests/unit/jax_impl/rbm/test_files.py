@@ -40,6 +40,7 @@ def test_other_content_is_refused(tmp_path: Path) -> None:
         machines(9, 4) + machines(3, 2),  # the second does not fit on the first
         [first._replace(visible_bias=first.visible_bias[:-1])],
         [Rbm(*np.zeros(3, np.float32))],  # numbers instead of arrays
+        [first._replace(weight=first.weight[:, 0], hidden_bias=first.hidden_bias[0])],  # a row instead of a matrix
         [],
     ):
         save_stack(path, wrong)

@@ -119,6 +119,15 @@ def test_the_learning_rate_falls_towards_0(monkeypatch: pytest.MonkeyPatch) -> N
     assert rates == pytest.approx([0.2, 0.15, 0.1, 0.05])
 
 
+def test_runs_that_differ_in_seed_epochs_and_learning_rate_share_their_program() -> None:
+    list(training.fit(SMALL, images(), images()))
+    misses = training.compiled_epoch.cache_info().misses
+    list(training.fit(replace(SMALL, seed=5, epochs=1, learning_rate=0.05), images(), images()))
+    assert training.compiled_epoch.cache_info().misses == misses
+    list(training.fit(replace(SMALL, momentum=0.5), images(), images()))
+    assert training.compiled_epoch.cache_info().misses == misses + 1
+
+
 def test_records_hold_the_monitors_of_each_epoch(small: Mnist) -> None:
     train, test = (scale(jnp.asarray(part), "float32") for part in (small.train_images, small.test_images))
     (none, start), *epochs = training.fit(Settings(hidden=32, epochs=20), train, test)

@@ -25,7 +25,11 @@ PRINTED = np.array(
 @pytest.mark.parametrize("init_passes", [1, 2])
 def test_after_two_passes_the_weights_are_those_that_the_notebook_printed(init_passes: int) -> None:
     tensors = notebook.initial_tensors(
-        TorchGenerator(777), (784, 256, 256, 10), init="xavier_uniform", init_passes=init_passes
+        TorchGenerator(777),
+        (784, 256, 256, 10),
+        init="xavier_uniform",
+        bias_init="linear_default",
+        init_passes=init_passes,
     )
     shown = tensors["linear3.weight"][np.ix_([0, 1, 2, -3, -2, -1], [0, 1, 2, -3, -2, -1])]
     equal = np.round(shown.astype(np.float64), 4) == PRINTED
@@ -34,7 +38,7 @@ def test_after_two_passes_the_weights_are_those_that_the_notebook_printed(init_p
 
 @pytest.mark.parametrize("init", notebook.WEIGHTS)
 def test_initial_tensors_have_torch_s_names_and_layout(init: str) -> None:
-    tensors = notebook.initial_tensors(TorchGenerator(0), (7, 5, 3), init=init)
+    tensors = notebook.initial_tensors(TorchGenerator(0), (7, 5, 3), init=init, bias_init="linear_default")
     assert {name: tensor.shape for name, tensor in tensors.items()} == {
         "linear1.weight": (5, 7),
         "linear1.bias": (5,),
@@ -60,7 +64,7 @@ def test_zero_biases_do_not_change_the_weights() -> None:
 def test_each_pass_of_the_init_cell_draws_new_weights_and_keeps_the_biases() -> None:
     generators = [TorchGenerator(0) for _ in range(2)]
     once, twice = (
-        notebook.initial_tensors(generator, (7, 5, 3), init="normal", init_passes=passes)
+        notebook.initial_tensors(generator, (7, 5, 3), init="normal", bias_init="linear_default", init_passes=passes)
         for passes, generator in enumerate(generators, start=1)
     )
     for name in once:
