@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from tests.tiers import slow
+
 PRELUDE = """
 import json, jax, numpy as np
 from jax_impl import data, draws, recipes, train
 from jax_impl.trainer import devices, engine, memory, one_run
-from tests.tiers import slow
 rng = np.random.default_rng(0)
 mnist = data.Mnist(*(part for n in (300, 100) for part in (
     rng.integers(0, 256, (n, 784), dtype=np.uint8), rng.integers(0, 10, n, dtype=np.int32))))
