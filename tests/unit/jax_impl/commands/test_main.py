@@ -102,6 +102,28 @@ def test_a_bug_keeps_its_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) 
         call("train")
 
 
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [("ArgumentError('wrong')", 2), ("KeyboardInterrupt()", 130), ("ValueError('a bug')", 1)],
+)
+def test_a_failing_command_leaves_without_exit_handlers(broken: str, code: int, tmp_path: Path) -> None:
+    """One of JAX's exit handlers would wait for the other processes of a cluster."""
+    program = f"""
+import atexit, runpy, sys
+from jax_impl.commands import main
+from jax_impl.errors import ArgumentError
+def run(*_):
+    raise {broken}
+main.run = run
+atexit.register(print, "an exit handler")
+sys.argv = ["jax_impl", "data"]
+runpy.run_module("jax_impl", run_name="__main__")
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert result.stderr
+
+
 def test_a_line_that_cannot_be_written_ends_the_command_in_one_line(mnist_dir: Path) -> None:
     program = "from jax_impl.commands.main import main; import sys; sys.argv = ['', 'data']; sys.exit(main())"
     with Path("/dev/full").open("w") as full:
