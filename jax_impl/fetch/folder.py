@@ -18,21 +18,12 @@ from jax_impl.storage import files
 Source = Callable[[Path], dict[str, bytes]]
 
 
-def ensure(
-    data_dir: Path | None = None,
-    *,
-    sources: Iterable[tuple[str, Source]],
-    log: Log = lambda line: None,  # noqa: ARG005
-) -> str:
+def ensure(data_dir: Path | None, *, sources: Iterable[tuple[str, Source]], log: Log) -> str:
     """Make sure that the four files are in the folder and genuine. Return the title of the source that gave them.
 
-    Processes that start together take turns: the first one fetches, the others find the files. A file with wrong
-    content is renamed, not deleted.
-
-    Args:
-        data_dir: As `data.raw_folder` takes it.
-        sources: Titles and sources, in the order in which they are tried.
-        log: Gets a line about every damaged file and every source that failed.
+    The sources are tried in their order. Processes that start together take turns: the first one fetches, the others
+    find the files. A file with wrong content is renamed, not deleted. `log` gets a line about every damaged file and
+    every source that failed.
 
     Raises:
         DataError: No source gave all files. The message names each attempt and the remedy.
@@ -44,14 +35,12 @@ def ensure(
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout:
             log(f"waiting for another process that fetches MNIST into {folder}")
-            lock.acquire()
-        try:
+            held = lock.acquire()
+        with held:
             return _fill(folder, sources, log)
-        finally:
-            lock.release()
     except OSError as error:
         raise DataError(
             f"cannot write {folder}: {error.strerror or error}; name another folder with --data-dir"

