@@ -14,11 +14,11 @@ def main() -> int:
     package, sys.argv[1:] = sys.argv[2], sys.argv[3:]
     if package == "jax_impl":
         from jax_impl import __main__ as ours
-        from jax_impl.fetch import mirror
+        from jax_impl.fetch import sources
 
-        mirror.SILENCE, mirror.LIMIT = spec["silence"], spec["limit"]
+        sources.SILENCE, sources.LIMIT = spec["silence"], spec["limit"]
         sums = spec["sums"]["sha256"].items()
-        mirror.registered = lambda: {name: ("", size, checksum) for name, (size, checksum) in sums}
+        sources.registered = lambda: {name: ("", size, checksum) for name, (size, checksum) in sums}
         return ours.main()
     from torchvision.datasets import MNIST
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jax_impl import data
-from jax_impl.fetch import folder, mirror, sources
+from jax_impl.fetch import folder, sources
 from tests.loopback import Mirror, packed, serve
 
 
@@ -23,17 +23,17 @@ def content(mnist_dir: Path) -> dict[str, bytes]:
 def trusted(content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the loopback mirror's files be those on record."""
     known = {name: ("", len(packed), hashlib.sha256(packed).hexdigest()) for name, packed in content.items()}
-    monkeypatch.setattr(mirror, "registered", lambda: known)
+    monkeypatch.setattr(sources, "registered", lambda: known)
 
 
 def fetch(root: Path, served: Mirror) -> str:
-    source = ("the mirror", lambda work: mirror.download(work, address=served.url))
+    source = ("the mirror", lambda work: sources.from_mirror(work, address=served.url))
     return folder.ensure(root, sources=[source], log=print)
 
 
 def test_tfds_has_the_published_checksums() -> None:
     # SHA-256 of the .gz files, as published with the data set.
-    assert {name: checksum[:8] for name, (_, _, checksum) in mirror.registered().items()} == {
+    assert {name: checksum[:8] for name, (_, _, checksum) in sources.registered().items()} == {
         "train-images-idx3-ubyte.gz": "440fcabf",
         "train-labels-idx1-ubyte.gz": "3552534a",
         "t10k-images-idx3-ubyte.gz": "8d422c7b",
