@@ -60,7 +60,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder of the tests' own, which shares the verified files with the usual one."""
     source = data.raw_folder()
-    folder.ensure(sources=sources.default())
+    folder.ensure(None, sources=sources.default(), log=print)
     root = tmp_path_factory.mktemp("MNIST_data")
     (root / "MNIST" / "raw").mkdir(parents=True)
     for name in data.SHA256:

@@ -9,7 +9,6 @@ The command line imports this module, so it imports JAX only inside functions.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from jax_impl.commands.options.study import Study
 from jax_impl.commands.options.train import Train
@@ -22,31 +21,16 @@ HEARTBEAT_TIMEOUT = 20  # seconds without a heartbeat after which a process coun
 LEAVE_TIMEOUT = 3600  # seconds that the others wait at the end for process 0, which writes the results
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """How to find the other processes. JAX detects what is None on Slurm, Kubernetes, Open MPI and TPU pods."""
-
-    coordinator: str | None = None  # host and port of process 0
-    processes: int | None = None  # number of processes
-    process_id: int | None = None  # number of this process, from 0
-
-
-def cluster_of(command: Train | Study) -> Cluster | None:
-    """Return the cluster to join, or None for a run of one process.
+def check(command: Train | Study) -> None:
+    """Check the options that say how to find the other processes.
 
     Raises:
-        ArgumentError: An option is out of range, or was given without --distributed.
+        ArgumentError: One is out of range, or was given without --distributed.
     """
-    details = {
-        "--coordinator": command.coordinator,
-        "--processes": command.processes,
-        "--process-id": command.process_id,
-    }
-    given = [option for option, value in details.items() if value is not None]
-    if not command.distributed:
-        if given:
-            raise ArgumentError(f"{given[0]} needs --distributed: add it, or drop {given[0]}")
-        return None
+    for name in ("coordinator", "processes", "process_id"):
+        if not command.distributed and getattr(command, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ArgumentError(f"{option} needs --distributed: add it, or drop {option}")
     host, _, port = (command.coordinator or "host:1").rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ArgumentError(f"--coordinator must be HOST:PORT, got {command.coordinator!r}")
@@ -54,30 +38,29 @@ def cluster_of(command: Train | Study) -> Cluster | None:
         raise ArgumentError(f"--processes must be an integer >= 1, got {command.processes}")
     if command.process_id is not None and not 0 <= command.process_id < (command.processes or 2**31):
         raise ArgumentError(f"--process-id must be from 0 to below --processes, got {command.process_id}")
-    return Cluster(coordinator=command.coordinator, processes=command.processes, process_id=command.process_id)
 
 
 @contextlib.contextmanager
-def joined(cluster: Cluster | None) -> Iterator[None]:
-    """Join the other processes while the context lasts; do nothing if `cluster` is None.
+def joined(command: Train | Study) -> Iterator[None]:
+    """Join the other processes while the context lasts; do nothing without --distributed.
 
     At the end of the context every process waits for all others. After an exception none does: the caller must then
     leave by `os._exit`, since JAX's exit handler would wait. JAX ends the others with a non-zero exit code: at once if
     process 0 is the one that left, or else at their next collective, or after `HEARTBEAT_TIMEOUT`.
 
     Raises:
-        ArgumentError: `cluster` is incomplete, and JAX detects no cluster.
+        ArgumentError: The options are incomplete, and JAX detects no cluster.
         UserError: The processes could not be joined, have different numbers of devices, or a collective failed because
             one of them is gone.
     """
-    if cluster is None:
+    if not command.distributed:
         yield
         return
     import jax
 
     from jax_impl.trainer import devices, processes
 
-    _join(cluster)
+    _join(command)
     try:
         devices.all_devices()  # raises if the processes have different numbers of devices
         processes.gathered([])  # connects the CPUs' collectives while all are here: later they wait for only 30 s
@@ -94,7 +77,8 @@ def joined(cluster: Cluster | None) -> Iterator[None]:
     jax.distributed.shutdown()
 
 
-def _join(cluster: Cluster) -> None:
+def _join(command: Train | Study) -> None:
+    """Join the other processes. JAX detects an option that is None on Slurm, Kubernetes, Open MPI and TPU pods."""
     import jax
 
     jax.config.update("jax_enable_preemption_service", False)  # it would catch SIGTERM, which `Stop` handles
@@ -104,9 +88,9 @@ def _join(cluster: Cluster) -> None:
     )
     try:
         jax.distributed.initialize(
-            cluster.coordinator,
-            cluster.processes,
-            cluster.process_id,
+            command.coordinator,
+            command.processes,
+            command.process_id,
             initialization_timeout=JOIN_TIMEOUT,
             heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
             shutdown_timeout_seconds=LEAVE_TIMEOUT,
@@ -134,8 +118,7 @@ def raise_if_stopped(stop: Stop, save: Callable[[], None] = lambda: None) -> Non
 
     from jax_impl.trainer import processes
 
-    reasons = [reason for reason in processes.gathered([stop.reason]) if reason]
-    if reasons:
+    if reasons := [reason for reason in processes.gathered([stop.reason]) if reason]:
         save()
         jax.distributed.shutdown()  # waits until all are here, so that nobody is missed when the first one exits
         text, exit_code = reasons[0]

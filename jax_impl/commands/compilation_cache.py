@@ -1,12 +1,10 @@
-"""Keeps compiled programs on disk from one start to the next."""
+"""Keeps compiled programs on disk from one start to the next. The command line imports this, so JAX comes later."""
 
 import hashlib
 import os
 import platform
 import warnings
 from pathlib import Path
-
-import jax
 
 from jax_impl.storage import hardware
 
@@ -30,6 +28,8 @@ def use_cache() -> None:
     These are `JAX_COMPILATION_CACHE_DIR`, `JAX_ENABLE_COMPILATION_CACHE` and their like. If the folder cannot be
     written, there is no cache. A damaged program is compiled again without a warning: only time is lost.
     """
+    import jax
+
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
     for name, value in SETTINGS.items():
         if name.upper() not in os.environ:

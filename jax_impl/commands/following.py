@@ -1,13 +1,15 @@
 """Follows a training: writes its results and checkpoints, prints its lines, and keeps both if it ends early."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from jax_impl.commands.terminal import epochs_bar, say
 from jax_impl.errors import DivergedError, with_note
 from jax_impl.trainer.progress import Progress, pack
 from jax_impl.trainer.saving import Saver
+
+# Raises if the command must stop, after it has called the function that it is given.
+RaiseIfStopped = Callable[[Callable[[], None]], None]
 
 
 @runtime_checkable
@@ -28,24 +30,12 @@ class Outputs(Protocol):
 
 
 def follow(
-    course: Iterator[Progress],
-    initial: Progress,
-    outputs: Outputs,
-    saver: Saver,
-    out: Path,
-    raise_if_stopped: Callable[[Callable[[], None]], None],
+    course: Iterator[Progress], initial: Progress, outputs: Outputs, saver: Saver, raise_if_stopped: RaiseIfStopped
 ) -> Progress:
     """Follow a training to its end and return its last progress.
 
-    An earlier run in the folder is replaced only when there is something to put in its place.
-
-    Args:
-        course: The progress after each segment and epoch.
-        initial: The progress before the first of these.
-        outputs: Writes the results.
-        saver: Writes the checkpoints.
-        out: The run folder.
-        raise_if_stopped: Raises if the command must stop, after it has called the function that it is given.
+    `course` yields the progress after each segment and epoch, `initial` is that before the first of these. An earlier
+    run in the folder is replaced only when there is something to put in its place.
 
     Raises:
         DivergedError: As the training does; the text says what is kept. So does the text of an `Interrupted`.
@@ -72,7 +62,7 @@ def follow(
                 if len(progress.records) < saver.epochs:
                     raise_if_stopped(saver.save)
     except (DivergedError, KeyboardInterrupt, BrokenPipeError) as error:
-        note = _keep(error, progress, whole, outputs, saver, out)
+        note = _keep(error, progress, whole, outputs, saver)
         if isinstance(error, BrokenPipeError):
             raise
         raise with_note(error, note) from error
@@ -88,14 +78,12 @@ def _replace_earlier_run(outputs: Outputs, saver: Saver) -> None:
     saver.checkpoints.remove()
 
 
-def _keep(
-    error: BaseException, progress: Progress, whole: Progress | None, outputs: Outputs, saver: Saver, out: Path
-) -> str:
+def _keep(error: BaseException, progress: Progress, whole: Progress | None, outputs: Outputs, saver: Saver) -> str:
     """Write the results of a training that ended early, and return a note about them."""
     epochs, steps = len(progress.records), progress.steps
     if not epochs and not steps:
         return "no epoch was finished, nothing was written"
-    text = f"{out} holds {counted(epochs, 'epoch')}"
+    text = f"{saver.checkpoints.folder.parent} holds {counted(epochs, 'epoch')}"
     if epochs and whole is not None and whole.records:
         outputs.keep(whole)
         text += f" and the {outputs.kept} after {'it' if epochs == 1 else 'them'}"

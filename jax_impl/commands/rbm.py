@@ -1,11 +1,12 @@
 """The commands `rbm` and `dbn`: train machines, measure and draw them."""
 
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
 
+from jax_impl.commands import cluster
 from jax_impl.commands.data import load
 from jax_impl.commands.following import follow
 from jax_impl.commands.options.rbm import TrainDbn, TrainRbm
@@ -25,8 +26,6 @@ from jax_impl.trainer.saving import VERSION, Saver
 
 def run(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings, stop: Stop) -> None:
     """Train RBMs from the pixels up and write the run folder.
-
-    An earlier run in the folder is replaced only when there is something to put in its place.
 
     Raises:
         UserError: The folder cannot be written, or holds another run.
@@ -50,14 +49,8 @@ def run(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings
         trained = (progress for progress in course if not dbn.is_untrained(progress))
         steps = len(train) // settings.batch_size
         saver = Saver(checkpoints, epochs=settings.epochs * len(sizes), steps=steps, every=command.checkpoint_every)
-
-        def raise_if_stopped(save: Callable[[], None]) -> None:
-            if stop.wanted:
-                save()
-                raise stop.interrupted()
-
         with stop.polling():
-            progress = follow(trained, initial, folder, saver, out, raise_if_stopped)
+            progress = follow(trained, initial, folder, saver, partial(cluster.raise_if_stopped, stop))
             folder.keep(progress)
         try:
             if isinstance(command, TrainRbm):
@@ -89,6 +82,4 @@ class MachinesFolder:
         """Write the monitors of every epoch, and the machines."""
         outputs.record(self.out, progress.records, progress.state.stack)
 
-    def keep(self, progress: Progress) -> None:
-        """Write the same."""
-        self.epoch(progress)
+    keep = epoch

@@ -25,7 +25,7 @@ class Stop:
         """Take a function that ends the process at once with an exit code, and one that prints a line."""
         self.end, self.log = end, log
         self.received: signal.Signals | None = None  # the first signal
-        self.polled = False  # whether the command polls `wanted`, so that the first signal need not interrupt it
+        self.polled = False  # whether the command polls `reason`, so that the first signal need not interrupt it
         self.started, self.max_seconds = time.monotonic(), float("inf")
 
     @contextlib.contextmanager
@@ -64,7 +64,7 @@ class Stop:
 
     @contextlib.contextmanager
     def polling(self) -> Iterator[None]:
-        """Only record the first signal; the caller polls `wanted`. Outside this context a signal interrupts."""
+        """Only record the first signal; the caller polls `reason`. Outside this context a signal interrupts."""
         self.polled = True
         try:
             yield
@@ -79,11 +79,6 @@ class Stop:
         if time.monotonic() - self.started > self.max_seconds:
             return f"the limit of --max-seconds {self.max_seconds:g} is reached", OUT_OF_TIME
         return None
-
-    @property
-    def wanted(self) -> bool:
-        """Whether the command must save and stop."""
-        return self.reason is not None
 
     def interrupted(self) -> Interrupted:
         """Return the exception to raise then."""

@@ -5,7 +5,6 @@ With several processes, all of them train; the first one prints and writes.
 
 import contextlib
 from functools import partial
-from typing import NamedTuple
 
 from jax_impl.commands import cluster
 from jax_impl.commands.data import load
@@ -24,28 +23,19 @@ from jax_impl.trainer import devices
 from jax_impl.trainer.memory import GIB
 
 
-class Plan(NamedTuple):
-    """What a study does: presets, or the cells of a grid."""
-
-    presets: list[Preset]
-    cells: list[Cell]
-
-
-def plan(command: Study) -> Plan:
-    """Return what the options ask for.
+def plan(command: Study) -> tuple[list[Preset], list[Cell]]:
+    """Return the presets to measure, or the cells of the grid to run.
 
     Raises:
         ArgumentError: A name is unknown, a value is out of range, or options contradict each other.
     """
-    chosen = presets.named(options.presets(command))
-    if chosen:
-        return Plan(chosen, [])
-    axes = options.axes(command)
-    return Plan([], grid.Grid(**axes, seeds=command.seeds, first_seed=command.first_seed).cells())
+    if chosen := presets.named(options.presets(command)):
+        return chosen, []
+    return [], grid.Grid(**options.axes(command), seeds=command.seeds, first_seed=command.first_seed).cells()
 
 
-def run(command: Study, what: Plan, stop: Stop) -> None:
-    """Run the study and write its report.
+def run(command: Study, chosen: list[Preset], cells: list[Cell], stop: Stop) -> None:
+    """Run the study that `plan` returned, and write its report.
 
     Raises:
         UserError: A file cannot be read or written, or a published result was not reproduced.
@@ -57,26 +47,26 @@ def run(command: Study, what: Plan, stop: Stop) -> None:
     mnist = load(command.data_dir)
     with files.locked(command.out) if leads else contextlib.nullcontext():
         try:
-            if what.presets:
-                _run_presets(command, what.presets, mnist, stop)
+            if chosen:
+                _run_presets(command, chosen, mnist, stop)
             else:
                 with stop.polling():
-                    _run_cells(command, what.cells, mnist, stop)
+                    _run_cells(command, cells, mnist, stop)
             if leads:
-                _report(command, what)
+                _report(command, chosen)
         except KeyboardInterrupt as error:
             raise with_note(error, f"finished work is kept in {command.out}: repeat the command to continue") from error
 
 
-def _report(command: Study, what: Plan) -> None:
+def _report(command: Study, chosen: list[Preset]) -> None:
     """Write the report; print the advice, or the published results that were not reproduced."""
     from jax_impl.study import figures, page  # imports Matplotlib, after the training
 
     result = page.write(command.out)
-    for advice in [] if what.presets else result.advice:
+    for advice in [] if chosen else result.advice:
         say(f"{figures.title(advice.best)}: {verdicts.words(advice)}")
     say(f"written to {command.out / 'index.html'}")
-    checks = [check for preset in what.presets for check in result.presets[preset.name].checks]
+    checks = [check for preset in chosen for check in result.presets[preset.name].checks]
     failed = [check for check in checks if not check.passed]
     for check in failed:
         complain(f"failed: {check.name}: measured {check.measured}, expected {check.band}")
@@ -90,15 +80,14 @@ def _run_cells(command: Study, cells: list[Cell], mnist: Mnist, stop: Stop) -> N
     """Run the missing cells of a grid; print the estimated time, and a line per cell."""
     leads = cluster.leads()
     costs = _costs(command, cells, len(mnist.train_images)) if leads else {}
-    max_bytes = None if command.max_gib is None else command.max_gib * GIB
     with cost_bar("cells", len(cells)) as bar:
         task = bar.add_task("study", total=sum(costs.values()) or 1, done=0)
         results = grid.run_remaining(
             cells,
             mnist,
             command.out,
-            max_bytes=max_bytes,
-            log=say if leads else _ignore,
+            max_bytes=None if command.max_gib is None else command.max_gib * GIB,
+            log=say if leads else lambda _: None,
             raise_if_stopped=partial(cluster.raise_if_stopped, stop),
             every=command.checkpoint_every,
         )
@@ -111,11 +100,7 @@ def _run_cells(command: Study, cells: list[Cell], mnist: Mnist, stop: Stop) -> N
 
 
 def _costs(command: Study, cells: list[Cell], n_images: int) -> dict[str, float]:
-    """Return the estimated seconds of each cell to run, by its key, and print their sum.
-
-    Raises:
-        ArgumentError: The cells would take too long or too much memory.
-    """
+    """Return the estimated seconds of each cell to run, by its key, and print their sum. Refuse too long a study."""
     kept = records.load(command.out / grid.RECORDS)
     left = [cell for cell in cells if cell.key not in kept]
     costs: dict[str, float] = {}
@@ -139,14 +124,10 @@ def _run_presets(command: Study, chosen: list[Preset], mnist: Mnist, stop: Stop)
             for label, _, _ in published.measure_remaining(preset, seeds, mnist, command.out):
                 done += 1
                 bar.update(task, advance=1, done=done, description=f"{preset.name}: {label}")
-                if stop.wanted and done < parts:
-                    raise stop.interrupted()
+                if done < parts:
+                    cluster.raise_if_stopped(stop)
             manifest.remember(command.out, measured={preset.name: seeds})
             say(f"{preset.name}: {preset.claim}")
             for check in preset.checks(published.measured_data(preset, seeds, command.out) or {}):
                 verdict = "pass" if check.passed else "FAIL"
                 say(f"  {verdict}  {check.name}: {check.measured} (expected {check.band})")
-
-
-def _ignore(text: str) -> None:
-    """Print nothing."""

@@ -5,17 +5,8 @@ import os
 import sys
 from collections.abc import Iterator
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from jax_impl.errors import UserError
 
@@ -54,36 +45,38 @@ def end(code: int) -> None:
     os._exit(code)
 
 
-def epochs_bar() -> Progress:
+def epochs_bar() -> progress.Progress:
     """Return the progress bar of a training."""
-    return _bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"))
+    return _bar(progress.MofNCompleteColumn(), progress.TextColumn("epochs"))
 
 
-def cost_bar(what: str, count: int) -> Progress:
+def cost_bar(what: str, count: int) -> progress.Progress:
     """Return a progress bar whose length is estimated time; the text shows how many of `count` parts are done."""
-    return _bar(TextColumn("{task.description}"), BarColumn(), TextColumn(f"{{task.fields[done]}}/{count} {what}"))
+    return _bar(progress.TextColumn(f"{{task.fields[done]}}/{count} {what}"))
 
 
-def download_bar() -> Progress:
+def download_bar() -> progress.Progress:
     """Return the progress bar of a download."""
-    return _bar(TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    return _bar(progress.DownloadColumn())
 
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Show a progress bar for work of unknown length."""
-    with _bar(TextColumn("{task.description}"), BarColumn()) as bar:
+    with _bar() as bar:
         bar.add_task(what, total=None)
         yield
 
 
-def _bar(*columns: ProgressColumn) -> Progress:
+def _bar(*amount: progress.ProgressColumn) -> progress.Progress:
     """Return a progress bar that appears only on a terminal and disappears when it is done."""
-    return Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TextColumn("remaining"),
-        TimeRemainingColumn(),
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        *amount,
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("remaining"),
+        progress.TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=sys.stdout.isatty(),  # on a terminal, printed lines appear above the bar

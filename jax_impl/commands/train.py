@@ -75,7 +75,7 @@ def run(command: Train, recipe: Recipe, stop: Stop) -> None:
             steps = n_images // recipe.batch_size
             saver = Saver(checkpoints, epochs=recipe.epochs, steps=steps, every=command.checkpoint_every)
             outputs = RunFolder(out, recipe, command.stream)
-            progress = follow(course, initial, outputs, saver, out, partial(cluster.raise_if_stopped, stop))
+            progress = follow(course, initial, outputs, saver, partial(cluster.raise_if_stopped, stop))
         outputs.keep(progress)
     say("Learning finished")
     say(f"written to {out}")

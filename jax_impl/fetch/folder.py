@@ -18,21 +18,12 @@ from jax_impl.storage import files
 Source = Callable[[Path], dict[str, bytes]]
 
 
-def ensure(
-    data_dir: Path | None = None,
-    *,
-    sources: Iterable[tuple[str, Source]],
-    log: Log = lambda line: None,  # noqa: ARG005
-) -> str:
+def ensure(data_dir: Path | None, *, sources: Iterable[tuple[str, Source]], log: Log) -> str:
     """Make sure that the four files are in the folder and genuine. Return the title of the source that gave them.
 
-    Processes that start together take turns: the first one fetches, the others find the files. A file with wrong
-    content is renamed, not deleted.
-
-    Args:
-        data_dir: As `data.raw_folder` takes it.
-        sources: Titles and sources, in the order in which they are tried.
-        log: Gets a line about every damaged file and every source that failed.
+    The sources are tried in their order. Processes that start together take turns: the first one fetches, the others
+    find the files. A file with wrong content is renamed, not deleted. `log` gets a line about every damaged file and
+    every source that failed.
 
     Raises:
         DataError: No source gave all files. The message names each attempt and the remedy.
@@ -44,14 +35,12 @@ def ensure(
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout:
             log(f"waiting for another process that fetches MNIST into {folder}")
-            lock.acquire()
-        try:
+            held = lock.acquire()
+        with held:
             return _fill(folder, sources, log)
-        finally:
-            lock.release()
     except OSError as error:
         raise DataError(
             f"cannot write {folder}: {error.strerror or error}; name another folder with --data-dir"
@@ -79,22 +68,25 @@ def _fill(folder: Path, sources: Iterable[tuple[str, Source]], log: Log) -> str:
     """Try the .gz files in the folder, then each source. The caller holds the folder's lock."""
     for leftover in folder.glob(".fetch-*"):
         shutil.rmtree(leftover, ignore_errors=True)  # of a process that was killed: only one holds the lock
-    if not missing_files(folder):
+    if not (missing := missing_files(folder)):
         return "the folder"  # another process filled it while this one waited
-    _set_damaged_aside(folder, log)
+    for path in (folder / name for name in missing):
+        if path.exists():
+            aside = path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}")
+            path.rename(aside)
+            log(f"{path} is truncated or altered: renamed to {aside.name}")
     failures: list[str] = []
-    packed: tuple[str, Source] = ("the .gz files in the folder", lambda _: _unpacked(folder, log))
+    packed: tuple[str, Source] = ("the .gz files in the folder", lambda _: _unpacked(folder, missing, log))
     for title, source in (packed, *sources):
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as work:
             try:
                 content = source(Path(work))
-                wrong = [name for name in missing_files(folder) if not is_genuine(name, content.get(name))]
-                if wrong:
+                if wrong := [name for name in missing if not is_genuine(name, content.get(name))]:
                     raise DataError(f"the content of {', '.join(wrong)} is not MNIST's")
             except DataError as error:
                 failures.append(f"{title}: {error}")
                 continue
-        for name in missing_files(folder):
+        for name in missing:
             files.write(folder / name, content[name])
         for failure in failures[1:]:
             log(f"skipped {failure}")
@@ -105,20 +97,11 @@ def _fill(folder: Path, sources: Iterable[tuple[str, Source]], log: Log) -> str:
     )
 
 
-def _set_damaged_aside(folder: Path, log: Log) -> None:
-    for name in missing_files(folder):
-        if (folder / name).exists():
-            aside = folder / f"{name}.damaged-{uuid.uuid4().hex[:8]}"
-            (folder / name).rename(aside)
-            log(f"{folder / name} is truncated or altered: renamed to {aside.name}")
-
-
-def _unpacked(folder: Path, log: Log) -> dict[str, bytes]:
-    """Return the content of the missing files for which the folder holds a .gz file."""
+def _unpacked(folder: Path, names: Iterable[str], log: Log) -> dict[str, bytes]:
+    """Return the content of these files, as far as the folder holds their .gz files."""
     content = {}
-    for name in missing_files(folder):
-        packed = read(folder / f"{name}.gz")
-        if packed is not None:
+    for name in names:
+        if (packed := read(folder / f"{name}.gz")) is not None:
             try:
                 content[name] = gunzip(packed)
             except DataError as error:

@@ -30,17 +30,12 @@ def start_from_images(
     *,
     stack: Sequence[Rbm] | None = None,
     held_out: UInt8[np.ndarray, "m pixels"] | None = None,
-    watch: Callable[[RbmRecord], None] = lambda record: None,  # noqa: ARG005
+    watch: Callable[[RbmRecord], None] = lambda _: None,
 ) -> Draws:
     """Let an initialiser that uses images change the initial parameters. Other recipes' draws are returned unchanged.
 
-    Args:
-        images: The training images.
-        recipe: Whose `init` decides.
-        draws: The random start.
-        stack: A trained DBN. None trains one, with JAX's own random draws.
-        held_out: Images that monitor the DBN's training; None for the first training images.
-        watch: Gets each epoch's record of the DBN's training.
+    A DBN is `stack`, or else trained on all images with JAX's own random draws: then `held_out`, or else the first
+    training images, monitor its training, and `watch` gets each epoch's record.
 
     Raises:
         UserError: LSUV cannot scale a layer, or the DBN does not fit the hidden layers, or there are none.
@@ -48,9 +43,18 @@ def start_from_images(
     if recipe.init == "lsuv":
         inputs = scale(jnp.asarray(images[:USED]), recipe.dtype)
         return draws._replace(params=lsuv.rescale(draws.params, inputs, recipe.activation))
-    if recipe.init == "dbn":
-        return draws._replace(params=dbn.unroll(stack or _pretrained(images, held_out, recipe, watch), draws.params))
-    return draws
+    if recipe.init != "dbn":
+        return draws
+    machines = list(stack or ())
+    if not machines:
+        inputs = scale(jnp.asarray(images), recipe.dtype)
+        monitored = inputs[:USED] if held_out is None else scale(jnp.asarray(held_out), recipe.dtype)
+        settings = replace(PRETRAINING, seed=recipe.seed, dtype=recipe.dtype)
+        for record, so_far in dbn.fit_stack(recipe.layers[1:-1], settings, inputs, monitored):
+            machines = so_far
+            if record is not None:
+                watch(record)
+    return draws._replace(params=dbn.unroll(machines, draws.params))
 
 
 def draw_seeds(recipe: Recipe, seeds: Sequence[int], mnist: Mnist) -> list[Draws]:
@@ -64,21 +68,3 @@ def draw_seeds(recipe: Recipe, seeds: Sequence[int], mnist: Mnist) -> list[Draws
         raise ArgumentError(f"seeds must be one or more, all different, got {list(seeds)}")
     of_seeds = [recipe.with_changes(seed=seed) for seed in seeds]
     return [start_from_images(mnist.train_images, one, native(one, len(mnist.train_images))) for one in of_seeds]
-
-
-def _pretrained(
-    images: UInt8[np.ndarray, "n pixels"],
-    held_out: UInt8[np.ndarray, "m pixels"] | None,
-    recipe: Recipe,
-    watch: Callable[[RbmRecord], None],
-) -> list[Rbm]:
-    """Train a DBN for the recipe's hidden layers, on all images and without labels."""
-    inputs = scale(jnp.asarray(images), recipe.dtype)
-    monitored = inputs[:USED] if held_out is None else scale(jnp.asarray(held_out), recipe.dtype)
-    settings = replace(PRETRAINING, seed=recipe.seed, dtype=recipe.dtype)
-    stack: list[Rbm] = []
-    for record, so_far in dbn.fit_stack(recipe.layers[1:-1], settings, inputs, monitored):
-        stack = so_far
-        if record is not None:
-            watch(record)
-    return stack

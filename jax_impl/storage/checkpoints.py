@@ -4,6 +4,7 @@ The last two are kept. If the newest one is damaged, the one before it is used.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,9 +111,7 @@ class Checkpoints(NamedTuple):
             UserError: The folder cannot be read.
         """
         try:
-            return sorted(
-                path for path in self.folder.iterdir() if path.suffix == ".safetensors" and path.stem.isdigit()
-            )
+            return sorted(path for path in self.folder.iterdir() if re.fullmatch(r"\d+\.safetensors", path.name))
         except FileNotFoundError:
             return []
         except OSError as error:

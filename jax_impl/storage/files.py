@@ -65,16 +65,13 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: Another process has it, or the folder cannot be written.
     """
     path = folder / ".lock"
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-        path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
-    except Timeout as error:
-        owner = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
-        raise UserError(f"{folder} is in use by {owner}: wait for it, or name another --out") from error
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}; name another --out") from error
-    try:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(FileLock(path, timeout=0))
+            path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+        except Timeout as error:
+            owner = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+            raise UserError(f"{folder} is in use by {owner}: wait for it, or name another --out") from error
+        except OSError as error:
+            raise UserError(f"cannot write {folder}: {error.strerror or error}; name another --out") from error
         yield
-    finally:
-        lock.release()

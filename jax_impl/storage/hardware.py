@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
-
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def describe(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Return the processor, its number of cores, JAX's first device, and the versions of Python and these packages."""
+    import jax
+
     return {
         "processor": processor(),
         "cores": os.cpu_count(),

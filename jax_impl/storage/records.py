@@ -7,6 +7,7 @@ record replaces it.
 
 import hashlib
 import json
+import mmap
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +18,6 @@ import numpy as np
 from jax_impl.errors import UserError
 
 Record = dict[str, Any]
-BLOCK = 2**16  # bytes that are read at once when the end of the last line is searched
 
 
 def load(path: Path) -> dict[str, Record]:
@@ -85,14 +85,11 @@ def _checksum(content: Record) -> str:
 
 
 def _end_of_lines(file: BinaryIO) -> int:
-    """Return the position after the last complete line. The search starts at the end: the file may be long."""
-    start = file.seek(0, os.SEEK_END)
-    while start:
-        stop, start = start, max(0, start - BLOCK)
-        file.seek(start)
-        if (newline := file.read(stop - start).rfind(b"\n")) >= 0:
-            return start + newline + 1
-    return 0
+    """Return the position after the last complete line. A long file is not read as a whole."""
+    if not file.seek(0, os.SEEK_END):
+        return 0  # an empty file cannot be mapped
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.rfind(b"\n") + 1
 
 
 def plain(values: Any) -> Any:

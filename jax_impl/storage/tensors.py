@@ -39,8 +39,7 @@ def packed(tensors: Mapping[str, np.ndarray], facts: Facts | None = None) -> byt
     plain = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     metadata = {} if facts is None else {"facts": json.dumps(facts)}
     digest = _digest(safetensors.numpy.save(plain, metadata=metadata or None))
-    content: bytes = safetensors.numpy.save(plain, metadata=metadata | {"sha256": digest})
-    return content
+    return bytes(safetensors.numpy.save(plain, metadata=metadata | {"sha256": digest}))
 
 
 def read(path: Path) -> tuple[Tensors, Facts]:
@@ -60,18 +59,15 @@ def read(path: Path) -> tuple[Tensors, Facts]:
         raise DamagedError(f"{path} is not a safetensors file ({error}); name a params.safetensors file") from error
     metadata = _header(content).get("__metadata__", {})
     # A damaged name of the checksum leaves its value, which other writers' metadata do not have.
-    ours = metadata.keys() & {"sha256", "facts"} or any(
-        len(value) == DIGITS and value.isalnum() for value in metadata.values()
-    )
-    if ours and metadata.get("sha256") != _digest(content):
+    unnamed = any(len(value) == DIGITS and value.isalnum() for value in metadata.values())
+    if (unnamed or metadata.keys() & {"sha256", "facts"}) and metadata.get("sha256") != _digest(content):
         raise DamagedError(f"{path} is damaged: its checksum does not match; use a copy, or train again")
     return tensors, json.loads(metadata.get("facts", "{}"))
 
 
 def _header(content: bytes) -> dict[str, Any]:
     """Return the JSON header that follows the 8 bytes of its length."""
-    header: dict[str, Any] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return header
+    return dict(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]))
 
 
 def _digest(content: bytes) -> str:

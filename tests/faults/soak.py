@@ -67,7 +67,7 @@ def rounds(mnist: data.Mnist, out: Path) -> Iterator[Sample]:
     while True:
         with tempfile.TemporaryDirectory(dir=out) as folder:
             now = replace(command, out=Path(folder))
-            study.run(now, study.plan(now), Stop(end=os._exit, log=_nothing))
+            study.run(now, *study.plan(now), Stop(end=os._exit, log=_nothing))
         command = replace(command, first_seed=command.first_seed + command.seeds)
         settle()
         yield Sample(time.monotonic() - begun, me.memory_info().rss, me.num_fds(), me.num_threads(), compilations[0])

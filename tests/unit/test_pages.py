@@ -13,7 +13,7 @@ from jax_impl import recipes
 from jax_impl.commands import train
 from jax_impl.commands.options.parser import parse
 from jax_impl.draws import native
-from jax_impl.fetch import mirror
+from jax_impl.fetch import sources
 from jax_impl.figures.canvas import short
 from jax_impl.rbm import outputs
 from jax_impl.storage.checkpoints import FOLDER, Checkpoints
@@ -112,7 +112,7 @@ def test_the_files_of_a_run_are_all_listed() -> None:
 def test_numbers_are_those_of_the_code() -> None:
     running, layout = text_of("docs/running.md"), text_of("docs/layout.md")
     assert f"at least {saving.INTERVAL:g} s old" in running
-    assert f"for {mirror.SILENCE:g} s, or takes more than {mirror.LIMIT / 60:g} minutes" in running
+    assert f"for {sources.SILENCE:g} s, or takes more than {sources.LIMIT / 60:g} minutes" in running
     assert f"more than {budget.HOURS:g} hours" in running
     assert f"may use {conftest.LIMIT:g} s of processor time" in layout
 

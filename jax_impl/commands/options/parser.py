@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Annotated
 
 import tyro
@@ -33,13 +34,8 @@ class Data:
 
 Command = Train | Evaluate | Study | TrainRbm | TrainDbn | Data
 COMMANDS: dict[str, Callable[..., Command]] = {
-    "train": Train,
-    "evaluate": Evaluate,
-    "study": Study,
-    "rbm": TrainRbm,
-    "dbn": TrainDbn,
-    "data": Data,
-}
+    "train": Train, "evaluate": Evaluate, "study": Study, "rbm": TrainRbm, "dbn": TrainDbn, "data": Data,
+}  # fmt: skip
 
 
 def parse(arguments: Sequence[str]) -> Command:
@@ -71,16 +67,12 @@ def parse(arguments: Sequence[str]) -> Command:
 
 def _one_line(message: str) -> str:
     """Return the first paragraph of tyro's framed message, and its suggestion, in one line."""
-
-    def is_rule(line: str) -> bool:
-        return set(line) <= set("─-")
-
     # In UTF-8 the frame has the title in its upper edge; in ASCII the title is above a rule.
     lines = [line.strip("│ ") for line in message.splitlines() if line[:1] not in {"╭", "╰"}]
     if "╭" not in message:
         lines = lines[2:]
-    end = next((place for place, line in enumerate(lines) if is_rule(line)), len(lines))
-    text = " ".join(lines[:end]).rstrip(".").replace("{None}|", "")
+    paragraph = takewhile(lambda line: not set(line) <= set("─-"), lines)  # until a rule or an empty line
+    text = " ".join(paragraph).rstrip(".").replace("{None}|", "")
     if "Perhaps you meant:" in lines:
         text += f" (did you mean {lines[lines.index('Perhaps you meant:') + 1].split()[0]}?)"
     return text

@@ -26,6 +26,14 @@ class _Machines:
     sparsity_cost: Annotated[float, option("X", "Cost of missing the sparsity target.")] = Settings.sparsity_cost
     sparsity_target: Annotated[float, option("X", "Share of images that turn a unit on.")] = Settings.sparsity_target
     seed: Annotated[int, option("N", "Seed of every random draw.")] = Settings.seed
+    hidden: int | str  # each command describes this one, `epochs` and `out` in its own words
+    epochs: int
+    resume: shared.Resume = False
+    checkpoint_every: shared.CheckpointEvery = None
+    max_seconds: shared.MaxSeconds = None
+    data_dir: shared.DataDir = None
+    out: Path
+    debug: shared.Debug = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +42,7 @@ class TrainRbm(_Machines):
 
     hidden: Annotated[int, option("N", "Hidden units.")] = Settings.hidden
     epochs: Annotated[int, option("N", "Passes over the images.")] = Settings.epochs
-    resume: shared.Resume = False
-    checkpoint_every: shared.CheckpointEvery = None
-    max_seconds: shared.MaxSeconds = None
-    data_dir: shared.DataDir = None
     out: Annotated[Path, option("DIR", "The run folder.")] = Path("runs/rbm")
-    debug: shared.Debug = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +51,7 @@ class TrainDbn(_Machines):
 
     hidden: Annotated[str, option("N,…", "Hidden units of each machine, from the pixels up.")] = "500,500"
     epochs: Annotated[int, option("N", "Passes over the images, for each machine.")] = PRETRAINING.epochs
-    resume: shared.Resume = False
-    checkpoint_every: shared.CheckpointEvery = None
-    max_seconds: shared.MaxSeconds = None
-    data_dir: shared.DataDir = None
     out: Annotated[Path, option("DIR", "The run folder.")] = Path("runs/dbn")
-    debug: shared.Debug = False
 
 
 def sizes(command: TrainRbm | TrainDbn) -> tuple[int, ...]:

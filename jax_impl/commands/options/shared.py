@@ -26,25 +26,14 @@ DataDir = Annotated[Path | None, option("DIR", "Folder that contains MNIST/raw."
 Debug = Annotated[bool, arg(help="Show the traceback of an error.")]
 
 Resume = Annotated[bool, arg(help="Continue from the last checkpoint in the run folder, if there is one.")]
-CheckpointEvery = Annotated[
-    int | None,
-    option(
-        "N",
-        "Save a checkpoint every N steps, and stop within N steps on Ctrl-C.",
-        "after an epoch, at most every 10 s",
-    ),
-]
-MaxSeconds = Annotated[
-    float | None, option("X", "Save and stop after X seconds, as on Ctrl-C, with exit code 124.", "no limit")
-]
+_EVERY = "Save a checkpoint every N steps, and stop within N steps on Ctrl-C."
+CheckpointEvery = Annotated[int | None, option("N", _EVERY, "after an epoch, at most every 10 s")]
+_SECONDS = "Save and stop after X seconds, as on Ctrl-C, with exit code 124."
+MaxSeconds = Annotated[float | None, option("X", _SECONDS, "no limit")]
 
+_SEVERAL = "Be one of several processes, on one host or many. Slurm, Kubernetes, Open MPI and TPU pods are detected."
 _DETECTED = "as the cluster says"
-Distributed = Annotated[
-    bool,
-    arg(
-        help="Be one of several processes, on one host or many. Slurm, Kubernetes, Open MPI and TPU pods are detected."
-    ),
-]
+Distributed = Annotated[bool, arg(help=_SEVERAL)]
 Coordinator = Annotated[str | None, option("HOST:PORT", "With --distributed: address of the first process.", _DETECTED)]
 Processes = Annotated[int | None, option("N", "With --distributed: number of processes.", _DETECTED)]
 ProcessId = Annotated[int | None, option("N", "With --distributed: number of this process, from 0.", _DETECTED)]

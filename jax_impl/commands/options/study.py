@@ -58,11 +58,9 @@ class Study:
 def check(command: Study) -> None:
     """Raise an ArgumentError if options contradict each other, a name is unknown, or a list or a number is wrong."""
     given = axes(command)
-    known = {axis: NAMES[axis.removesuffix("s")] for axis in ("inits", "activations", "optimizers")}
-    for axis, names in (known | {"recipes": tuple(recipes.RECIPES)}).items():
-        for name in given.get(axis, ()):
-            if name not in names:
-                raise unknown_name(axis.removesuffix("s"), name, names)
+    for kind, allowed in (NAMES | {"recipe": tuple(recipes.RECIPES)}).items():
+        if unknown := [name for name in given.get(f"{kind}s", ()) if name not in allowed]:
+            raise unknown_name(kind, unknown[0], allowed)
     for name in presets(command):
         if name not in (all_presets := (*PRESETS, "all")):
             raise unknown_name("preset", name, all_presets)
@@ -75,16 +73,16 @@ def axes(command: Study) -> dict[str, Any]:
     Raises:
         ArgumentError: A list is empty, or a depth is not an integer.
     """
-    names = ("inits", "activations", "optimizers", "recipes")
-    given: dict[str, Any] = {name: listed(text) for name in names if (text := getattr(command, name)) is not None}
-    for name, values in given.items():
-        if not values:
-            raise ArgumentError(f"{name} must name at least one, got none")
-    if command.depths is not None:
-        given["depths"] = integers("depths", command.depths)
-    for name in ("width", "epochs", "bias_init", "learning_rate"):
-        if getattr(command, name) is not None:
-            given[name] = getattr(command, name)
+    lists = ("inits", "activations", "optimizers", "recipes")
+    names = (*lists, "depths", "width", "epochs", "bias_init", "learning_rate")
+    given = {name: value for name in names if (value := getattr(command, name)) is not None}
+    for name in lists:
+        if name in given:
+            given[name] = listed(given[name])
+            if not given[name]:
+                raise ArgumentError(f"{name} must name at least one, got none")
+    if "depths" in given:
+        given["depths"] = integers("depths", given["depths"])
     return given
 
 

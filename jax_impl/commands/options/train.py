@@ -1,6 +1,6 @@
 """The options of `train` and `evaluate`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -55,17 +55,8 @@ def recipe_of(command: Train) -> Recipe:
     Raises:
         ArgumentError: A value is out of range, a name is unknown, or options contradict each other.
     """
-    recipe = recipes.named(command.recipe).with_changes(
-        epochs=command.epochs,
-        seed=command.seed,
-        init=command.init,
-        activation=command.activation,
-        optimizer=command.optimizer,
-        init_passes=command.init_passes,
-        batch_size=command.batch_size,
-        learning_rate=command.learning_rate,
-        dtype=command.dtype,
-    )
+    changes = {field.name: getattr(command, field.name) for field in fields(Recipe) if hasattr(command, field.name)}
+    recipe = recipes.named(command.recipe).with_changes(**changes)
     if command.stream == "torch":
         recipes.check_replayable(recipe)
     if command.distributed and not command.data_parallel:
@@ -85,12 +76,3 @@ class Evaluate:
     activation: shared.Activation = None
     data_dir: shared.DataDir = None
     debug: shared.Debug = False
-
-
-def evaluated_recipe(command: Evaluate) -> Recipe:
-    """Return the recipe whose network the parameters belong to.
-
-    Raises:
-        ArgumentError: The recipe or the activation is unknown.
-    """
-    return recipes.named(command.recipe).with_changes(activation=command.activation)

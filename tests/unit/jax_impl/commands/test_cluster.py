@@ -11,7 +11,6 @@ import jax
 import pytest
 
 from jax_impl.commands import cluster
-from jax_impl.commands.cluster import Cluster
 from jax_impl.commands.options.parser import parse
 from jax_impl.commands.options.study import Study
 from jax_impl.commands.stopping import Stop
@@ -27,11 +26,23 @@ def study(*options: str) -> Study:
     return command
 
 
-def test_the_options_make_a_cluster() -> None:
-    options = ["--distributed", "--coordinator", "[::1]:99", "--processes", "4", "--process-id", "3"]
-    assert cluster.cluster_of(study(*options)) == Cluster(coordinator="[::1]:99", processes=4, process_id=3)
-    assert cluster.cluster_of(study("--distributed")) == Cluster()
-    assert cluster.cluster_of(study()) is None
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--coordinator", "[::1]:99", "--processes", "4", "--process-id", "3"), ("[::1]:99", 4, 3)),
+        ((), (None, None, None)),
+    ],
+)
+def test_the_options_reach_the_runtime(
+    options: tuple[str, ...], expected: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = study("--distributed", *options)
+    cluster.check(command)
+    given: list[tuple[object, ...]] = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *arguments, **_: given.append(arguments))
+    monkeypatch.setattr(jax.config, "update", lambda name, value: None)
+    cluster._join(command)
+    assert given == [expected]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +60,7 @@ def test_the_options_make_a_cluster() -> None:
 )
 def test_wrong_options_are_refused(options: tuple[str, ...], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
-        cluster.cluster_of(study(*options))
+        cluster.check(study(*options))
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -98,34 +109,34 @@ def test_an_error_of_the_runtime_becomes_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(jax.distributed, "initialize", fail)
     monkeypatch.setattr(jax.config, "update", lambda name, value: None)
     with pytest.raises(UserError, match=r"address \(UNKNOWN: Failed to start RPC server\): choose"):
-        cluster._join(Cluster())
+        cluster._join(study("--distributed"))
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a cluster of this process alone asks of the runtime."""
     made: list[str] = []
-    monkeypatch.setattr(cluster, "_join", lambda cluster: made.append("join"))
+    monkeypatch.setattr(cluster, "_join", lambda command: made.append("join"))
     monkeypatch.setattr(jax.distributed, "shutdown", lambda: made.append("shutdown"))
     return made
 
 
 def test_processes_wait_for_each_other_at_both_ends(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "gathered", lambda pieces: calls.append("gather"))
-    with cluster.joined(Cluster()):
+    with cluster.joined(study("--distributed")):
         calls.append("work")
     assert calls == ["join", "gather", "work", "shutdown"]
 
 
 def test_one_process_joins_nothing(calls: list[str]) -> None:
-    with cluster.joined(None):
+    with cluster.joined(study()):
         calls.append("work")
     assert calls == ["work"]
 
 
 @pytest.mark.parametrize("kind", [ValueError, jax.errors.JaxRuntimeError])
 def test_a_failed_collective_says_what_to_do(kind: type[Exception], calls: list[str]) -> None:
-    with pytest.raises(UserError) as caught, cluster.joined(Cluster()):
+    with pytest.raises(UserError) as caught, cluster.joined(study("--distributed")):
         raise kind("UNKNOWN: Gloo AllGather failed: Connection closed by peer\nmore")
     assert str(caught.value) == (
         "a computation of all processes failed, probably because one of them is gone (UNKNOWN: Gloo AllGather failed: "
@@ -136,7 +147,7 @@ def test_a_failed_collective_says_what_to_do(kind: type[Exception], calls: list[
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), UserError("a full disk"), Interrupted("SIGTERM")])
 def test_other_errors_stay_as_they_are(error: BaseException, calls: list[str]) -> None:
-    with pytest.raises(type(error)) as caught, cluster.joined(Cluster()):
+    with pytest.raises(type(error)) as caught, cluster.joined(study("--distributed")):
         raise error
     assert caught.value is error
     assert calls == ["join"]

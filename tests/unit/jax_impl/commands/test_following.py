@@ -65,15 +65,15 @@ def course(found: Sequence[Progress], error: BaseException | None = None) -> Ite
 def test_an_epoch_is_written_and_an_earlier_run_replaced_at_the_first_progress(saver: Saver, tmp_path: Path) -> None:
     saver.checkpoints.save(99, {"old": np.zeros(1)}, {})
     outputs = Noted()
-    last = follow(course(WHOLE), progress(0), outputs, saver, tmp_path, never)
+    last = follow(course(WHOLE), progress(0), outputs, saver, never)
     assert last is WHOLE[-1]
     assert outputs.noted == ["begin, replace=True", "epoch 1", "epoch 2"]
     assert saved(tmp_path) == [6, 8]
 
 
-def test_a_resumed_run_replaces_nothing(saver: Saver, tmp_path: Path) -> None:
+def test_a_resumed_run_replaces_nothing(saver: Saver) -> None:
     outputs = Noted()
-    follow(course(WHOLE[2:]), WHOLE[1], outputs, saver, tmp_path, never)
+    follow(course(WHOLE[2:]), WHOLE[1], outputs, saver, never)
     assert outputs.noted == ["begin, replace=False", "epoch 2"]
 
 
@@ -84,7 +84,7 @@ def test_without_room_an_earlier_run_stays(saver: Saver, tmp_path: Path, monkeyp
     monkeypatch.setattr(Checkpoints, "check_room", no_room)
     outputs = Noted()
     with pytest.raises(UserError, match="no room"):
-        follow(course(WHOLE), progress(0), outputs, saver, tmp_path, never)
+        follow(course(WHOLE), progress(0), outputs, saver, never)
     assert outputs.noted == []
     assert saved(tmp_path) == []
 
@@ -92,7 +92,7 @@ def test_without_room_an_earlier_run_stays(saver: Saver, tmp_path: Path, monkeyp
 def test_without_epochs_an_earlier_run_and_its_checkpoints_are_replaced(saver: Saver, tmp_path: Path) -> None:
     saver.checkpoints.save(99, {"old": np.zeros(1)}, {})
     outputs = Noted()
-    follow(course([]), progress(0), outputs, saver, tmp_path, never)
+    follow(course([]), progress(0), outputs, saver, never)
     assert outputs.noted == ["begin, replace=True"]
     assert saved(tmp_path) == []
 
@@ -113,7 +113,7 @@ def test_an_interrupted_run_keeps_what_it_reached(
     outputs = Noted()
     error = Interrupted("SIGTERM", exit_code=143)
     with pytest.raises(Interrupted) as caught:
-        follow(course(WHOLE[:reached], error), progress(0), outputs, saver, tmp_path, never)
+        follow(course(WHOLE[:reached], error), progress(0), outputs, saver, never)
     assert caught.value.exit_code == 143
     assert str(caught.value) == f"SIGTERM; {note.format(out=tmp_path)}"
     assert saved(tmp_path) == checkpoints
@@ -124,7 +124,7 @@ def test_a_diverged_run_keeps_its_epochs_but_no_checkpoint(saver: Saver, tmp_pat
     """A resumed run would diverge again."""
     outputs = Noted()
     with pytest.raises(DivergedError) as caught:
-        follow(course(WHOLE[:3], DivergedError("nan")), progress(0), outputs, saver, tmp_path, never)
+        follow(course(WHOLE[:3], DivergedError("nan")), progress(0), outputs, saver, never)
     assert str(caught.value) == f"nan; {tmp_path} holds 1 epoch and the parameters after it"
     assert outputs.noted[-1] == "keep 1"
     assert saved(tmp_path) == []
@@ -139,7 +139,7 @@ def test_a_reader_that_leaves_ends_the_run_and_what_was_reached_is_kept(
     monkeypatch.setattr(following, "say", closed)
     outputs = Noted()
     with pytest.raises(BrokenPipeError):
-        follow(course(WHOLE), progress(0), outputs, saver, tmp_path, never)
+        follow(course(WHOLE), progress(0), outputs, saver, never)
     assert outputs.noted == ["begin, replace=True", "epoch 1", "keep 1"]
     assert saved(tmp_path) == [2, 4]
 
@@ -147,7 +147,7 @@ def test_a_reader_that_leaves_ends_the_run_and_what_was_reached_is_kept(
 def test_a_run_resumed_within_an_epoch_does_not_keep_unfinished_parameters(saver: Saver, tmp_path: Path) -> None:
     outputs = Noted()
     with pytest.raises(Interrupted) as caught:
-        follow(course([], KeyboardInterrupt()), WHOLE[2], outputs, saver, tmp_path, never)
+        follow(course([], KeyboardInterrupt()), WHOLE[2], outputs, saver, never)
     assert str(caught.value) == f"{tmp_path} holds 1 epoch, and a checkpoint of 2 steps of the next{RESUME}"
     assert outputs.noted == ["begin, replace=False"]
 
@@ -155,7 +155,7 @@ def test_a_run_resumed_within_an_epoch_does_not_keep_unfinished_parameters(saver
 def test_a_run_is_asked_whether_to_stop_after_every_progress_but_the_last(saver: Saver, tmp_path: Path) -> None:
     """After the last epoch there is nothing to continue."""
     asked: list[list[int]] = []
-    follow(course(WHOLE), progress(0), Noted(), saver, tmp_path, lambda save: asked.append(saved(tmp_path)))
+    follow(course(WHOLE), progress(0), Noted(), saver, lambda save: asked.append(saved(tmp_path)))
     assert asked == [[2], [2, 4], [4, 6]]
 
 
@@ -168,7 +168,7 @@ def test_the_latest_progress_is_saved_before_the_command_stops(saver: Saver, tmp
 
     saver.every = None
     with pytest.raises(Interrupted):
-        follow(course(WHOLE[1:]), progress(0), Noted(), saver, tmp_path, stop)
+        follow(course(WHOLE[1:]), progress(0), Noted(), saver, stop)
     assert saved(tmp_path) == [4]
 
 

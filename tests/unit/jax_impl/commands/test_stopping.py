@@ -47,9 +47,9 @@ def test_the_first_signal_is_only_recorded_and_the_second_ends_the_process() -> 
     codes: list[int] = []
     stop = Stop(end=codes.append, log=heard.append)
     with stop.catching(), stop.polling():
-        assert not stop.wanted
+        assert stop.reason is None
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wanted
+        assert stop.reason
         until(lambda: heard == [SAVING])
         os.kill(os.getpid(), signal.SIGINT)
         until(lambda: codes == [130])
@@ -87,13 +87,13 @@ def test_the_time_limit_acts_like_a_signal(monkeypatch: pytest.MonkeyPatch) -> N
     stop = Stop(end=end, log=print)
     stop.after(None)
     clock[0] += 1e9
-    assert not stop.wanted
+    assert stop.reason is None
     stop = Stop(end=end, log=print)
     stop.after(2.5)
     clock[0] += 2.4
-    assert not stop.wanted
+    assert stop.reason is None
     clock[0] += 0.2
-    assert stop.wanted
+    assert stop.reason
     assert stop.interrupted().exit_code == 124
     assert stop.interrupted().args == ("the limit of --max-seconds 2.5 is reached",)
 

@@ -17,11 +17,7 @@ def test_records_are_loaded_as_they_were_added(tmp_path: Path) -> None:
     assert records.load(path) == {key: {"key": key, "cost": [0.5, None]} for key in ("a", "b")}
 
 
-@pytest.mark.parametrize("block", [3, records.BLOCK])
-def test_an_incomplete_last_line_is_replaced_by_the_next_record(
-    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(records, "BLOCK", block)
+def test_an_incomplete_last_line_is_replaced_by_the_next_record(tmp_path: Path) -> None:
     path = tmp_path / "cells.jsonl"
     records.add(path, {"key": "a"})
     whole = path.read_bytes()
