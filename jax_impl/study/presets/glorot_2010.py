@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jax_impl.study.presets.measures import saturation, sgd_recipe, signal
-from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check, last
 
 
 class Expected(NamedTuple):
@@ -36,50 +36,28 @@ def _signal_checks(data: Data, init: str) -> list[Check]:
     linear, tanh = (data[f"{activation} {init}"]["measured"] for activation in ("linear", "tanh"))
     expected = INITS[init]
     word, ratio = expected.word, expected.ratio
+    near, near_ratio = (expected.linear - 0.01, expected.linear + 0.01), (0.9 * ratio, 1.1 * ratio)
+    scale = "mean singular value of a layer's Jacobian"
+    forward = f"linear, {word}: variance of activations, relative to the layer before"
+    backward = f"linear, {word}: variance of back-propagated gradients, relative to the layer after"
+    law = f"quarter circle law: {expected.linear:.3f}"
+    about = f"Glorot & Bengio 2010, section 4.2: about {expected.tanh}"
+    five, six = (f"Glorot & Bengio 2010, equation {number}: {ratio:.3g}" for number in (5, 6))
     return [
-        check(
-            f"linear, {word}: mean singular value of a layer's Jacobian",
-            _square_layers(linear["jacobian"]),
-            expected.linear - 0.01,
-            expected.linear + 0.01,
-            published=f"quarter circle law: {expected.linear:.3f}",
-        ),
-        check(
-            f"tanh, {word}: mean singular value of a layer's Jacobian",
-            _square_layers(tanh["jacobian"]),
-            *expected.tanh_band,
-            published=f"Glorot & Bengio 2010, section 4.2: about {expected.tanh}",
-        ),
-        check(
-            f"linear, {word}: variance of activations, relative to the layer before",
-            _ratios(linear["variance"]),
-            0.9 * ratio,
-            1.1 * ratio,
-            published=f"Glorot & Bengio 2010, equation 5: {ratio:.3g}",
-        ),
-        check(
-            f"linear, {word}: variance of back-propagated gradients, relative to the layer after",
-            _ratios(linear["gradient_variance"], back=True),
-            0.9 * ratio,
-            1.1 * ratio,
-            published=f"Glorot & Bengio 2010, equation 6: {ratio:.3g}",
-        ),
+        check(f"linear, {word}: {scale}", _square_layers(linear["jacobian"]), *near, published=law),
+        check(f"tanh, {word}: {scale}", _square_layers(tanh["jacobian"]), *expected.tanh_band, published=about),
+        check(forward, _ratios(linear["variance"]), *near_ratio, published=five),
+        check(backward, _ratios(linear["gradient_variance"], back=True), *near_ratio, published=six),
     ]
 
 
 def _saturation_checks(data: Data) -> list[Check]:
-    last = [seed[-1] for seed in data["sigmoid linear_default"]["mean"]]  # by layer, after training
-    top = SIGMOID_LAYERS - 1
+    means = last(data["sigmoid linear_default"]["mean"])  # by layer, after training
+    top, below = [seed[SIGMOID_LAYERS - 1] for seed in means], chain(*(seed[: SIGMOID_LAYERS - 1] for seed in means))
     figure = "Glorot & Bengio 2010, figure 2"
     return [
-        check("sigmoid: mean activation of the top hidden layer", [s[top] for s in last], 0, 0.1, published=figure),
-        check(
-            "sigmoid: mean activation of the hidden layers below it",
-            chain(*(s[:top] for s in last)),
-            0.3,
-            0.9,
-            published=figure,
-        ),
+        check("sigmoid: mean activation of the top hidden layer", top, 0, 0.1, published=figure),
+        check("sigmoid: mean activation of the hidden layers below it", below, 0.3, 0.9, published=figure),
     ]
 
 
@@ -131,13 +109,11 @@ PRESET = Preset(
     claim="With a weight variance of 2 / (fan_in + fan_out), each layer preserves the variance of signal and gradient. "
     "With U(±1/√fan_in), each layer reduces it to a third. The top hidden layer of a sigmoid network saturates.",
     parts={
-        **{
-            f"{activation} {init}": Part(
-                sgd_recipe("glorot-2010", 5, 1000, init, activation=activation, epochs=0), signal
-            )
-            for activation in ("linear", "tanh")
-            for init in INITS
-        },
+        f"{activation} {init}": Part(sgd_recipe("glorot-2010", 5, 1000, init, activation=activation, epochs=0), signal)
+        for activation in ("linear", "tanh")
+        for init in INITS
+    }
+    | {
         "sigmoid linear_default": Part(
             sgd_recipe("glorot-2010", SIGMOID_LAYERS, 256, "linear_default", activation="sigmoid", learning_rate=1.0),
             saturation,

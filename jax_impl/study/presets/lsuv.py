@@ -5,7 +5,7 @@ from itertools import chain
 import numpy as np
 
 from jax_impl.study.presets.measures import scaled, sgd_recipe
-from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check, last
 from jax_impl.study.verdicts import CHANCE
 
 DASHES = {"tanh": "-", "relu": (0, (4, 2)), "selu": (0, (1.2, 1.6))}  # by activation
@@ -18,27 +18,13 @@ def _checks(data: Data) -> list[Check]:
 
 def _checks_of(data: Data, activation: str) -> list[Check]:
     unscaled, rescaled = (data[f"{activation} {init}"] for init in ("small_normal", "lsuv"))
+    variances, after = chain(*rescaled["pre_variance"]), "loss after an epoch"
+    algorithm = "Mishkin & Matas 2015, algorithm 1: 1"
+    trains, stalls = "it trains: below half the loss of chance, ln 10", "it does not train: the loss of chance, ln 10"
     return [
-        check(
-            f"{activation}: variance of every layer's pre-activations",
-            chain(*rescaled["pre_variance"]),
-            0.95,
-            1.05,
-            published="Mishkin & Matas 2015, algorithm 1: 1",
-        ),
-        check(
-            f"{activation}, lsuv: loss after an epoch",
-            [seed[-1] for seed in rescaled["loss"]],
-            0,
-            CHANCE / 2,
-            published="it trains: below half the loss of chance, ln 10",
-        ),
-        check(
-            f"{activation}, unscaled N(0, 0.01²): loss after an epoch",
-            [seed[-1] for seed in unscaled["loss"]],
-            0.99 * CHANCE,
-            published="it does not train: the loss of chance, ln 10",
-        ),
+        check(f"{activation}: variance of every layer's pre-activations", variances, 0.95, 1.05, published=algorithm),
+        check(f"{activation}, lsuv: {after}", last(rescaled["loss"]), 0, CHANCE / 2, published=trains),
+        check(f"{activation}, unscaled N(0, 0.01²): {after}", last(unscaled["loss"]), 0.99 * CHANCE, published=stalls),
     ]
 
 

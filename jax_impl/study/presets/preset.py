@@ -74,6 +74,11 @@ def check(
     return Check(name, numbers, float(low), float(high), published)
 
 
+def last(by_seed: Iterable[Sequence[Any]]) -> list[Any]:
+    """Return the last entry of each seed, such as the number after the last epoch."""
+    return [entries[-1] for entries in by_seed]
+
+
 class Part(NamedTuple):
     """One recipe, and what to measure of it over the seeds."""
 
@@ -97,16 +102,8 @@ class Preset:
 
 def record_key(preset: Preset, label: str, seeds: Seeds) -> str:
     """Return the key of a part's record. It depends on every setting that can change the measured numbers."""
-    part = preset.parts[label]
-    settings = [
-        VERSION,
-        from_images.DEPENDS_ON,
-        preset.name,
-        label,
-        asdict(part.recipe),
-        part.measure.__qualname__,
-        list(seeds),
-    ]
+    recipe, measure = preset.parts[label]
+    settings = [VERSION, from_images.DEPENDS_ON, preset.name, label, asdict(recipe), measure.__qualname__, list(seeds)]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
 
@@ -120,18 +117,17 @@ def measure_remaining(preset: Preset, seeds: Seeds, mnist: Mnist, out: Path) -> 
         UserError: The records cannot be read or written.
     """
     saved = records.load(out / RECORDS)
-    for label, part in preset.parts.items():
+    for label, (recipe, measure) in preset.parts.items():
         key = record_key(preset, label, seeds)
         existed = key in saved
         if not existed:
             started = time.perf_counter()
-            data = part.measure(part.recipe, seeds, mnist)
             saved[key] = {
                 "key": key,
                 "preset": preset.name,
                 "part": label,
                 "seeds": list(seeds),
-                "data": data,
+                "data": measure(recipe, seeds, mnist),
                 "seconds": time.perf_counter() - started,
                 "made": hardware.now(),
                 "where": hardware.line(),
