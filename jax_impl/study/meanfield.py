@@ -9,7 +9,6 @@ E[φ'(√q z)²] · g' (Schoenholz et al. 2017). Equations 5 and 6 of Glorot & B
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -18,8 +17,14 @@ from jaxtyping import Array, ArrayLike, Float
 
 from jax_impl.activations import ACTIVATIONS, SLOPE
 
-# Each moment then has an error below 1e-6 from q = 0.01 to 256. N(0, 1) weights of width 256 lead to 256.
-NODES, FINEST, FURTHEST = 200, 1e-3, 10.0
+# Nodes z and weights of the quadrature, which is the midpoint rule in t with z = FINEST · sinh(t). Each moment then has
+# an error below 1e-6 from q = 0.01 to 256. N(0, 1) weights of width 256 lead to 256.
+COUNT, FINEST, FURTHEST = 200, 1e-3, 10.0
+END = np.arcsinh(FURTHEST / FINEST)
+T = (np.arange(COUNT) + 0.5) / COUNT * 2 * END - END
+NODES = FINEST * np.sinh(T)
+WEIGHTS = FINEST * np.cosh(T) * np.exp(-(NODES**2) / 2)
+WEIGHTS /= WEIGHTS.sum()
 
 
 class Moments(NamedTuple):
@@ -49,13 +54,13 @@ def moments(activation: str, q: Float[Array, " n"]) -> Moments:
 
 
 def quadrature(activation: str, q: Float[Array, " n"]) -> Moments:
-    """Return the moments of any activation by quadrature: the midpoint rule in t, with z = FINEST · sinh(t).
+    """Return the moments of any activation by quadrature, with `NODES` and `WEIGHTS`.
 
-    Its nodes are dense around 0, where activations have kinks and, if q is large, tanh has its whole slope. With 512
+    The nodes are dense around 0, where activations have kinks and, if q is large, tanh has its whole slope. With 512
     Gauss-Hermite nodes, E[φ'²] of tanh at q = 256 would be 58 % too small.
     """
     phi = ACTIVATIONS[activation]
-    nodes, weights = (jnp.asarray(values, q.dtype) for values in _nodes())
+    nodes, weights = jnp.asarray(NODES, q.dtype), jnp.asarray(WEIGHTS, q.dtype)
     z = jnp.sqrt(q)[:, None] * nodes[None, :]  # (n, nodes)
     value, slope = phi(z), phi.derivative(z)
     return Moments(mean=value @ weights, square=value**2 @ weights, slope=slope**2 @ weights)
@@ -69,17 +74,11 @@ def predict(
     inputs: Float[Array, "batch pixels"],
     output_gradient: Float[Array, "batch classes"],
 ) -> Prediction:
-    """Return the predicted variances of every layer.
+    """Return the predicted variances of every layer, as means over the images.
 
-    Images differ in brightness, so each has its own q in every layer. The predictions are means over the images.
-
-    Args:
-        activation: The activation between the layers.
-        sizes: Units per layer, from the pixels to the classes.
-        kernel_squares: E[w²] by layer.
-        bias_squares: E[b²] by layer.
-        inputs: The images. Their mean square determines the first layer's q.
-        output_gradient: The gradient of each image's loss with respect to the logits.
+    Images differ in brightness, so each has its own q in every layer. Its mean square determines that of the first one.
+    `sizes` are the units per layer, from the pixels to the classes. `kernel_squares` and `bias_squares` are E[w²] and
+    E[b²] by layer. `output_gradient` is the gradient of each image's loss with respect to the logits.
     """
     depth = len(kernel_squares)
     square = jnp.mean(inputs**2, axis=1)  # (batch,): E[φ²] of the layer before
@@ -96,12 +95,3 @@ def predict(
         gradients.insert(0, gradient.mean())
     q_mean, mean, variance = (jnp.stack(column) for column in zip(*rows, strict=True))
     return Prediction(q_mean, mean, variance, jnp.stack(gradients))
-
-
-@lru_cache(maxsize=1)
-def _nodes() -> tuple[Float[np.ndarray, " nodes"], Float[np.ndarray, " nodes"]]:
-    end = np.arcsinh(FURTHEST / FINEST)
-    t = (np.arange(NODES) + 0.5) / NODES * 2 * end - end
-    z = FINEST * np.sinh(t)
-    weights = FINEST * np.cosh(t) * np.exp(-(z**2) / 2)
-    return z, weights / weights.sum()

@@ -4,8 +4,8 @@ The measurements are those of Glorot & Bengio 2010 (activations, back-propagated
 each layer's Jacobian) and He et al. 2015. The output layer counts as a layer with the identity as its activation.
 """
 
-from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -36,36 +36,21 @@ class Signal(NamedTuple):
     """The measurements by seed and layer, over all units and images.
 
     Gradients are those of each image's own loss with respect to the pre-activations.
-
-    Attributes:
-        pre_mean: Mean of the pre-activations; `pre_variance` is their variance.
-        mean: Mean of the activations; `variance` is their variance.
-        gradient_mean: Mean of the back-propagated gradients; `gradient_variance` is their variance.
-        saturated: Share of the pairs of a unit and an image with a slope of almost 0. A ReLU is then off.
-        dead: Share of the units that are saturated for every image.
-        kernel_gradient_norm: Norm of the gradient of the batch's mean loss with respect to the kernel.
-        rank: `numpy.linalg.matrix_rank` of the (image, unit) matrix of activations; 0 if it is not finite.
-        effective_rank: exp of the entropy of this matrix's normalised singular values (Roy & Vetterli 2007).
-        pre_histogram: Of the pre-activations; `histogram` is that of the activations.
-        gradient_histogram: Of the back-propagated gradients.
-        jacobian: Singular values of each layer's ∂activations/∂inputs.
     """
 
-    pre_mean: ByLayer
+    pre_mean: ByLayer  # of the pre-activations
     pre_variance: ByLayer
-    mean: ByLayer
+    mean: ByLayer  # of the activations
     variance: ByLayer
-    gradient_mean: ByLayer
+    gradient_mean: ByLayer  # of the back-propagated gradients
     gradient_variance: ByLayer
-    saturated: ByLayer
-    dead: ByLayer
-    kernel_gradient_norm: ByLayer
-    rank: Int[np.ndarray, "seeds layers"]
-    effective_rank: ByLayer
-    pre_histogram: Histogram
-    histogram: Histogram
-    gradient_histogram: Histogram
-    jacobian: tuple[Float[np.ndarray, "seeds images _"], ...]
+    saturated: ByLayer  # share of the pairs of a unit and an image with a slope of almost 0; a ReLU is then off
+    dead: ByLayer  # share of the units that are saturated for every image
+    kernel_gradient_norm: ByLayer  # norm of the gradient of the batch's mean loss with respect to the kernel
+    rank: Int[np.ndarray, "seeds layers"]  # of the (image, unit) matrix of activations; 0 if it is not finite
+    effective_rank: ByLayer  # exp of the entropy of this matrix's normalised singular values (Roy & Vetterli 2007)
+    pre_histogram: Histogram  # of the pre-activations
+    jacobian: tuple[Float[np.ndarray, "seeds images _"], ...]  # singular values of each layer's ∂activations/∂inputs
 
 
 class Propagation(NamedTuple):
@@ -96,15 +81,8 @@ def propagate(
 ) -> Propagation:
     """Run a batch forward and backward through several networks of one shape, as one compiled program.
 
-    Args:
-        params: The parameters of the networks. Each array has a first axis of seeds.
-        images: The batch, the same for all networks.
-        labels: The labels of the images.
-        activation: The activation between the layers.
-        jacobian_images: For how many of the images each layer's Jacobian is computed.
-
-    Returns:
-        The measurements and predictions as NumPy arrays. The first axis is that of seeds.
+    Each array of `params` has a first axis of seeds, and so have the returned NumPy arrays. The images are the same for
+    all networks. Each layer's Jacobian is computed for the first `jacobian_images` of them.
     """
     results = _propagate_all(params, images, labels, activation, jacobian_images)
     columns, predicted, activations, jacobians = jax.tree.map(np.asarray, results)
@@ -136,7 +114,7 @@ def _propagate_all(
             [jnp.mean(jnp.asarray(layer[name]) ** 2) for layer in linears(params)] for name in ("kernel", "bias")
         )
         return (
-            stacked(_by_shape(_measure, layers)),
+            _measure_all(layers),
             predict(activation, layer_sizes(params), kernel_squares, bias_squares, inputs, layers[-1].gradient),
             [layer.activations for layer in layers],
             [layer.kernel[None] * layer.slopes[:jacobian_images, None, :] for layer in layers],
@@ -146,35 +124,25 @@ def _propagate_all(
 
 
 def _layers(
-    params: Params, inputs: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str
+    params: Params, images: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str
 ) -> list[_Layer]:
     """Run the network forward, and back-propagate each image's own cross-entropy by the chain rule."""
-    zs = pre_activations(params, inputs, activation)
+    zs = pre_activations(params, images, activation)
     kernels = [jnp.asarray(layer["kernel"]) for layer in linears(params)]
-    phi, identity = ACTIVATIONS[activation], ACTIVATIONS["linear"]
-    gradient = jax.nn.softmax(zs[-1]) - jax.nn.one_hot(labels, zs[-1].shape[1], dtype=inputs.dtype)
-    layers: list[_Layer] = []
-    for index in reversed(range(len(zs))):
-        last = index == len(zs) - 1
-        function = identity if last else phi
-        slopes = function.derivative(zs[index])
-        if not last:
-            gradient = jnp.matmul(gradient, kernels[index + 1].T, precision=PRECISION) * slopes
-        layer = _Layer(
-            inputs=phi(zs[index - 1]) if index else inputs,
-            kernel=kernels[index],
-            z=zs[index],
-            activations=function(zs[index]),
-            slopes=slopes,
-            flat=jnp.abs(slopes) < FLAT * function.steepest,
-            gradient=gradient,
-        )
-        layers.insert(0, layer)
-    return layers
+    functions = [*[ACTIVATIONS[activation]] * (len(zs) - 1), ACTIVATIONS["linear"]]
+    activations = [function(z) for function, z in zip(functions, zs, strict=True)]
+    slopes = [function.derivative(z) for function, z in zip(functions, zs, strict=True)]
+    flat = [jnp.abs(slope) < FLAT * function.steepest for function, slope in zip(functions, slopes, strict=True)]
+    gradients = [jax.nn.softmax(zs[-1]) - jax.nn.one_hot(labels, zs[-1].shape[1], dtype=images.dtype)]
+    for kernel, slope in zip(kernels[:0:-1], slopes[-2::-1], strict=True):
+        gradients.insert(0, jnp.matmul(gradients[0], kernel.T, precision=PRECISION) * slope)
+    inputs = [images, *activations[:-1]]
+    return list(map(_Layer, inputs, kernels, zs, activations, slopes, flat, gradients))
 
 
 def _measure(layer: _Layer) -> dict[str, Any]:
     kernel_gradient = jnp.matmul(layer.inputs.T, layer.gradient, precision=PRECISION) / len(layer.z)
+    counts, edges = jnp.histogram(layer.z.ravel(), bins=BINS)
     return {
         "pre_mean": layer.z.mean(),
         "pre_variance": layer.z.var(),
@@ -185,9 +153,7 @@ def _measure(layer: _Layer) -> dict[str, Any]:
         "saturated": layer.flat.mean(dtype=layer.z.dtype),
         "dead": layer.flat.all(axis=0).mean(dtype=layer.z.dtype),
         "kernel_gradient_norm": jnp.linalg.norm(kernel_gradient),
-        "pre_histogram": _histogram(layer.z),
-        "histogram": _histogram(layer.activations),
-        "gradient_histogram": _histogram(layer.gradient),
+        "pre_histogram": Histogram(counts.astype(layer.z.dtype), edges),
     }
 
 
@@ -215,19 +181,14 @@ def _effective_rank(spectra: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, 
     return np.asarray(np.exp(entr(shares).sum(axis=1)))
 
 
-def _histogram(values: Float[Array, "batch units"]) -> Histogram:
-    counts, edges = jnp.histogram(values.ravel(), bins=BINS)
-    return Histogram(counts.astype(values.dtype), edges)
-
-
-def _by_shape(measure: Callable[[_Layer], dict[str, Any]], layers: list[_Layer]) -> list[dict[str, Any]]:
-    """Measure every layer. Layers of one shape share a loop: 30 layers compile as fast as 4."""
+def _measure_all(layers: list[_Layer]) -> dict[str, Any]:
+    """Return the measurements of all layers. Layers of one shape share a loop: 30 layers compile as fast as 4."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for index, layer in enumerate(layers):
         by_shape.setdefault(layer.kernel.shape, []).append(index)
-    measured: list[dict[str, Any]] = [{}] * len(layers)
+    measured: dict[int, dict[str, Any]] = {}
     for indices in by_shape.values():
-        results = jax.lax.map(measure, stacked([layers[index] for index in indices]))
-        for row, index in enumerate(indices):
-            measured[index] = jax.tree.map(lambda leaf, row=row: leaf[row], results)
-    return measured
+        results = jax.lax.map(_measure, stacked([layers[index] for index in indices]))
+        measured |= {index: jax.tree.map(itemgetter(row), results) for row, index in enumerate(indices)}
+    by_name: dict[str, Any] = stacked([measured[index] for index in range(len(layers))])
+    return by_name

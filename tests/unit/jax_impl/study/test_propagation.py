@@ -46,8 +46,8 @@ def test_measurements_match_their_definitions(mnist: Mnist) -> None:
         assert found.rank[0, place] == np.linalg.matrix_rank(a.astype(np.float32))
         jacobians = [np.linalg.svd(layer["kernel"] * slope[image], compute_uv=False) for image in range(3)]
         np.testing.assert_allclose(found.jacobian[place][0], jacobians, rtol=1e-3, atol=1e-4)
-        assert found.histogram.counts[0, place].sum() == a.size
-        assert found.histogram.edges[0, place, [0, -1]] == pytest.approx([a.min(), a.max()], rel=1e-4)
+        assert found.pre_histogram.counts[0, place].sum() == z.size
+        assert found.pre_histogram.edges[0, place, [0, -1]] == pytest.approx([z.min(), z.max()], rel=1e-4)
         x = a
 
 
