@@ -1,13 +1,13 @@
 """Glorot & Bengio 2010: the normalised (Xavier) initialisation preserves the variance of signal and gradient."""
 
-from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from jax_impl.study.presets.measures import saturation, sgd_recipe, signal
-from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check, last
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
 
 
 class Expected(NamedTuple):
@@ -34,6 +34,8 @@ def _checks(data: Data) -> list[Check]:
 
 def _signal_checks(data: Data, init: str) -> list[Check]:
     linear, tanh = (data[f"{activation} {init}"]["measured"] for activation in ("linear", "tanh"))
+    # Mean singular values of the hidden layers except the first, whose matrix is not square
+    linear_scales, tanh_scales = (np.array(side["jacobian"], np.float64)[:, 1:-1] for side in (linear, tanh))
     expected = INITS[init]
     word, ratio = expected.word, expected.ratio
     near, near_ratio = (expected.linear - 0.01, expected.linear + 0.01), (0.9 * ratio, 1.1 * ratio)
@@ -44,16 +46,16 @@ def _signal_checks(data: Data, init: str) -> list[Check]:
     about = f"Glorot & Bengio 2010, section 4.2: about {expected.tanh}"
     five, six = (f"Glorot & Bengio 2010, equation {number}: {ratio:.3g}" for number in (5, 6))
     return [
-        check(f"linear, {word}: {scale}", _square_layers(linear["jacobian"]), *near, published=law),
-        check(f"tanh, {word}: {scale}", _square_layers(tanh["jacobian"]), *expected.tanh_band, published=about),
+        check(f"linear, {word}: {scale}", linear_scales, *near, published=law),
+        check(f"tanh, {word}: {scale}", tanh_scales, *expected.tanh_band, published=about),
         check(forward, _ratios(linear["variance"]), *near_ratio, published=five),
         check(backward, _ratios(linear["gradient_variance"], back=True), *near_ratio, published=six),
     ]
 
 
 def _saturation_checks(data: Data) -> list[Check]:
-    means = last(data["sigmoid linear_default"]["mean"])  # by layer, after training
-    top, below = [seed[SIGMOID_LAYERS - 1] for seed in means], chain(*(seed[: SIGMOID_LAYERS - 1] for seed in means))
+    means = np.array(data["sigmoid linear_default"]["mean"], np.float64)[:, -1]  # (seeds, layers), after training
+    top, below = means[:, SIGMOID_LAYERS - 1], means[:, : SIGMOID_LAYERS - 1]
     figure = "Glorot & Bengio 2010, figure 2"
     return [
         check("sigmoid: mean activation of the top hidden layer", top, 0, 0.1, published=figure),
@@ -61,17 +63,12 @@ def _saturation_checks(data: Data) -> list[Check]:
     ]
 
 
-def _square_layers(rows: Iterable[list[float]]) -> Iterable[float]:
-    """Return the numbers of the hidden layers except the first, whose matrix is not square."""
-    return chain(*(row[1:-1] for row in rows))
-
-
-def _ratios(rows: list[list[float]], back: bool = False) -> list[float]:
+def _ratios(rows: list[list[float]], back: bool = False) -> Float[np.ndarray, " ratios"]:
     """Return each hidden layer's number relative to the layer before it (`back`: after it), averaged over seeds."""
     hidden = np.array(rows, np.float64)[:, :-1]  # (seeds, layers); None becomes NaN
     before, after = (hidden[:, 1:], hidden[:, :-1]) if back else (hidden[:, :-1], hidden[:, 1:])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return [float(ratio) for ratio in (after / before).mean(axis=0)]
+        return np.asarray((after / before).mean(axis=0))
 
 
 def _draw(figure: Figure, data: Data, narrow: bool) -> None:

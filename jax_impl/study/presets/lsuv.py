@@ -1,7 +1,5 @@
 """Mishkin & Matas 2015: layer-sequential unit variance (LSUV) lets 30 layers train with any activation."""
 
-from itertools import chain
-
 import numpy as np
 
 from jax_impl.study.presets.measures import scaled, sgd_recipe
@@ -13,19 +11,19 @@ INITS = ("small_normal", "orthogonal", "lsuv")
 
 
 def _checks(data: Data) -> list[Check]:
-    return list(chain(*(_checks_of(data, activation) for activation in DASHES)))
-
-
-def _checks_of(data: Data, activation: str) -> list[Check]:
-    unscaled, rescaled = (data[f"{activation} {init}"] for init in ("small_normal", "lsuv"))
-    variances, after = chain(*rescaled["pre_variance"]), "loss after an epoch"
     algorithm = "Mishkin & Matas 2015, algorithm 1: 1"
     trains, stalls = "it trains: below half the loss of chance, ln 10", "it does not train: the loss of chance, ln 10"
-    return [
-        check(f"{activation}: variance of every layer's pre-activations", variances, 0.95, 1.05, published=algorithm),
-        check(f"{activation}, lsuv: {after}", last(rescaled["loss"]), 0, CHANCE / 2, published=trains),
-        check(f"{activation}, unscaled N(0, 0.01²): {after}", last(unscaled["loss"]), 0.99 * CHANCE, published=stalls),
-    ]
+    after = "loss after an epoch"
+    checks = []
+    for name in DASHES:
+        unscaled, rescaled = data[f"{name} small_normal"], data[f"{name} lsuv"]
+        variances = rescaled["pre_variance"]
+        checks += [
+            check(f"{name}: variance of every layer's pre-activations", variances, 0.95, 1.05, published=algorithm),
+            check(f"{name}, lsuv: {after}", last(rescaled["loss"]), 0, CHANCE / 2, published=trains),
+            check(f"{name}, unscaled N(0, 0.01²): {after}", last(unscaled["loss"]), 0.99 * CHANCE, published=stalls),
+        ]
+    return checks
 
 
 def _draw(figure: Figure, data: Data, narrow: bool) -> None:

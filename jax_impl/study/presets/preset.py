@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from jax_impl.data import Mnist
 from jax_impl.recipes import Recipe
 from jax_impl.starts import from_images
@@ -62,16 +64,14 @@ class Check(NamedTuple):
 
 
 def check(
-    name: str,
-    values: Iterable[float | int | None],
-    low: float | int = -math.inf,
-    high: float | int = math.inf,
-    *,
-    published: str,
+    name: str, values: object, low: float | int = -math.inf, high: float | int = math.inf, *, published: str
 ) -> Check:
-    """Return a check of `values` against the band from `low` to `high`. None counts as NaN: records store NaN so."""
-    numbers = tuple(math.nan if value is None else float(value) for value in values)
-    return Check(name, numbers, float(low), float(high), published)
+    """Return a check of numbers of any shape against the band from `low` to `high`.
+
+    None counts as NaN: records store NaN so.
+    """
+    numbers = np.array(values, np.float64).ravel().tolist()
+    return Check(name, tuple(numbers), float(low), float(high), published)
 
 
 def last(by_seed: Iterable[Sequence[Any]]) -> list[Any]:

@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from jaxtyping import Float
+
 from jax_impl import recipes
 from jax_impl.study.presets.measures import FINE_TUNING_STEPS, accuracies, fine_tuned, sgd_recipe
 from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check, last
@@ -34,11 +37,11 @@ def _checks(data: Data) -> list[Check]:
     ]
 
 
-def _gains(data: Data, init: str, labels: int) -> list[float]:
+def _gains(data: Data, init: str, labels: int) -> Float[np.ndarray, " seeds"]:
     """Return each seed's test accuracy from the DBN minus that from `init`, in percentage points."""
     column = list(FINE_TUNING_STEPS).index(labels)
-    pairs = zip(data["dbn"]["test_accuracy"], data[init]["test_accuracy"], strict=True)
-    return [100 * (with_dbn[column] - without[column]) for with_dbn, without in pairs]
+    dbn, other = (np.array(data[start]["test_accuracy"], np.float64)[:, column] for start in ("dbn", init))
+    return 100 * (dbn - other)
 
 
 def _draw(figure: Figure, data: Data, narrow: bool) -> None:
