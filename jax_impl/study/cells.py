@@ -7,8 +7,9 @@ the order of sums differs.
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -27,7 +28,7 @@ from jax_impl.storage.records import Record, plain
 from jax_impl.study.propagation import Histogram, Propagation, propagate
 from jax_impl.study.saving import Session
 from jax_impl.trainer import devices, engine, memory, processes
-from jax_impl.trainer.progress import EpochOfRuns, Progress
+from jax_impl.trainer.progress import EpochOfRuns
 from jax_impl.trainer.trees import stacked
 
 PROBED = 500  # first test images, on which propagation is measured
@@ -122,10 +123,7 @@ def _train(
     if session and plan.at_once < plan.runs and devices.side_by_side(mesh):
         session.log(str(plan))
     at_once = int(min(processes.gathered([plan.at_once])))  # hosts with different memories must do the same
-
-    def advance(since: Progress) -> Iterator[Progress]:
-        return engine.advance(shared, draws, mnist, since, mesh=mesh, at_once=at_once, every=every)
-
+    advance = partial(engine.advance, shared, draws, mnist, mesh=mesh, at_once=at_once, every=every)
     if session is None:
         *_, last = advance(begun)
         return last.records

@@ -23,6 +23,8 @@ BINS = 60  # of a histogram
 FLAT = 0.05  # a unit is saturated for an image if its slope is below this share of the activation's steepest slope
 
 ByLayer = Float[np.ndarray, "seeds layers"]
+Images = UInt8[Array, "n pixels"]
+Labels = Int32[Array, " n"]
 
 
 class Histogram(NamedTuple):
@@ -63,21 +65,17 @@ class Propagation(NamedTuple):
 class _Layer(NamedTuple):
     """The arrays of one layer for a batch, from the forward and the backward pass."""
 
-    inputs: Float[Array, "batch fan_in"]
+    inputs: Float[Array, "n fan_in"]
     kernel: Float[Array, "fan_in fan_out"]
-    z: Float[Array, "batch fan_out"]
-    activations: Float[Array, "batch fan_out"]
-    slopes: Float[Array, "batch fan_out"]  # derivatives of the activation at z
-    flat: Bool[Array, "batch fan_out"]  # whether a slope is almost 0
-    gradient: Float[Array, "batch fan_out"]  # of each image's loss with respect to z
+    z: Float[Array, "n fan_out"]
+    activations: Float[Array, "n fan_out"]
+    slopes: Float[Array, "n fan_out"]  # derivatives of the activation at z
+    flat: Bool[Array, "n fan_out"]  # whether a slope is almost 0
+    gradient: Float[Array, "n fan_out"]  # of each image's loss with respect to z
 
 
 def propagate(
-    params: Params,
-    images: UInt8[Array, "batch pixels"],
-    labels: Int32[Array, " batch"],
-    activation: str = "relu",
-    jacobian_images: int = 1,
+    params: Params, images: Images, labels: Labels, activation: str = "relu", jacobian_images: int = 1
 ) -> Propagation:
     """Run a batch forward and backward through several networks of one shape, as one compiled program.
 
@@ -99,11 +97,7 @@ def propagate(
 
 @partial(jax.jit, static_argnames=("activation", "jacobian_images"))
 def _propagate_all(
-    params: Params,
-    images: UInt8[Array, "batch pixels"],
-    labels: Int32[Array, " batch"],
-    activation: str,
-    jacobian_images: int,
+    params: Params, images: Images, labels: Labels, activation: str, jacobian_images: int
 ) -> tuple[dict[str, Any], Prediction, list[Array], list[Array]]:
     """Return the measurements by name, the prediction, and the activations and Jacobians of each layer."""
     inputs = scale(images, jax.tree.leaves(params)[0].dtype)
@@ -123,9 +117,7 @@ def _propagate_all(
     return jax.vmap(of_network)(params)
 
 
-def _layers(
-    params: Params, images: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str
-) -> list[_Layer]:
+def _layers(params: Params, images: Float[Array, "n pixels"], labels: Labels, activation: str) -> list[_Layer]:
     """Run the network forward, and back-propagate each image's own cross-entropy by the chain rule."""
     zs = pre_activations(params, images, activation)
     kernels = [jnp.asarray(layer["kernel"]) for layer in linears(params)]

@@ -107,8 +107,8 @@ def spread(values: Sequence[float]) -> Spread:
 def verdict(losses: Sequence[float | None], accuracies: Sequence[float]) -> str:
     """Return how training ended: "trains", "crawls" or "dead".
 
-    A cell trains if every seed's last loss, in nats and None if it diverged, is below `CHANCE` / 2. A cell that does not
-    train is dead if no accuracy reaches `GUESSING`. The accuracies are those of the seeds that did not diverge.
+    A cell trains if the last loss of every seed, in nats, is below `CHANCE` / 2; None is that of a seed that diverged.
+    Another cell is dead if no accuracy of the seeds that did not diverge reaches `GUESSING`.
     """
     if all(loss is not None and loss < CHANCE / 2 for loss in losses):
         return "trains"
