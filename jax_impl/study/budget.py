@@ -89,9 +89,9 @@ def plan(
 ) -> list[Cost]:
     """Return the cost of each cell, after checking that time and memory are within their limits.
 
-    The cells run in this order, and `workers` workers of this `speed` share the runs (see `devices.workers`). A speed
-    that is None is measured if there is anything to train. The limits hold for the hours of all cells together, `HOURS`
-    if None, and for the GiB of the largest one, by default four fifths of the device's memory.
+    `max_hours` limits all cells together, by default to `HOURS`. `max_gib` limits the largest cell, by default to four
+    fifths of the device's memory. The cells run in this order, shared by `workers` workers (see `devices.workers`) of
+    this `speed`, which is measured if it is None and there is anything to train.
 
     Raises:
         ArgumentError: The cells would exceed a limit. The message gives the estimate.

@@ -159,7 +159,10 @@ def run_remaining(
 
 
 def grouped(cells: Sequence[Cell], runs: int) -> Iterator[list[Cell]]:
-    """Yield the cells in order, in groups of one shape. A group is complete when it has at least `runs` runs."""
+    """Yield the cells in order, in groups of one shape. A group is complete when it has at least `runs` runs.
+
+    All cells have the same number of seeds.
+    """
     for _, members in groupby(cells, _shape):
         of_shape = list(members)
         size = -(-runs // len(of_shape[0].seeds))

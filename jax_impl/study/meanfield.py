@@ -76,7 +76,7 @@ def predict(
 ) -> Prediction:
     """Return the predicted variances of every layer, as means over the images.
 
-    Images differ in brightness, so each has its own q in every layer. Its mean square determines that of the first one.
+    Images differ in brightness, so each has its own q in every layer; in the first it follows from its mean square.
     `sizes` are the units per layer, from the pixels to the classes. `kernel_squares` and `bias_squares` are E[w²] and
     E[b²] by layer. `output_gradient` is the gradient of each image's loss with respect to the logits.
     """

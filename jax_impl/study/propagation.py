@@ -126,8 +126,8 @@ def _layers(params: Params, images: Float[Array, "n pixels"], labels: Labels, ac
     slopes = [function.derivative(z) for function, z in zip(functions, zs, strict=True)]
     flat = [jnp.abs(slope) < FLAT * function.steepest for function, slope in zip(functions, slopes, strict=True)]
     gradients = [jax.nn.softmax(zs[-1]) - jax.nn.one_hot(labels, zs[-1].shape[1], dtype=images.dtype)]
-    for kernel, slope in zip(kernels[:0:-1], slopes[-2::-1], strict=True):
-        gradients.insert(0, jnp.matmul(gradients[0], kernel.T, precision=PRECISION) * slope)
+    for index in reversed(range(len(zs) - 1)):
+        gradients.insert(0, jnp.matmul(gradients[0], kernels[index + 1].T, precision=PRECISION) * slopes[index])
     inputs = [images, *activations[:-1]]
     return list(map(_Layer, inputs, kernels, zs, activations, slopes, flat, gradients))
 
