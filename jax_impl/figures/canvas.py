@@ -44,38 +44,30 @@ Draw = Callable[[Figure, bool], None]  # the flag says whether the figure is for
 Size = tuple[int, int]  # width and height in pixels
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Picture:
     """A figure in two widths, with its title, caption and alternative text."""
 
-    key: str  # the name of its file
-    title: str
-    caption: str
-    alt: str
     draw: Draw = field(repr=False)
-    sizes: tuple[Size, Size]  # for a wide and for a narrow screen
+    wide: Size  # on a wide screen
+    narrow: Size
     half: bool = False  # whether it takes half of a wide page
+    key: str = field(kw_only=True)  # the name of its file
+    title: str = field(kw_only=True)
+    caption: str = field(kw_only=True)
+    alt: str = field(kw_only=True)
 
-    @property
-    def wide(self) -> str:
-        """Return the figure for a wide screen as base64 SVG."""
-        return self._svg(narrow=False)
-
-    @property
-    def narrow(self) -> str:
-        """Return the figure for a narrow screen as base64 SVG."""
-        return self._svg(narrow=True)
+    def svg(self, *, narrow: bool) -> str:
+        """Return the figure for a narrow or a wide screen as base64 SVG."""
+        svg = self._render(narrow=narrow, format="svg", dpi=220, transparent=True, metadata={"Date": None})
+        return base64.b64encode(svg.replace(b"'DejaVu Sans'", FONTS.encode())).decode()
 
     def png(self) -> bytes:
         """Return the wide figure as PNG on white, at 1.5 times its size."""
         return self._render(narrow=False, format="png", dpi=150)
 
-    def _svg(self, *, narrow: bool) -> str:
-        svg = self._render(narrow=narrow, format="svg", dpi=220, transparent=True, metadata={"Date": None})
-        return base64.b64encode(svg.replace(b"'DejaVu Sans'", FONTS.encode())).decode()
-
     def _render(self, *, narrow: bool, **options: Any) -> bytes:
-        width, height = self.sizes[narrow]
+        width, height = self.narrow if narrow else self.wide
         return render(lambda figure: self.draw(figure, narrow), (width * PIXEL, height * PIXEL), **options)
 
 
@@ -87,11 +79,6 @@ def render(draw: Callable[[Figure], None], size: tuple[float, float], **options:
         file = io.BytesIO()
         figure.savefig(file, **options)
     return file.getvalue()
-
-
-def picture(draw: Draw, wide: Size, narrow: Size, half: bool = False, **words: str) -> Picture:
-    """Return a picture of these sizes; `words` are its key, title, caption and alt."""
-    return Picture(draw=draw, sizes=(wide, narrow), half=half, **words)
 
 
 def short(value: float, digits: int = 2) -> str:

@@ -1,6 +1,8 @@
 """Figures of RBMs and DBNs: filters, reconstructions, samples, and monitors of training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +17,7 @@ from jax_impl.rbm.training import RbmRecord
 SIDE = 28  # width and height of an image, in pixels
 CELL = SIDE + 1  # with the line between two images
 GRID = 10  # filters per row and per column
+PNG: dict[str, Any] = {"format": "png", "dpi": 130}
 Images = Float[np.ndarray, "n pixels"]
 MONITORS = {
     "pseudo_log_likelihood": "pseudo-log-likelihood (nats per image)",
@@ -40,7 +43,7 @@ def filters(stack: Sequence[Rbm]) -> bytes:
             axes.axis("off")
             figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
 
-    return _png(draw, (6.4 * len(stack), 6.0))
+    return render(draw, (6.4 * len(stack), 6.0), **PNG)
 
 
 def reconstructions(actual: Images, recreated: Images) -> bytes:
@@ -51,7 +54,7 @@ def reconstructions(actual: Images, recreated: Images) -> bytes:
         axes.set_yticks([SIDE / 2 + 1, CELL + SIDE / 2 + 1], ["actual", "recreation"])
         axes.set_title("Test images, and the probabilities of their pixels after one pass up and down")
 
-    return _png(draw, (1.0 * len(actual), 2.6))
+    return render(draw, (1.0 * len(actual), 2.6), **PNG)
 
 
 def samples(rounds: Sequence[int], chains: Float[np.ndarray, "moments chains pixels"]) -> bytes:
@@ -64,7 +67,7 @@ def samples(rounds: Sequence[int], chains: Float[np.ndarray, "moments chains pix
         axes.xaxis.tick_top()
         axes.set_title("Gibbs chains, one per row: probabilities of the pixels")
 
-    return _png(draw, (1.0 * len(rounds) + 0.6, 1.0 * chains.shape[1] + 0.8))
+    return render(draw, (1.0 * len(rounds) + 0.6, 1.0 * chains.shape[1] + 0.8), **PNG)
 
 
 def curves(records: Sequence[RbmRecord]) -> bytes:
@@ -73,7 +76,7 @@ def curves(records: Sequence[RbmRecord]) -> bytes:
     def draw(figure: Figure) -> None:
         layers = sorted({record.layer for record in records})
         for axes, (name, label) in zip(figure.subplots(1, len(MONITORS)), MONITORS.items(), strict=True):
-            for layer, color in zip(layers, (COLORS * len(layers))[: len(layers)], strict=True):
+            for layer, color in zip(layers, cycle(COLORS), strict=False):
                 of_layer = [record for record in records if record.layer == layer]
                 epochs, values = [record.epoch for record in of_layer], [getattr(record, name) for record in of_layer]
                 axes.plot(epochs, values, "o-", ms=3.5, color=color, lw=1.3, label=f"RBM {layer}")
@@ -84,7 +87,7 @@ def curves(records: Sequence[RbmRecord]) -> bytes:
         if len(layers) > 1:
             axes.legend()
 
-    return _png(draw, (11.0, 3.4))
+    return render(draw, (11.0, 3.4), **PNG)
 
 
 def _weights_as_images(stack: Sequence[Rbm]) -> Images:
@@ -121,7 +124,3 @@ def _rounds_text(rounds: int) -> str:
     if rounds == 0:
         return "a test image"
     return f"{rounds:,} round{'' if rounds == 1 else 's'}"
-
-
-def _png(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
-    return render(draw, size, format="png", dpi=130)

@@ -41,9 +41,9 @@ class Cost(NamedTuple):
 
 def measure() -> Speed:
     """Time steps of a wide network and of a deep, narrow one. This takes a few seconds, including compilation."""
-    rows = np.array([[flops(recipe, 1), len(recipe.layers) - 1] for recipe in (WIDE, NARROW)])
-    seconds = np.array([_step_seconds(recipe) for recipe in (WIDE, NARROW)])
-    flop, layer = np.linalg.solve(rows, seconds)
+    recipes = (WIDE, NARROW)
+    rows = [[flops(recipe, 1), len(recipe.layers) - 1] for recipe in recipes]
+    flop, layer = np.linalg.solve(rows, [_step_seconds(recipe) for recipe in recipes])
     return Speed(max(float(flop), 0.0), max(float(layer), 0.0))
 
 
@@ -70,7 +70,7 @@ def cost(cell: Cell, speed: Speed, n_images: int, new_shape: bool) -> Cost:
     copies = 3 + (2 if recipe.optimizer == "adam" else 0) + 2
     units = sum(recipe.layers[1:])
     training = copies * weights(recipe) + 4 * units * recipe.batch_size
-    probing = 3 * weights(recipe) + units * (6 * PROBED) + 6 * BINS * depth  # kernels, activations, histograms
+    probing = 3 * weights(recipe) + units * (6 * PROBED) + 2 * BINS * depth  # kernels, activations, histograms
     data = 784 * 70_000
     return Cost(
         seconds=steps * step + probe + new_shape * COMPILING * depth,
@@ -89,13 +89,9 @@ def plan(
 ) -> list[Cost]:
     """Return the cost of each cell, after checking that time and memory are within their limits.
 
-    Args:
-        cells: The cells in the order in which they will run.
-        n_images: The number of training images.
-        max_hours: The limit for all cells together; None for `HOURS`.
-        max_gib: The limit in GiB for the largest cell; None for four fifths of the device's memory.
-        speed: The speed of this machine; None to measure it, if there is anything to train.
-        workers: How many workers of this speed share the runs, see `devices.workers`.
+    `max_hours` limits all cells together, by default to `HOURS`. `max_gib` limits the largest cell, by default to four
+    fifths of the device's memory. The cells run in this order, shared by `workers` workers (see `devices.workers`) of
+    this `speed`, which is measured if it is None and there is anything to train.
 
     Raises:
         ArgumentError: The cells would exceed a limit. The message gives the estimate.

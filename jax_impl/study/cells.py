@@ -7,9 +7,10 @@ the order of sums differs.
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import jax
@@ -19,15 +20,15 @@ from jax.sharding import Mesh
 
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws, native
-from jax_impl.errors import Log, UserError
+from jax_impl.errors import UserError
 from jax_impl.recipes import Recipe
 from jax_impl.starts import from_images
 from jax_impl.storage import hardware
 from jax_impl.storage.records import Record, plain
 from jax_impl.study.propagation import Histogram, Propagation, propagate
-from jax_impl.study.saving import Saving
+from jax_impl.study.saving import Session
 from jax_impl.trainer import devices, engine, memory, processes
-from jax_impl.trainer.progress import EpochOfRuns, Progress
+from jax_impl.trainer.progress import EpochOfRuns
 from jax_impl.trainer.trees import stacked
 
 PROBED = 500  # first test images, on which propagation is measured
@@ -71,30 +72,17 @@ def layers_text(depth: int) -> str:
     return f"{depth} hidden layer{'' if depth == 1 else 's'}"
 
 
-def run(
-    cells: Sequence[Cell],
-    mnist: Mnist,
-    *,
-    max_bytes: float | None = None,
-    saving: Saving | None = None,
-    log: Log = lambda text: None,  # noqa: ARG005
-) -> list[Record]:
+def run(cells: Sequence[Cell], mnist: Mnist, session: Session | None = None) -> list[Record]:
     """Train the seeds of cells of one shape together; return each cell's record, as plain data by seed and epoch.
 
-    The `loss` curve has up to `POINTS` points per epoch, each the mean of equally many steps. If the initialiser fails
-    for a seed, `not_started` holds the reason; the seed counts as diverged and all its numbers are NaN. With several
-    processes, each trains its own runs and returns the records of all.
-
-    Args:
-        cells: Cells that differ in initialiser, learning rate and seeds only.
-        mnist: The data.
-        max_bytes: How many bytes of a device's memory to use; None for most of it.
-        saving: Loads and saves checkpoints; None for no checkpoints.
-        log: Gets a line if the runs do not fit into the memory together.
+    The cells differ in initialiser, learning rate and seeds only. The `loss` curve has up to `POINTS` points per epoch,
+    each the mean of equally many steps. If the initialiser fails for a seed, `not_started` holds the reason; the seed
+    counts as diverged and all its numbers are NaN. With several processes, each trains its own runs and returns the
+    records of all. Without a `session` nothing is saved.
 
     Raises:
         UserError: Not even one run fits into the memory, or a checkpoint cannot be written.
-        Interrupted: `saving` was asked to stop.
+        Interrupted: The session was asked to stop.
     """
     started = time.perf_counter()
     recipes = [cell.recipe.with_changes(seed=seed) for cell in cells for seed in cell.seeds]
@@ -104,7 +92,7 @@ def run(
     images, labels = jnp.asarray(mnist.test_images[:PROBED]), jnp.asarray(mnist.test_labels[:PROBED])
     activation = cells[0].recipe.activation
     before = [summary(propagate(stacked([of_run.params]), images, labels, activation)) for of_run in draws]
-    epochs = _train(local, draws, mnist, mesh, [cell.key for cell in cells], max_bytes, saving, log)
+    epochs = _train(local, draws, mnist, mesh, [cell.key for cell in cells], session)
     seconds = sum(epoch.seconds for epoch in epochs) / len(local)
     results = [
         _by_epoch(run, epochs)
@@ -112,12 +100,9 @@ def run(
         for run in range(len(local))
     ]
     results = processes.gathered(results)[: len(recipes)]
-    records = []
-    for cell in cells:
-        of_cell, results = results[: len(cell.seeds)], results[len(cell.seeds) :]
-        share = (time.perf_counter() - started) * len(of_cell) / len(recipes)
-        records.append(_record(cell, of_cell, share))
-    return records
+    per_run = (time.perf_counter() - started) / len(recipes)
+    of_runs = iter(results)
+    return [_record(cell, list(islice(of_runs, len(cell.seeds))), per_run) for cell in cells]
 
 
 def _train(
@@ -126,29 +111,24 @@ def _train(
     mnist: Mnist,
     mesh: Mesh | None,
     keys: Sequence[str],
-    max_bytes: float | None,
-    saving: Saving | None,
-    log: Log,
+    session: Session | None,
 ) -> Sequence[EpochOfRuns]:
     """Train this process's runs and return the records of their epochs."""
     shared = recipes[0]
     begun = engine.begin(shared, draws, learning_rates=[recipe.learning_rate for recipe in recipes])
     if not shared.epochs:
         return ()
+    max_bytes, every = (session.max_bytes, session.every) if session else (None, None)
     plan = memory.split(shared, begun.state, mnist, mesh=mesh, max_bytes=max_bytes)
-    if plan.at_once < plan.runs and devices.side_by_side(mesh):
-        log(str(plan))
+    if session and plan.at_once < plan.runs and devices.side_by_side(mesh):
+        session.log(str(plan))
     at_once = int(min(processes.gathered([plan.at_once])))  # hosts with different memories must do the same
-    every = saving.every if saving else None
-
-    def advance(since: Progress) -> Iterator[Progress]:
-        return engine.advance(shared, draws, mnist, since, mesh=mesh, at_once=at_once, every=every)
-
-    if saving is None:
+    advance = partial(engine.advance, shared, draws, mnist, mesh=mesh, at_once=at_once, every=every)
+    if session is None:
         *_, last = advance(begun)
         return last.records
     steps = len(mnist.train_images) // shared.batch_size
-    return saving.train(keys, begun, epochs=shared.epochs, steps=steps, advance=advance)
+    return session.train(keys, begun, advance, epochs=shared.epochs, steps=steps)
 
 
 def _by_epoch(run: int, epochs: Sequence[EpochOfRuns]) -> dict[str, Any]:
@@ -163,7 +143,7 @@ def _by_epoch(run: int, epochs: Sequence[EpochOfRuns]) -> dict[str, Any]:
 
 
 def _record(cell: Cell, results: Sequence[dict[str, Any]], seconds: float) -> Record:
-    """Return the record of a cell from the results of its runs."""
+    """Return the record of a cell from the results of its runs, each of which took these seconds."""
     by_seed = {name: [result[name] for result in results] for name in results[0]}
     return by_seed | {
         "key": cell.key,
@@ -171,7 +151,7 @@ def _record(cell: Cell, results: Sequence[dict[str, Any]], seconds: float) -> Re
         "seeds": list(cell.seeds),
         "propagation": _joined(by_seed["propagation"]),
         "training_seconds": sum(by_seed["training_seconds"]),
-        "seconds": seconds,
+        "seconds": seconds * len(results),
         "made": hardware.now(),
         "where": hardware.line(),
     }
@@ -200,19 +180,18 @@ def summary(propagation: Propagation) -> dict[str, Any]:
     The Jacobian is reduced to its mean singular value. Only the pre-activations of the first seed have a histogram.
     """
     signal = propagation.measured
-    apart = {"pre_histogram", "jacobian"}
-    measured = {name: plain(values) for name, values in signal._asdict().items() if name not in apart}
-    measured["pre_histogram"] = plain(Histogram(*(part[0] for part in signal.pre_histogram)))
-    measured["jacobian"] = plain(np.stack([values.mean(axis=(1, 2)) for values in signal.jacobian], axis=1))
+    measured = signal._asdict() | {
+        "pre_histogram": Histogram(*(part[0] for part in signal.pre_histogram)),
+        "jacobian": np.stack([values.mean(axis=(1, 2)) for values in signal.jacobian], axis=1),
+    }
+    measured = {name: plain(values) for name, values in measured.items()}
     return {"measured": measured, "predicted": plain(propagation.predicted)}
 
 
 def _joined(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the summary of several seeds from those of single seeds."""
-
-    def concatenated(*seeds: list[Any]) -> list[Any]:
-        return list(chain(*seeds))
-
-    joined: dict[str, Any] = jax.tree.map(concatenated, *summaries, is_leaf=lambda value: isinstance(value, list))
+    joined: dict[str, Any] = jax.tree.map(
+        lambda *seeds: list(chain(*seeds)), *summaries, is_leaf=lambda value: isinstance(value, list)
+    )
     joined["measured"]["pre_histogram"] = summaries[0]["measured"]["pre_histogram"]
     return joined

@@ -1,8 +1,9 @@
 """The figures of a grid. Every number comes from the records; only means and ranges over seeds are computed here."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,11 +12,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from jax_impl.figures.axes import COLORS, Style, integer_ticks, legend, log_axis, log_mean, styles_of, two_axes
-from jax_impl.figures.canvas import INK, MUTED, Draw, Picture, Size, floats, picture, short
+from jax_impl.figures.canvas import INK, MUTED, Picture, floats, short
 from jax_impl.storage.records import Record
 from jax_impl.study.cells import label, layers_text
 from jax_impl.study.verdicts import CHANCE, Row, row
 
+Cells = Mapping[str, Record]  # by label: cells that differ in the initialiser only
+Styles = Mapping[str, Style]  # by label, the same in all groups
 VITALS = {
     "dead": "share of dead units",
     "effective_rank": "effective rank of the activations",
@@ -24,35 +27,20 @@ VITALS = {
 }
 
 
-class _Group(NamedTuple):
-    """Cells that differ in the initialiser only."""
-
-    cells: Sequence[Record]
-    styles: Mapping[str, Style]  # by label, the same in all groups
-    key: str  # part of the names of the figures' files
-    title: str  # empty if there is only one group
-
-    def picture(
-        self, draw: Draw, wide: Size, narrow: Size, *, kind: str, title: str, caption: str, alt: str
-    ) -> Picture:
-        """Return a picture of this group, whose title and key name the group."""
-        title = f"{title}: {self.title}" if self.title else title
-        return picture(draw, wide, narrow, key=f"{kind}-{self.key}", title=title, caption=caption, alt=alt)
-
-
 def pictures(cells: Sequence[Record]) -> list[Picture]:
     """Return the pictures of each group of cells that differ in the initialiser only."""
     styles = styles_of([label(record["recipe"]) for record in cells])
     groups = [list(members) for _, members in groupby(sorted(cells, key=_group_of), key=_group_of)]
-    drawn: list[Picture] = []
+    named: list[Picture] = []
     for members in groups:
-        first = row(members[0])
-        key = f"{first.depth}-{first.activation}-{first.optimizer}"
-        group = _Group(members, styles, key, title(first) if len(groups) > 1 else "")
+        by_label, first = {label(record["recipe"]): record for record in members}, row(members[0])
+        drawn = [ladder(by_label, styles), vitals(by_label, styles), histograms(by_label)]
         if first.verdict != "not trained":
-            drawn.append(curves(group))
-        drawn += [ladder(group), vitals(group), histograms(group)]
-    return drawn
+            drawn.insert(0, curves(by_label, styles))
+        key = f"{first.depth}-{first.activation}-{first.optimizer}"
+        of_group = f": {title(first)}" if len(groups) > 1 else ""
+        named += [replace(one, key=f"{one.key}-{key}", title=f"{one.title}{of_group}") for one in drawn]
+    return named
 
 
 def title(cell: Row) -> str:
@@ -60,17 +48,17 @@ def title(cell: Row) -> str:
     return f"{layers_text(cell.depth)}, {cell.activation}, {cell.optimizer}"
 
 
-def curves(group: _Group) -> Picture:
+def curves(cells: Cells, styles: Styles) -> Picture:
     """Draw training loss and test accuracy by epoch."""
 
     def draw(figure: Figure, narrow: bool) -> None:
         loss, accuracy = two_axes(figure, narrow)
-        for record in group.cells:
-            init, epochs = label(record["recipe"]), record["recipe"]["epochs"]
-            losses, accuracies = floats(record["loss"]), 100 * before_divergence(record, "test_accuracy")
+        for init, record in cells.items():
+            epochs = record["recipe"]["epochs"]
+            losses, accuracies = floats(record["loss"]), 100 * accuracies_before_divergence(record)
             points = losses.shape[1]
-            _mean_and_range(loss, (np.arange(points) + 0.5) / points * epochs, losses, group.styles[init], init)
-            _mean_and_range(accuracy, 1.0 + np.arange(epochs), accuracies, group.styles[init], init, marker="o")
+            _mean_and_range(loss, (np.arange(points) + 0.5) / points * epochs, losses, styles[init], init)
+            _mean_and_range(accuracy, 1.0 + np.arange(epochs), accuracies, styles[init], init, marker="o")
         loss.axhline(CHANCE, color=MUTED, lw=0.8, ls=":")
         across = loss.get_yaxis_transform()  # x from 0 to 1, whatever the number of epochs
         loss.text(1, 1.02 * CHANCE, "chance, ln 10", color=MUTED, fontsize=7.5, ha="right", transform=across)
@@ -81,12 +69,12 @@ def curves(group: _Group) -> Picture:
             integer_ticks(axes.xaxis, min_n_ticks=1)
         legend(figure, accuracy, narrow)
 
-    ends = ", ".join(f"{row(record).label} {row(record).accuracy.mean:.1%}" for record in group.cells)
-    return group.picture(
+    ends = ", ".join(f"{init} {row(record).accuracy.mean:.1%}" for init, record in cells.items())
+    return Picture(
         draw,
         (1070, 400),
         (350, 620),
-        kind="curves",
+        key="curves",
         title="Loss and accuracy",
         caption="Mean and range over the seeds. A curve ends where its last seed diverged. A loss above the frame is "
         "worse than chance.",
@@ -94,16 +82,15 @@ def curves(group: _Group) -> Picture:
     )
 
 
-def ladder(group: _Group) -> Picture:
+def ladder(cells: Cells, styles: Styles) -> Picture:
     """Draw the variances of activations and of back-propagated gradients by layer, measured and predicted."""
 
     def draw(figure: Figure, narrow: bool) -> None:
         forward, backward = two_axes(figure, narrow)
         for axes, name in ((forward, "variance"), (backward, "gradient_variance")):
-            for record in group.cells:
-                init, propagation = label(record["recipe"]), record["propagation"]
-                style = group.styles[init]
-                measured, predicted = (log_mean(propagation[side][name]) for side in ("measured", "predicted"))
+            for init, record in cells.items():
+                style, sides = styles[init], record["propagation"]
+                measured, predicted = (log_mean(sides[side][name]) for side in ("measured", "predicted"))
                 layers = np.arange(1, len(measured) + 1)
                 axes.plot(layers, predicted, lw=1.1, **style)
                 axes.plot(layers, measured, "o", color=style["color"], ms=3.6, mec="white", mew=0.4)
@@ -116,14 +103,13 @@ def ladder(group: _Group) -> Picture:
         legend(figure, forward, narrow)
 
     ends = ", ".join(
-        f"{label(record['recipe'])} {short(log_mean(record['propagation']['measured']['variance'])[-2])}"
-        for record in group.cells
+        f"{init} {short(log_mean(record['propagation']['measured']['variance'])[-2])}" for init, record in cells.items()
     )
-    return group.picture(
+    return Picture(
         draw,
         (1070, 420),
         (350, 640),
-        kind="ladder",
+        key="ladder",
         title="Variance of activations and gradients by layer",
         caption="Before training. Dots: measured, geometric mean over the seeds. Lines: mean-field theory. A network "
         "can learn if both variances change little from layer to layer. Values that are 0 or too small for the axis "
@@ -132,16 +118,16 @@ def ladder(group: _Group) -> Picture:
     )
 
 
-def vitals(group: _Group) -> Picture:
+def vitals(cells: Cells, styles: Styles) -> Picture:
     """Draw dead units, effective rank, Jacobian and gradient norm by layer, as means over the seeds."""
 
     def draw(figure: Figure, narrow: bool) -> None:
         panels = dict(zip(VITALS, figure.subplots(*((4, 1) if narrow else (1, 4))).ravel(), strict=True))
         for name, axes in panels.items():
-            for record in group.cells:
-                values, init = record["propagation"]["measured"][name], label(record["recipe"])
+            for init, record in cells.items():
+                values = record["propagation"]["measured"][name]
                 means = log_mean(values) if name == "kernel_gradient_norm" else floats(values).mean(axis=0)
-                axes.plot(1.0 + np.arange(len(means)), means, lw=1.4, label=init, **group.styles[init])
+                axes.plot(1.0 + np.arange(len(means)), means, lw=1.4, label=init, **styles[init])
             axes.set_title(VITALS[name], color=INK, fontsize=8)
             axes.set_xlabel("layer")
             integer_ticks(axes.xaxis, min_n_ticks=1)
@@ -152,14 +138,14 @@ def vitals(group: _Group) -> Picture:
         legend(figure, panels["dead"], narrow)
 
     ends = ", ".join(
-        f"{label(record['recipe'])} {floats(record['propagation']['measured']['dead'])[:, -2].mean():.0%}"
-        for record in group.cells
+        f"{init} {floats(record['propagation']['measured']['dead'])[:, -2].mean():.0%}"
+        for init, record in cells.items()
     )
-    return group.picture(
+    return Picture(
         draw,
         (1070, 300),
         (350, 900),
-        kind="vitals",
+        key="vitals",
         title="Dead units, rank, Jacobian and gradient by layer",
         caption="Before training, means over the seeds. A unit is dead if the slope of its activation is below 5 % of "
         "the steepest slope for every image; a ReLU is dead if it is always off. With a low effective rank, different "
@@ -168,32 +154,31 @@ def vitals(group: _Group) -> Picture:
     )
 
 
-def histograms(group: _Group) -> Picture:
+def histograms(cells: Cells) -> Picture:
     """Draw the pre-activations of up to five hidden layers, of the first seed."""
 
     def draw(figure: Figure, narrow: bool) -> None:
         columns = 2 if narrow else 4
-        panels = figure.subplots(-(-len(group.cells) // columns), columns, squeeze=False).ravel()
-        for axes, record in zip(panels, group.cells, strict=False):
-            _ridges(axes, record)
-        for axes in panels[len(group.cells) :]:
+        panels = figure.subplots(-(-len(cells) // columns), columns, squeeze=False).ravel()
+        for axes, (init, record) in zip(panels, cells.items(), strict=False):
+            axes.set_title(init, color=INK, pad=3)
+            _ridges(axes, record["propagation"]["measured"])
+        for axes in panels[len(cells) :]:
             axes.set_visible(False)
 
-    return group.picture(
+    return Picture(
         draw,
-        (1070, 40 + 170 * -(-len(group.cells) // 4)),
-        (350, 40 + 150 * -(-len(group.cells) // 2)),
-        kind="histograms",
+        (1070, 40 + 170 * -(-len(cells) // 4)),
+        (350, 40 + 150 * -(-len(cells) // 2)),
+        key="histograms",
         title="Pre-activations by layer",
         caption="Before training, first seed. Each ridge is a hidden layer, from the first (bottom) to the last; all "
         "share the scale of the first. A spike: the signal vanished. A flat band: it exploded.",
-        alt="Histograms of the pre-activations of up to five layers: "
-        + ", ".join(label(record["recipe"]) for record in group.cells),
+        alt="Histograms of the pre-activations of up to five layers: " + ", ".join(cells),
     )
 
 
-def _ridges(axes: Axes, record: Record) -> None:
-    measured = record["propagation"]["measured"]
+def _ridges(axes: Axes, measured: Mapping[str, Any]) -> None:
     counts, edges = (floats(measured["pre_histogram"][name]) for name in ("counts", "edges"))  # (layers, bins)
     means, variances = (floats(measured[name])[0] for name in ("pre_mean", "pre_variance"))
     hidden = len(counts) - 1
@@ -206,7 +191,6 @@ def _ridges(axes: Axes, record: Record) -> None:
             height = level + 0.9 * counts[layer] / counts[layer].max()
             axes.stairs(height, edges[layer], baseline=level, fill=True, color=COLORS[0], alpha=0.35, lw=0)
             axes.stairs(height, edges[layer], baseline=level, color=COLORS[0], lw=0.8)
-    axes.set_title(label(record["recipe"]), color=INK, pad=3)
     axes.set(xlim=(-limit, limit), ylim=(-0.05, len(layers)))
     axes.set_yticks(range(len(layers)), [f"{layer + 1}" for layer in layers])
     axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -215,13 +199,11 @@ def _ridges(axes: Axes, record: Record) -> None:
     axes.grid(visible=False)
 
 
-def before_divergence(record: Record, name: str) -> NDArray[np.float64]:
-    """Return the record's values `name`, (seeds, epochs), with NaN from the epoch in which a seed diverged."""
-    values = floats(record[name]).copy()
-    for seed, epoch in enumerate(record["diverged_in"]):
-        if epoch is not None:
-            values[seed, epoch - 1 :] = np.nan
-    return values
+def accuracies_before_divergence(record: Record) -> NDArray[np.float64]:
+    """Return the test accuracies, (seeds, epochs), with NaN from the epoch in which a seed diverged."""
+    accuracies, diverged_in = floats(record["test_accuracy"]), floats(record["diverged_in"])  # NaN if it did not
+    epochs = np.arange(1, accuracies.shape[1] + 1)
+    return np.where(epochs >= diverged_in[:, None], np.nan, accuracies)
 
 
 def _mean_and_range(

@@ -6,7 +6,7 @@ gradient before the first step. `cells.jsonl` has one record per line, so an int
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from jax_impl.recipes import Recipe
 from jax_impl.storage import records
 from jax_impl.storage.records import Record
 from jax_impl.study.cells import NAME, Cell, run
-from jax_impl.study.saving import Saving
+from jax_impl.study.saving import Session
 from jax_impl.trainer import devices, processes
 
 RECORDS = "cells.jsonl"
@@ -137,39 +137,37 @@ def run_remaining(
         UserError: The records cannot be read or written.
     """
     leads = jax.process_index() == 0
-    saving = Saving(out, digest(mnist), raise_if_stopped, log, every)
+    session = Session(out, digest(mnist), raise_if_stopped, log, every, max_bytes)
     by_key = records.load(out / RECORDS) if leads else {}
     saved = set(processes.from_first(list(by_key)))
     groups = grouped([cell for cell in cells if cell.key not in saved], devices.runs_to_fill_devices())
-    ran = False
+    measured: list[Record] = []
     for cell in cells:
         if cell.key in saved and not leads:
             continue
         if cell.key not in by_key:
-            if ran:
+            if measured:
                 raise_if_stopped()
-            measured = run(next(groups), mnist, max_bytes=max_bytes, saving=saving, log=log)
+            measured = run(next(groups), mnist, session)
             for record in measured:
                 by_key[record["key"]] = record
                 if leads:
                     records.add(out / RECORDS, record)
             if leads:
-                saving.forget(record["key"] for record in measured)
-            ran = True
+                session.forget(record["key"] for record in measured)
         yield cell, by_key[cell.key], cell.key in saved
 
 
 def grouped(cells: Sequence[Cell], runs: int) -> Iterator[list[Cell]]:
-    """Yield the cells in order, in groups of one shape. A group is complete when it has at least `runs` runs."""
-    group: list[Cell] = []
-    for cell in cells:
-        full = sum(len(member.seeds) for member in group) >= runs
-        if group and (full or _shape(cell) != _shape(group[0])):
-            yield group
-            group = []
-        group.append(cell)
-    if group:
-        yield group
+    """Yield the cells in order, in groups of one shape. A group is complete when it has at least `runs` runs.
+
+    All cells have the same number of seeds.
+    """
+    for _, members in groupby(cells, _shape):
+        of_shape = list(members)
+        size = -(-runs // len(of_shape[0].seeds))
+        for start in range(0, len(of_shape), size):
+            yield of_shape[start : start + size]
 
 
 def _shape(cell: Cell) -> Recipe:

@@ -8,7 +8,7 @@ E[φ'(√q z)²] · g' (Schoenholz et al. 2017). Equations 5 and 6 of Glorot & B
 """
 
 import math
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -19,10 +19,14 @@ from jaxtyping import Array, Float
 from jax_impl.activations import ACTIVATIONS, SLOPE
 from jax_impl.model import Params, layer_sizes, linears
 
-# Each moment then has an error below 1e-6 from q = 0.01 to 256. N(0, 1) weights of width 256 lead to 256.
-NODES, FINEST, FURTHEST = 200, 1e-3, 10.0
-
-
+# Nodes z and weights of the quadrature, which is the midpoint rule in t with z = FINEST · sinh(t). Each moment then has
+# an error below 1e-6 from q = 0.01 to 256. N(0, 1) weights of width 256 lead to 256.
+COUNT, FINEST, FURTHEST = 200, 1e-3, 10.0
+END = np.arcsinh(FURTHEST / FINEST)
+T = (np.arange(COUNT) + 0.5) / COUNT * 2 * END - END
+NODES = FINEST * np.sinh(T)
+WEIGHTS = FINEST * np.cosh(T) * np.exp(-(NODES**2) / 2)
+WEIGHTS /= WEIGHTS.sum()
 Row = Float[Array | np.ndarray, " n"]
 
 
@@ -54,13 +58,13 @@ def moments(activation: str, q: Float[np.ndarray, " n"]) -> Moments:
 
 @partial(jax.jit, static_argnums=0)
 def quadrature(activation: str, q: Row) -> Moments:
-    """Return the moments of any activation by quadrature: the midpoint rule in t, with z = FINEST · sinh(t).
+    """Return the moments of any activation by quadrature, with `NODES` and `WEIGHTS`.
 
-    Its nodes are dense around 0, where activations have kinks and, if q is large, tanh has its whole slope. With 512
+    The nodes are dense around 0, where activations have kinks and, if q is large, tanh has its whole slope. With 512
     Gauss-Hermite nodes, E[φ'²] of tanh at q = 256 would be 58 % too small.
     """
     phi = ACTIVATIONS[activation]
-    nodes, weights = (jnp.asarray(values, q.dtype) for values in _nodes())
+    nodes, weights = (jnp.asarray(values, q.dtype) for values in (NODES, WEIGHTS))
     z = jnp.sqrt(q)[:, None] * nodes[None, :]  # (n, nodes)
     value, slope = phi(z), phi.derivative(z)
     return Moments(mean=value @ weights, square=value**2 @ weights, slope=slope**2 @ weights)
@@ -69,25 +73,20 @@ def quadrature(activation: str, q: Row) -> Moments:
 def predict(
     activation: str,
     params: Params,
-    inputs: Float[np.ndarray, "batch pixels"],
-    output_gradient: Float[np.ndarray, "batch classes"],
+    inputs: Float[np.ndarray, "n pixels"],
+    output_gradient: Float[np.ndarray, "n classes"],
 ) -> Prediction:
-    """Return the predicted variances of every layer.
+    """Return the predicted variances of every layer, as means over the images.
 
-    Images differ in brightness, so each has its own q in every layer. The predictions are means over the images.
-
-    Args:
-        activation: The activation between the layers.
-        params: The parameters. Only their mean squares count.
-        inputs: The images. Their mean square determines the first layer's q.
-        output_gradient: The gradient of each image's loss with respect to the logits.
+    Images differ in brightness, so each has its own q in every layer; in the first it follows from its mean square. Of
+    the parameters only the mean squares count. `output_gradient` is that of each image's loss by the logits.
     """
     sizes = layer_sizes(params)
     kernel_squares, bias_squares = (
         [np.mean(np.square(layer[name])) for layer in linears(params)] for name in ("kernel", "bias")
     )
     depth = len(kernel_squares)
-    square = np.mean(np.square(inputs), axis=1)  # (batch,): E[φ²] of the layer before
+    square = np.mean(np.square(inputs), axis=1)  # (n,): E[φ²] of the layer before
     slopes, rows = [], []
     for layer in range(depth):
         q = sizes[layer] * kernel_squares[layer] * square + bias_squares[layer]
@@ -101,12 +100,3 @@ def predict(
         gradients.insert(0, gradient.mean())
     q_mean, means, variance = map(np.array, zip(*rows, strict=True))
     return Prediction(q_mean, means, variance, np.array(gradients))
-
-
-@lru_cache(maxsize=1)
-def _nodes() -> tuple[Float[np.ndarray, " nodes"], Float[np.ndarray, " nodes"]]:
-    end = np.arcsinh(FURTHEST / FINEST)
-    t = (np.arange(NODES) + 0.5) / NODES * 2 * end - end
-    z = FINEST * np.sinh(t)
-    weights = FINEST * np.cosh(t) * np.exp(-(z**2) / 2)
-    return z, weights / weights.sum()

@@ -1,8 +1,9 @@
 """The report of a study's folder: `index.html`, `study.md` and a PNG per figure. It measures nothing."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +16,6 @@ from jax_impl.study.presets.drawing import draw_preset
 from jax_impl.study.presets.preset import RECORDS, Check, Data, Preset, Seeds, saved_parts
 from jax_impl.study.verdicts import ALIKE, TARGET, Advice, Row, advise, row, words
 
-HEAD = (
-    "initialiser", "hidden layers", "activation", "optimizer", "verdict", "test accuracy", "cost",
-    f"epochs to {TARGET:.0%}", "diverged", "seconds",
-)  # fmt: skip
 FEW_SEEDS = "With few seeds, even a large difference may not be significant."
 
 
@@ -60,11 +57,11 @@ def write(out: Path) -> Result:
         UserError: The folder cannot be read or written.
     """
     result = read(out)
-    reproductions = list(result.presets.values())
     of_cells = pictures(result.cells)
-    of_presets = [draw_preset(reproduction.preset, reproduction.data) for reproduction in reproductions]
+    reproductions = [(one, draw_preset(one.preset, one.data)) for one in result.presets.values()]
+    of_presets = [picture for _, picture in reproductions]
     page = {
-        "measured": measured_on(chain(result.cells, *(reproduction.records for reproduction in reproductions))),
+        "measured": measured_on(chain(result.cells, *(one.records for one, _ in reproductions))),
         "cells": len(result.cells),
         "seeds": sorted({len(record["seeds"]) for record in result.cells}),
         "epochs": sorted({record["recipe"]["epochs"] for record in result.cells}),
@@ -73,10 +70,9 @@ def write(out: Path) -> Result:
         "alike": ALIKE,
         "few_seeds": FEW_SEEDS,
         "maps": heat_maps(result.rows),
-        "head": HEAD,
-        "rows": [{"cells": table_row(row), "verdict": row.verdict} for row in result.rows],
+        "rows": [table_row(row) for row in result.rows],
         "pictures": of_cells,
-        "reproductions": list(zip(reproductions, of_presets, strict=True)),
+        "reproductions": reproductions,
     }
     images = {out / "figures" / f"{picture.key}.png": picture for picture in (*of_cells, *of_presets)}
     for path, picture in images.items():
@@ -103,34 +99,31 @@ def _period(first: str, last: str) -> str:
     return first if first == last else f"{first.removesuffix(' UTC')} to {last.removeprefix(f'{day}, ')}"
 
 
-def table_row(row: Row) -> tuple[str, ...]:
-    """Return the texts of a row of the table, in the order of `HEAD`."""
-    return (
-        row.label,
-        str(row.depth),
-        row.activation,
-        row.optimizer,
-        row.verdict,
-        row.accuracy.percent(),
-        "–" if math.isnan(row.cost.mean) else str(row.cost),
-        row.epochs_to_target() if row.verdict != "not trained" else "–",
-        f"{row.diverged} of {row.seeds}",
-        f"{row.seconds:.1f}",
-    )
+def table_row(row: Row) -> dict[str, str]:
+    """Return the texts of a row of the table, by the heads of their columns."""
+    return {
+        "initialiser": row.label,
+        "hidden layers": str(row.depth),
+        "activation": row.activation,
+        "optimizer": row.optimizer,
+        "verdict": row.verdict,
+        "test accuracy": row.accuracy.percent(),
+        "cost": "–" if math.isnan(row.cost.mean) else str(row.cost),
+        f"epochs to {TARGET:.0%}": row.epochs_to_target() if row.verdict != "not trained" else "–",
+        "diverged": f"{row.diverged} of {row.seeds}",
+        "seconds": f"{row.seconds:.1f}",
+    }
 
 
 def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return a table of verdicts by initialiser and depth for each activation and optimizer."""
-
-    def kind(row: Row) -> tuple[str, str]:
-        return row.activation, row.optimizer
-
+    """Return a table for each activation and optimizer: the row of each cell by initialiser and depth, or None."""
     maps = []
+    kind = attrgetter("activation", "optimizer")
     for group, members in groupby(sorted(rows, key=kind), key=kind):
         by_cell = {(row.label, row.depth): row for row in members}
         depths = sorted({depth for _, depth in by_cell})
         lines = [
-            {"label": label, "cells": [_map_cell(by_cell.get((label, depth))) for depth in depths]}
+            {"label": label, "cells": [by_cell.get((label, depth)) for depth in depths]}
             for label in dict.fromkeys(label for label, _ in by_cell)
         ]
         maps.append({"title": ", ".join(group), "depths": depths, "lines": lines})
@@ -145,22 +138,16 @@ def markdown(page: Mapping[str, Any]) -> str:
         lines += [*(f"- **{advice['title']}**: {advice['words']}" for advice in page["advice"]), ""]
         lines += [f"Not significantly different: p > {ALIKE} in Welch's test. {FEW_SEEDS}", ""]
     if page["rows"]:
-        lines += [*_table(page["head"], [row["cells"] for row in page["rows"]]), ""]
-    for (preset, _, _, _, checks), _ in page["reproductions"]:
+        lines += [*_table(page["rows"][0], [row.values() for row in page["rows"]]), ""]
+    for reproduction, _ in page["reproductions"]:
+        preset = reproduction.preset
         lines += [f"## {preset.title} (`{preset.name}`)", "", f"{preset.claim} Source: {preset.source}.", ""]
         rows = [
             (check.name, check.measured, check.band, "pass" if check.passed else "**FAIL**", check.published)
-            for check in checks
+            for check in reproduction.checks
         ]
         lines += [*_table(("check", "measured", "band", "verdict", "published"), rows), ""]
     return "\n".join(lines)
-
-
-def _map_cell(row: Row | None) -> dict[str, str]:
-    return {
-        "verdict": row.verdict.replace(" ", "-") if row else "",
-        "text": row.accuracy.percent() if row else "",
-    }
 
 
 def _reproductions(seeds: Mapping[str, Seeds], saved: Mapping[str, Record]) -> dict[str, Reproduction]:
@@ -174,5 +161,5 @@ def _reproductions(seeds: Mapping[str, Seeds], saved: Mapping[str, Record]) -> d
     return complete
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def _table(head: Collection[str], rows: Iterable[Iterable[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]

@@ -21,6 +21,9 @@ BINS = 60  # of a histogram
 FLAT = 0.05  # a unit is saturated for an image if its slope is below this share of the activation's steepest slope
 
 ByLayer = Float[np.ndarray, "seeds layers"]
+Images = UInt8[Array, "n pixels"]
+Labels = Int32[Array, " n"]
+OfBatch = Float[np.ndarray, "seeds n fan_out"]
 
 
 class Histogram(NamedTuple):
@@ -34,33 +37,21 @@ class Signal(NamedTuple):
     """The measurements by seed and layer, over all units and images.
 
     Gradients are those of each image's own loss with respect to the pre-activations.
-
-    Attributes:
-        pre_mean: Mean of the pre-activations; `pre_variance` is their variance.
-        mean: Mean of the activations; `variance` is their variance.
-        gradient_mean: Mean of the back-propagated gradients; `gradient_variance` is their variance.
-        saturated: Share of the pairs of a unit and an image with a slope of almost 0. A ReLU is then off.
-        dead: Share of the units that are saturated for every image.
-        kernel_gradient_norm: Norm of the gradient of the batch's mean loss with respect to the kernel.
-        rank: `numpy.linalg.matrix_rank` of the (image, unit) matrix of activations; 0 if it is not finite.
-        effective_rank: exp of the entropy of this matrix's normalised singular values (Roy & Vetterli 2007).
-        pre_histogram: Of the pre-activations.
-        jacobian: Singular values of each layer's ∂activations/∂inputs.
     """
 
-    pre_mean: ByLayer
+    pre_mean: ByLayer  # of the pre-activations
     pre_variance: ByLayer
-    mean: ByLayer
+    mean: ByLayer  # of the activations
     variance: ByLayer
-    gradient_mean: ByLayer
+    gradient_mean: ByLayer  # of the back-propagated gradients
     gradient_variance: ByLayer
-    saturated: ByLayer
-    dead: ByLayer
-    kernel_gradient_norm: ByLayer
-    rank: Int[np.ndarray, "seeds layers"]
-    effective_rank: ByLayer
-    pre_histogram: Histogram
-    jacobian: tuple[Float[np.ndarray, "seeds images _"], ...]
+    saturated: ByLayer  # share of the pairs of a unit and an image with a slope of almost 0; a ReLU is then off
+    dead: ByLayer  # share of the units that are saturated for every image
+    kernel_gradient_norm: ByLayer  # norm of the gradient of the batch's mean loss with respect to the kernel
+    rank: Int[np.ndarray, "seeds layers"]  # of the (image, unit) matrix of activations; 0 if it is not finite
+    effective_rank: ByLayer  # exp of the entropy of this matrix's normalised singular values (Roy & Vetterli 2007)
+    pre_histogram: Histogram  # of the pre-activations
+    jacobian: tuple[Float[np.ndarray, "seeds images _"], ...]  # singular values of each layer's ∂activations/∂inputs
 
 
 class Propagation(NamedTuple):
@@ -73,43 +64,31 @@ class Propagation(NamedTuple):
 class _Layer(NamedTuple):
     """The arrays of one layer for a batch, from the forward and the backward pass."""
 
-    z: Float[Array | np.ndarray, "*seeds batch fan_out"]
-    activations: Float[Array | np.ndarray, "*seeds batch fan_out"]
-    slopes: Float[Array | np.ndarray, "*seeds batch fan_out"]  # derivatives of the activation at z
-    flat: Bool[Array | np.ndarray, "*seeds batch fan_out"]  # whether a slope is almost 0
-    gradient: Float[Array | np.ndarray, "*seeds batch fan_out"]  # of each image's loss with respect to z
+    z: OfBatch
+    activations: OfBatch
+    slopes: OfBatch  # derivatives of the activation at z
+    flat: Bool[np.ndarray, "seeds n fan_out"]  # whether a slope is almost 0
+    gradient: OfBatch  # of each image's loss with respect to z
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a signal may explode
 def propagate(
-    params: Params,
-    images: UInt8[Array, "batch pixels"],
-    labels: Int32[Array, " batch"],
-    activation: str = "relu",
-    jacobian_images: int = 1,
+    params: Params, images: Images, labels: Labels, activation: str = "relu", jacobian_images: int = 1
 ) -> Propagation:
     """Run a batch forward and backward through several networks of one shape, and measure every layer.
 
     JAX runs the two passes. NumPy measures, because compiling the measurements would take longer than making them.
-
-    Args:
-        params: The parameters of the networks. Each array has a first axis of seeds.
-        images: The batch, the same for all networks.
-        labels: The labels of the images.
-        activation: The activation between the layers.
-        jacobian_images: For how many of the images each layer's Jacobian is computed.
-
-    Returns:
-        The measurements and predictions. The first axis is that of seeds.
+    Each array of `params` has a first axis of seeds, and so have the returned arrays. The images are the same for all
+    networks. Each layer's Jacobian is computed for the first `jacobian_images` of them.
     """
     inputs = scale(images, jax.tree.leaves(params)[0].dtype)
-    layers = jax.device_get(_passes(params, inputs, labels, activation))
+    layers = [_Layer(*arrays) for arrays in jax.device_get(_passes(params, inputs, labels, activation))]
     params, inputs = jax.device_get((params, inputs))
     n_seeds = len(layers[0].z)
     into = [np.broadcast_to(inputs, (n_seeds, *inputs.shape)), *(layer.activations for layer in layers[:-1])]
     columns = jax.tree.map(lambda *by_layer: np.stack(by_layer, axis=1), *map(_measure, layers, into))
     jacobian = tuple(
-        _singular_values(linear["kernel"][:, None] * layer.slopes[:, :jacobian_images, None, :])
+        _singular_values(np.asarray(linear["kernel"])[:, None] * layer.slopes[:, :jacobian_images, None, :])
         for linear, layer in zip(linears(params), layers, strict=True)
     )
     predictions = [
@@ -121,39 +100,42 @@ def propagate(
 
 
 @partial(jax.jit, static_argnames="activation")
-def _passes(
-    params: Params, inputs: Float[Array, "batch pixels"], labels: Int32[Array, " batch"], activation: str
-) -> list[_Layer]:
-    """Run networks forward, and back-propagate each image's own cross-entropy by the chain rule."""
+def _passes(params: Params, inputs: Float[Array, "n pixels"], labels: Labels, activation: str) -> list[Any]:
+    """Run networks forward, and back-propagate each image's own cross-entropy by the chain rule.
 
-    def of_network(params: Params) -> list[_Layer]:
+    Returns the fields of each layer's `_Layer`.
+    """
+
+    def of_network(params: Params) -> list[Any]:
         zs = pre_activations(params, inputs, activation)
         functions = [ACTIVATIONS[activation]] * (len(zs) - 1) + [ACTIVATIONS["linear"]]
         kernels = [jnp.asarray(layer["kernel"]) for layer in linears(params)]
         gradient = jax.nn.softmax(zs[-1]) - jax.nn.one_hot(labels, zs[-1].shape[1], dtype=inputs.dtype)
-        layers: list[_Layer] = []
+        layers: list[Any] = []
         for z, function, above in reversed(list(zip(zs, functions, [*kernels[1:], None], strict=True))):
             slopes = function.derivative(z)
             if above is not None:
                 gradient = jnp.matmul(gradient, above.T, precision=PRECISION) * slopes
-            layers.insert(0, _Layer(z, function(z), slopes, jnp.abs(slopes) < FLAT * function.steepest, gradient))
+            layers.insert(0, (z, function(z), slopes, jnp.abs(slopes) < FLAT * function.steepest, gradient))
         return layers
 
-    return jax.vmap(of_network)(params)
+    layers: list[Any] = jax.vmap(of_network)(params)
+    return layers
 
 
-def _measure(layer: _Layer, inputs: Float[np.ndarray, "seeds batch fan_in"]) -> dict[str, Any]:
+def _measure(layer: _Layer, inputs: Float[np.ndarray, "seeds n fan_in"]) -> dict[str, Any]:
     """Return a layer's measurements by name, each with one entry per seed."""
     kernel_gradient = inputs.swapaxes(1, 2) @ layer.gradient / inputs.shape[1]
     spectra = _singular_values(layer.activations)
+    over: Any = {"axis": (1, 2), "dtype": np.float64}
     return {
-        "pre_mean": _mean(layer.z),
-        "pre_variance": _variance(layer.z),
-        "mean": _mean(layer.activations),
-        "variance": _variance(layer.activations),
-        "gradient_mean": _mean(layer.gradient),
-        "gradient_variance": _variance(layer.gradient),
-        "saturated": _mean(layer.flat),
+        "pre_mean": layer.z.mean(**over),
+        "pre_variance": layer.z.var(**over),
+        "mean": layer.activations.mean(**over),
+        "variance": layer.activations.var(**over),
+        "gradient_mean": layer.gradient.mean(**over),
+        "gradient_variance": layer.gradient.var(**over),
+        "saturated": layer.flat.mean(**over),
         "dead": layer.flat.all(axis=1).mean(axis=1),
         "kernel_gradient_norm": np.linalg.norm(kernel_gradient, axis=(1, 2)),
         "rank": _rank(spectra, max(layer.activations.shape[1:])),
@@ -162,15 +144,7 @@ def _measure(layer: _Layer, inputs: Float[np.ndarray, "seeds batch fan_in"]) -> 
     }
 
 
-def _mean(values: Float[np.ndarray, "seeds batch fan_out"] | Bool[np.ndarray, "seeds batch fan_out"]) -> np.ndarray:
-    return values.mean(axis=(1, 2), dtype=np.float64)
-
-
-def _variance(values: Float[np.ndarray, "seeds batch fan_out"]) -> np.ndarray:
-    return values.var(axis=(1, 2), dtype=np.float64)
-
-
-def _histogram(values: Float[np.ndarray, "seeds batch fan_out"]) -> Histogram:
+def _histogram(values: OfBatch) -> Histogram:
     finite = np.isfinite(values).all(axis=(1, 2))
     nothing = np.zeros(BINS), np.full(BINS + 1, np.nan)
     pairs = [np.histogram(seed, BINS) if ok else nothing for seed, ok in zip(values, finite, strict=True)]

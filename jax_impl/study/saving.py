@@ -13,15 +13,18 @@ from jax_impl.storage.checkpoints import FOLDER, Checkpoints
 from jax_impl.trainer.progress import EpochOfRuns, Progress, unpack
 from jax_impl.trainer.saving import VERSION, Saver
 
+Advance = Callable[[Progress], Iterator[Progress]]  # trains from a progress
 
-class Saving(NamedTuple):
-    """Where a study saves unfinished cells, and how it learns that it must stop."""
+
+class Session(NamedTuple):
+    """How a study trains its cells: where it saves unfinished ones, and how it learns that it must stop."""
 
     out: Path
     data: str  # digest of the images and labels
     raise_if_stopped: Callable[[], None]
     log: Log
     every: int | None = None  # steps between two checkpoints within an epoch; None for none there
+    max_bytes: float | None = None  # of a device's memory; None for most of it
 
     def checkpoints(self, keys: Sequence[str]) -> Checkpoints:
         """Return the checkpoints of the cells that train together."""
@@ -29,24 +32,12 @@ class Saving(NamedTuple):
         return Checkpoints(self.out / FOLDER / name, {"version": VERSION, "cells": list(keys), "data": self.data})
 
     def train(
-        self,
-        keys: Sequence[str],
-        begun: Progress,
-        *,
-        epochs: int,
-        steps: int,
-        advance: Callable[[Progress], Iterator[Progress]],
+        self, keys: Sequence[str], begun: Progress, advance: Advance, *, epochs: int, steps: int
     ) -> tuple[EpochOfRuns, ...]:
-        """Train cells, from their last checkpoint if there is one, and return the records of their epochs.
+        """Train the cells with these keys, and return the records of their `epochs` epochs of `steps` steps.
 
-        With several processes nothing is saved: each would have to find its own runs again.
-
-        Args:
-            keys: Of the cells.
-            begun: The progress before the first step.
-            epochs: Of the training.
-            steps: Per epoch.
-            advance: Trains from a progress.
+        The training starts from the last checkpoint, or from `begun` if there is none. With several processes nothing
+        is saved: each would have to find its own runs again.
 
         Raises:
             UserError: A checkpoint cannot be written.

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -16,8 +17,6 @@ CHANCE = math.log(10)  # the loss of guessing among ten classes, in nats
 GUESSING = 0.2  # a test accuracy below this is hardly more than guessing; always naming the largest class gives 0.1135
 TARGET = 0.97  # the test accuracy of `Row.to_target`
 ALIKE = 0.05  # two means differ significantly if the p-value of Welch's test is at most this
-
-Group = tuple[int, str, str]  # depth, activation, optimizer
 
 
 class Spread(NamedTuple):
@@ -43,7 +42,6 @@ class Row:
     """The numbers of one cell. Accuracies are from 0 to 1."""
 
     label: str  # the initialiser, after the name of the recipe if the grid names recipes
-    init: str
     depth: int  # hidden layers
     activation: str
     optimizer: str
@@ -57,7 +55,7 @@ class Row:
     seconds: float
 
     @property
-    def group(self) -> Group:
+    def group(self) -> tuple[int, str, str]:
         """What the cell has in common with those that it is compared with."""
         return self.depth, self.activation, self.optimizer
 
@@ -73,7 +71,6 @@ class Row:
 class Advice(NamedTuple):
     """Which initialiser trains a kind of network best."""
 
-    group: Group
     best: Row
     alike: list[Row]  # those that train and whose test accuracy does not differ significantly
     rest: list[Row]  # best first
@@ -88,7 +85,6 @@ def row(record: Record) -> Row:
     last_losses = [record["loss"][index][-1] if index in finite else None for index in range(len(diverged_in))]
     return Row(
         label=label(recipe),
-        init=recipe["init"],
         depth=len(recipe["layers"]) - 2,
         activation=recipe["activation"],
         optimizer=recipe["optimizer"],
@@ -111,9 +107,8 @@ def spread(values: Sequence[float]) -> Spread:
 def verdict(losses: Sequence[float | None], accuracies: Sequence[float]) -> str:
     """Return how training ended: "trains", "crawls" or "dead".
 
-    Args:
-        losses: The last loss of every seed in nats, None if it diverged. A cell trains if all are below `CHANCE` / 2.
-        accuracies: Of the seeds that did not diverge. A cell that does not train is dead if none reaches `GUESSING`.
+    A cell trains if the last loss of every seed, in nats, is below `CHANCE` / 2; None is that of a seed that diverged.
+    Another cell is dead if no accuracy of the seeds that did not diverge reaches `GUESSING`.
     """
     if all(loss is not None and loss < CHANCE / 2 for loss in losses):
         return "trains"
@@ -126,11 +121,12 @@ def advise(rows: Sequence[Row]) -> list[Advice]:
     If none trains, it is the one with the fewest diverged seeds. Cells without training are left out.
     """
     advice = []
-    trained = sorted((row for row in rows if row.verdict != "not trained"), key=lambda row: row.group)
-    for group, members in groupby(trained, key=lambda row: row.group):
+    of_group = attrgetter("group")
+    trained = sorted((row for row in rows if row.verdict != "not trained"), key=of_group)
+    for _, members in groupby(trained, key=of_group):
         best, *others = sorted(members, key=_rank)
         alike = [row for row in others if row.verdict == best.verdict == "trains" and _alike(best, row)]
-        advice.append(Advice(group, best, alike, [row for row in others if row not in alike]))
+        advice.append(Advice(best, alike, [row for row in others if row not in alike]))
     return advice
 
 
@@ -176,7 +172,5 @@ def _alike(best: Row, other: Row) -> bool:
 
 def _first_epoch_at_target(accuracies: Sequence[float | None], diverged_in: int | None) -> int | None:
     """Return the first epoch, counted from 1, with a test accuracy of at least `TARGET` and before the divergence."""
-    for epoch, accuracy in enumerate(accuracies[: None if diverged_in is None else diverged_in - 1], start=1):
-        if accuracy is not None and accuracy >= TARGET:
-            return epoch
-    return None
+    before = accuracies if diverged_in is None else accuracies[: diverged_in - 1]
+    return next((epoch for epoch, share in enumerate(before, start=1) if share is not None and share >= TARGET), None)

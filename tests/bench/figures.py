@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from jax_impl.figures.axes import COLORS
-from jax_impl.figures.canvas import BAD, INK, MUTED, Picture, picture, short
+from jax_impl.figures.canvas import BAD, INK, MUTED, Picture, short
 
 JAX, OTHER = COLORS[0], COLORS[7]
 WIDE = 12  # times the fastest, beyond which the slowest needs a logarithmic axis
@@ -32,7 +32,7 @@ def epochs(found: Epochs) -> Picture:
         f"{recipe}: " + ", ".join(f"{one['title']} {short(one['median'], 3)} s" for one in contenders.values())
         for recipe, contenders in trained.items()
     )
-    return picture(
+    return Picture(
         draw,
         (1070, 90 + 44 * rows),
         (350, (90 + 44 * rows) * len(found)),

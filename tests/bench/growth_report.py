@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from jax_impl.figures.axes import COLORS
-from jax_impl.figures.canvas import INK, MUTED, Picture, floats, picture, short
+from jax_impl.figures.canvas import INK, MUTED, Picture, floats, short
 from jax_impl.storage import files, hardware
 from tests.bench import results, turns
 from tests.bench.growth import TITLES
@@ -94,7 +94,7 @@ def growth(axes: Found) -> Picture:
         figure.legend(handles=lines, loc="outside upper left", ncols=1 if narrow else len(axes), borderpad=0)
 
     words = "; ".join(sentence(axis, found) for axis, found in axes.items())
-    return picture(
+    return Picture(
         draw,
         (360 * len(axes), 560),
         (350, 520 * len(axes)),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from jax_impl.figures.canvas import BAD, GOOD, INK, MUTED, Picture, floats, picture, short
+from jax_impl.figures.canvas import BAD, GOOD, INK, MUTED, Picture, floats, short
 from tests.parity.canvas import DTYPES, JAX, TORCH, arm_style, power
 
 
@@ -65,7 +65,7 @@ def divergence(data: dict[str, Any]) -> Picture | None:
         )
 
     worst = ", ".join(f"{dtype} up to {short(float(curve.max()))}" for dtype, curve in curves.items())
-    return picture(
+    return Picture(
         draw,
         (1070, 430),
         (350, 400),
@@ -113,7 +113,7 @@ def losses(data: dict[str, Any]) -> Picture | None:
         axes.legend(loc="best")
 
     ends = ", ".join(f"{arm_style(arm)[1]} {short(float(np.median(cost[:, -1])), 3)}" for arm, cost in costs.items())
-    return picture(
+    return Picture(
         draw,
         (510, 400),
         (350, 330),
@@ -158,7 +158,7 @@ def accuracies(data: dict[str, Any]) -> Picture | None:
     words = ", ".join(f"{arm_style(arm)[1]} {values.mean():.3f} %" for arm, values in runs.items())
     if interval is not None and margin:
         words += f"; 90 % interval {interval[0]:+.3f} to {interval[1]:+.3f} points, margin ±{margin:g}"
-    return picture(
+    return Picture(
         draw,
         (510, 400),
         (350, 330),
@@ -215,7 +215,7 @@ def histograms(data: dict[str, Any]) -> Picture | None:
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2, columnspacing=1.2, borderpad=0)
 
-    return picture(
+    return Picture(
         draw,
         (1070, 50 + 125 * -(-len(panels) // 5)),
         (350, 50 + 115 * -(-len(panels) // 2)),
@@ -251,7 +251,7 @@ def speed(data: dict[str, Any]) -> Picture | None:
         axes.grid(visible=False, axis="y")
 
     words = ", ".join(f"{title} {short(median(rounds[title]), 3)} s" for title in order)
-    return picture(
+    return Picture(
         draw,
         (1070, 60 + 58 * len(order)),
         (350, 60 + 58 * len(order)),

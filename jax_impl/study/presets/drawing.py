@@ -13,7 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from jax_impl.figures.axes import COLORS, integer_ticks, legend, log_axis, log_mean, plain_log_ticks, two_axes
-from jax_impl.figures.canvas import INK, MUTED, Picture, floats, picture
+from jax_impl.figures.canvas import INK, MUTED, Picture, floats
 from jax_impl.study.cells import POINTS
 from jax_impl.study.presets.preset import Data, Preset
 from jax_impl.study.verdicts import CHANCE
@@ -30,7 +30,7 @@ PUBLISHED: dict[str, Any] = {"color": INK, "lw": 1.0, "ls": (0, (4, 2))}  # the 
 
 def draw_preset(preset: Preset, data: Data) -> Picture:
     """Return the figure of what was measured for a preset, with the published values drawn in."""
-    return picture(
+    return Picture(
         lambda figure, narrow: preset.draw(figure, data, narrow),
         (1070, 400),
         (350, 640),

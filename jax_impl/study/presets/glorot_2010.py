@@ -1,10 +1,10 @@
 """Glorot & Bengio 2010: the normalised (Xavier) initialisation preserves the variance of signal and gradient."""
 
-from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from jax_impl.study.presets.measures import saturation, sgd_recipe, signal
 from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
@@ -34,66 +34,41 @@ def _checks(data: Data) -> list[Check]:
 
 def _signal_checks(data: Data, init: str) -> list[Check]:
     linear, tanh = (data[f"{activation} {init}"]["measured"] for activation in ("linear", "tanh"))
+    # Mean singular values of the hidden layers except the first, whose matrix is not square
+    linear_scales, tanh_scales = (np.array(side["jacobian"], np.float64)[:, 1:-1] for side in (linear, tanh))
     expected = INITS[init]
     word, ratio = expected.word, expected.ratio
+    near, near_ratio = (expected.linear - 0.01, expected.linear + 0.01), (0.9 * ratio, 1.1 * ratio)
+    scale = "mean singular value of a layer's Jacobian"
+    forward = f"linear, {word}: variance of activations, relative to the layer before"
+    backward = f"linear, {word}: variance of back-propagated gradients, relative to the layer after"
+    law = f"quarter circle law: {expected.linear:.3f}"
+    about = f"Glorot & Bengio 2010, section 4.2: about {expected.tanh}"
+    five, six = (f"Glorot & Bengio 2010, equation {number}: {ratio:.3g}" for number in (5, 6))
     return [
-        check(
-            f"linear, {word}: mean singular value of a layer's Jacobian",
-            _square_layers(linear["jacobian"]),
-            expected.linear - 0.01,
-            expected.linear + 0.01,
-            published=f"quarter circle law: {expected.linear:.3f}",
-        ),
-        check(
-            f"tanh, {word}: mean singular value of a layer's Jacobian",
-            _square_layers(tanh["jacobian"]),
-            *expected.tanh_band,
-            published=f"Glorot & Bengio 2010, section 4.2: about {expected.tanh}",
-        ),
-        check(
-            f"linear, {word}: variance of activations, relative to the layer before",
-            _ratios(linear["variance"]),
-            0.9 * ratio,
-            1.1 * ratio,
-            published=f"Glorot & Bengio 2010, equation 5: {ratio:.3g}",
-        ),
-        check(
-            f"linear, {word}: variance of back-propagated gradients, relative to the layer after",
-            _ratios(linear["gradient_variance"], back=True),
-            0.9 * ratio,
-            1.1 * ratio,
-            published=f"Glorot & Bengio 2010, equation 6: {ratio:.3g}",
-        ),
+        check(f"linear, {word}: {scale}", linear_scales, *near, published=law),
+        check(f"tanh, {word}: {scale}", tanh_scales, *expected.tanh_band, published=about),
+        check(forward, _ratios(linear["variance"]), *near_ratio, published=five),
+        check(backward, _ratios(linear["gradient_variance"], back=True), *near_ratio, published=six),
     ]
 
 
 def _saturation_checks(data: Data) -> list[Check]:
-    last = [seed[-1] for seed in data["sigmoid linear_default"]["mean"]]  # by layer, after training
-    top = SIGMOID_LAYERS - 1
+    means = np.array(data["sigmoid linear_default"]["mean"], np.float64)[:, -1]  # (seeds, layers), after training
+    top, below = means[:, SIGMOID_LAYERS - 1], means[:, : SIGMOID_LAYERS - 1]
     figure = "Glorot & Bengio 2010, figure 2"
     return [
-        check("sigmoid: mean activation of the top hidden layer", [s[top] for s in last], 0, 0.1, published=figure),
-        check(
-            "sigmoid: mean activation of the hidden layers below it",
-            chain(*(s[:top] for s in last)),
-            0.3,
-            0.9,
-            published=figure,
-        ),
+        check("sigmoid: mean activation of the top hidden layer", top, 0, 0.1, published=figure),
+        check("sigmoid: mean activation of the hidden layers below it", below, 0.3, 0.9, published=figure),
     ]
 
 
-def _square_layers(rows: Iterable[list[float]]) -> Iterable[float]:
-    """Return the numbers of the hidden layers except the first, whose matrix is not square."""
-    return chain(*(row[1:-1] for row in rows))
-
-
-def _ratios(rows: list[list[float]], back: bool = False) -> list[float]:
+def _ratios(rows: list[list[float]], back: bool = False) -> Float[np.ndarray, " ratios"]:
     """Return each hidden layer's number relative to the layer before it (`back`: after it), averaged over seeds."""
     hidden = np.array(rows, np.float64)[:, :-1]  # (seeds, layers); None becomes NaN
     before, after = (hidden[:, 1:], hidden[:, :-1]) if back else (hidden[:, :-1], hidden[:, 1:])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return [float(ratio) for ratio in (after / before).mean(axis=0)]
+        return np.asarray((after / before).mean(axis=0))
 
 
 def _draw(figure: Figure, data: Data, narrow: bool) -> None:
@@ -131,13 +106,11 @@ PRESET = Preset(
     claim="With a weight variance of 2 / (fan_in + fan_out), each layer preserves the variance of signal and gradient. "
     "With U(±1/√fan_in), each layer reduces it to a third. The top hidden layer of a sigmoid network saturates.",
     parts={
-        **{
-            f"{activation} {init}": Part(
-                sgd_recipe("glorot-2010", 5, 1000, init, activation=activation, epochs=0), signal
-            )
-            for activation in ("linear", "tanh")
-            for init in INITS
-        },
+        f"{activation} {init}": Part(sgd_recipe("glorot-2010", 5, 1000, init, activation=activation, epochs=0), signal)
+        for activation in ("linear", "tanh")
+        for init in INITS
+    }
+    | {
         "sigmoid linear_default": Part(
             sgd_recipe("glorot-2010", SIGMOID_LAYERS, 256, "linear_default", activation="sigmoid", learning_rate=1.0),
             saturation,

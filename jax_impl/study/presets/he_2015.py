@@ -1,13 +1,10 @@
 """He et al. 2015: a ReLU halves the variance, so the weights need twice the variance that Xavier gives them."""
 
-import math
-from statistics import fmean
-
 import numpy as np
 
 from jax_impl.study.cells import POINTS
 from jax_impl.study.presets.measures import scaled, sgd_recipe, signal_of_five
-from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check, last
 
 INITS = ("xavier_normal", "kaiming_normal")
 
@@ -19,40 +16,20 @@ def _checks(data: Data) -> list[Check]:
         xavier, he = (
             np.log2(np.array(data[f"signal {init}"]["measured"]["variance"], np.float64)[:, -2]) / 2 for init in INITS
         )
-    ends = {label: [seed[-1] for seed in data[label]["loss"]] for label in data if not label.startswith("signal")}
-    stalls, converges = (ends[f"30 layers {init}"] for init in INITS)
-    thirty = "He et al. 2015, figure 3: 30 layers stall from Xavier and converge from He"
+    stalls, converges, *both = (last(data[f"{layers} layers {init}"]["loss"]) for layers in (30, 10) for init in INITS)
+    curves = (np.array(data[f"10 layers {init}"]["loss"], np.float64) for init in INITS)  # (seeds, points)
+    xavier_cost, he_cost = (curve[:, :POINTS].mean(axis=1) for curve in curves)  # of the first epoch
+    halves = "He et al. 2015, section 2.2: a factor of 1/√2 per layer, 2^-15"
     ten = "He et al. 2015, figure 2: both converge, He sooner"
+    thirty = "He et al. 2015, figure 3: 30 layers stall from Xavier and converge from He"
+    scale = "log2 of the scale of activations, Xavier relative to He"
     return [
-        check(
-            "30 layers: log2 of the scale of activations, Xavier relative to He",
-            [float(difference) for difference in xavier - he],
-            -15.5,
-            -14.5,
-            published="He et al. 2015, section 2.2: a factor of 1/√2 per layer, 2^-15",
-        ),
+        check(f"30 layers: {scale}", xavier - he, -15.5, -14.5, published=halves),
         check("30 layers, Xavier: loss after an epoch", stalls, 2.29, 2.31, published=thirty),
         check("30 layers, He: loss after an epoch", converges, 0, 0.6, published=thirty),
-        check(
-            "10 layers: loss after three epochs, both",
-            [*ends["10 layers xavier_normal"], *ends["10 layers kaiming_normal"]],
-            0,
-            1.0,
-            published=ten,
-        ),
-        check(
-            "10 layers: cost of epoch 1, Xavier minus He",
-            [xavier - he for xavier, he in zip(*(_first_costs(data, init) for init in INITS), strict=True)],
-            0,
-            published=ten,
-        ),
+        check("10 layers: loss after three epochs, both", both, 0, 1.0, published=ten),
+        check("10 layers: cost of epoch 1, Xavier minus He", xavier_cost - he_cost, 0, published=ten),
     ]
-
-
-def _first_costs(data: Data, init: str) -> list[float]:
-    """Return the mean loss of the first epoch in 10 layers, by seed."""
-    curves = data[f"10 layers {init}"]["loss"]
-    return [fmean(math.nan if loss is None else loss for loss in curve[:POINTS]) for curve in curves]
 
 
 def _draw(figure: Figure, data: Data, narrow: bool) -> None:

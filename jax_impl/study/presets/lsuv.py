@@ -1,11 +1,9 @@
 """Mishkin & Matas 2015: layer-sequential unit variance (LSUV) lets 30 layers train with any activation."""
 
-from itertools import chain
-
 import numpy as np
 
 from jax_impl.study.presets.measures import scaled, sgd_recipe
-from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check, last
 from jax_impl.study.verdicts import CHANCE
 
 DASHES = {"tanh": "-", "relu": (0, (4, 2)), "selu": (0, (1.2, 1.6))}  # by activation
@@ -13,33 +11,19 @@ INITS = ("small_normal", "orthogonal", "lsuv")
 
 
 def _checks(data: Data) -> list[Check]:
-    return list(chain(*(_checks_of(data, activation) for activation in DASHES)))
-
-
-def _checks_of(data: Data, activation: str) -> list[Check]:
-    unscaled, rescaled = (data[f"{activation} {init}"] for init in ("small_normal", "lsuv"))
-    return [
-        check(
-            f"{activation}: variance of every layer's pre-activations",
-            chain(*rescaled["pre_variance"]),
-            0.95,
-            1.05,
-            published="Mishkin & Matas 2015, algorithm 1: 1",
-        ),
-        check(
-            f"{activation}, lsuv: loss after an epoch",
-            [seed[-1] for seed in rescaled["loss"]],
-            0,
-            CHANCE / 2,
-            published="it trains: below half the loss of chance, ln 10",
-        ),
-        check(
-            f"{activation}, unscaled N(0, 0.01²): loss after an epoch",
-            [seed[-1] for seed in unscaled["loss"]],
-            0.99 * CHANCE,
-            published="it does not train: the loss of chance, ln 10",
-        ),
-    ]
+    algorithm = "Mishkin & Matas 2015, algorithm 1: 1"
+    trains, stalls = "it trains: below half the loss of chance, ln 10", "it does not train: the loss of chance, ln 10"
+    after = "loss after an epoch"
+    checks = []
+    for name in DASHES:
+        unscaled, rescaled = data[f"{name} small_normal"], data[f"{name} lsuv"]
+        variances = rescaled["pre_variance"]
+        checks += [
+            check(f"{name}: variance of every layer's pre-activations", variances, 0.95, 1.05, published=algorithm),
+            check(f"{name}, lsuv: {after}", last(rescaled["loss"]), 0, CHANCE / 2, published=trains),
+            check(f"{name}, unscaled N(0, 0.01²): {after}", last(unscaled["loss"]), 0.99 * CHANCE, published=stalls),
+        ]
+    return checks
 
 
 def _draw(figure: Figure, data: Data, narrow: bool) -> None:

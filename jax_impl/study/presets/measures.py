@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32, UInt8
+from jaxtyping import Array, Float, Int32
 
 from jax_impl.data import Mnist
 from jax_impl.draws import Orders
@@ -21,7 +21,7 @@ from jax_impl.starts.from_images import USED, draw_seeds
 from jax_impl.storage.records import plain
 from jax_impl.study import cells
 from jax_impl.study.presets.preset import Seeds
-from jax_impl.study.propagation import propagate
+from jax_impl.study.propagation import Images, Labels, propagate
 from jax_impl.train import mean_loss
 from jax_impl.trainer.engine import fit_many
 from jax_impl.trainer.trees import stacked
@@ -33,9 +33,6 @@ MAX_STEPS = 300  # of `steps_to_loss`
 SMOOTHING_STEPS = 20  # of the running mean in `steps_to_loss`
 # Learning rates that `steps_to_loss` tries, times the number of layers. 0.2 is slower; 1.6 diverges or is slower.
 RATES = (0.4, 0.8)
-
-Images = UInt8[Array, "n pixels"]
-Labels = Int32[Array, " n"]
 
 
 def sgd_recipe(name: str, hidden: int, width: int, init: str, **changes: object) -> Recipe:
@@ -127,7 +124,8 @@ def steps_to_loss(recipe: Recipe, seeds: Seeds, mnist: Mnist, loss: float = 0.6)
     depth, steps = len(recipe.layers) - 1, {}
     for rate in RATES:
         one_epoch = recipe.with_changes(learning_rate=rate / depth, epochs=1)
-        runs = [one._replace(orders=_first_steps(one.orders)) for one in draw_seeds(one_epoch, seeds, mnist)]
+        draws = draw_seeds(one_epoch, seeds, mnist)
+        runs = [one._replace(orders=(order[:MAX_STEPS] for order in one.orders)) for one in draws]
         ((epoch, _),) = fit_many(one_epoch, runs, mnist)
         steps[rate] = [_first_step_below(loss, losses) for losses in epoch.losses]
     best = min(RATES, key=lambda rate: sum(MAX_STEPS if count is None else count for count in steps[rate]))
@@ -177,12 +175,6 @@ def _split_orders(orders: Orders) -> Iterator[Int32[np.ndarray, "steps batch"]]:
     for order in orders:
         for start in range(0, len(order) - PROBE_INTERVAL + 1, PROBE_INTERVAL):
             yield order[start : start + PROBE_INTERVAL]
-
-
-def _first_steps(orders: Orders) -> Iterator[Int32[np.ndarray, "steps batch"]]:
-    """Yield the first `MAX_STEPS` steps of each order."""
-    for order in orders:
-        yield order[:MAX_STEPS]
 
 
 def _first_step_below(loss: float, losses: Float[np.ndarray, " steps"]) -> int | None:

@@ -11,21 +11,12 @@ INITS = {"orthogonal": "orthogonal", "lecun_normal": "scaled Gaussian"}
 
 
 def _checks(data: Data) -> list[Check]:
-    abstract = "Saxe et al. 2013, abstract"
+    steps = "steps to a loss of 0.6, 64 layers relative to 8"
+    flat = "Saxe et al. 2013, abstract: learning times that do not depend on depth"
+    growing = "Saxe et al. 2013, abstract: scaled Gaussians do not have them"
     return [
-        check(
-            "orthogonal: steps to a loss of 0.6, 64 layers relative to 8",
-            [_growth(data, "orthogonal")],
-            0,
-            1.75,
-            published=f"{abstract}: learning times that do not depend on depth",
-        ),
-        check(
-            "scaled Gaussian: steps to a loss of 0.6, 64 layers relative to 8, lower bound",
-            [_growth(data, "lecun_normal")],
-            3,
-            published=f"{abstract}: scaled Gaussians do not have them",
-        ),
+        check(f"orthogonal: {steps}", [_growth(data, "orthogonal")], 0, 1.75, published=flat),
+        check(f"scaled Gaussian: {steps}, lower bound", [_growth(data, "lecun_normal")], 3, published=growing),
     ]
 
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from jax_impl.data import Mnist
 from jax_impl.recipes import Recipe
 from jax_impl.starts import from_images
@@ -62,16 +64,19 @@ class Check(NamedTuple):
 
 
 def check(
-    name: str,
-    values: Iterable[float | int | None],
-    low: float | int = -math.inf,
-    high: float | int = math.inf,
-    *,
-    published: str,
+    name: str, values: object, low: float | int = -math.inf, high: float | int = math.inf, *, published: str
 ) -> Check:
-    """Return a check of `values` against the band from `low` to `high`. None counts as NaN: records store NaN so."""
-    numbers = tuple(math.nan if value is None else float(value) for value in values)
-    return Check(name, numbers, float(low), float(high), published)
+    """Return a check of numbers of any shape against the band from `low` to `high`.
+
+    None counts as NaN: records store NaN so.
+    """
+    numbers = np.array(values, np.float64).ravel().tolist()
+    return Check(name, tuple(numbers), float(low), float(high), published)
+
+
+def last(by_seed: Iterable[Sequence[Any]]) -> list[Any]:
+    """Return the last entry of each seed, such as the number after the last epoch."""
+    return [entries[-1] for entries in by_seed]
 
 
 class Part(NamedTuple):
@@ -97,16 +102,8 @@ class Preset:
 
 def record_key(preset: Preset, label: str, seeds: Seeds) -> str:
     """Return the key of a part's record. It depends on every setting that can change the measured numbers."""
-    part = preset.parts[label]
-    settings = [
-        VERSION,
-        from_images.DEPENDS_ON,
-        preset.name,
-        label,
-        asdict(part.recipe),
-        part.measure.__qualname__,
-        list(seeds),
-    ]
+    recipe, measure = preset.parts[label]
+    settings = [VERSION, from_images.DEPENDS_ON, preset.name, label, asdict(recipe), measure.__qualname__, list(seeds)]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
 
@@ -120,18 +117,17 @@ def measure_remaining(preset: Preset, seeds: Seeds, mnist: Mnist, out: Path) -> 
         UserError: The records cannot be read or written.
     """
     saved = records.load(out / RECORDS)
-    for label, part in preset.parts.items():
+    for label, (recipe, measure) in preset.parts.items():
         key = record_key(preset, label, seeds)
         existed = key in saved
         if not existed:
             started = time.perf_counter()
-            data = part.measure(part.recipe, seeds, mnist)
             saved[key] = {
                 "key": key,
                 "preset": preset.name,
                 "part": label,
                 "seeds": list(seeds),
-                "data": data,
+                "data": measure(recipe, seeds, mnist),
                 "seconds": time.perf_counter() - started,
                 "made": hardware.now(),
                 "where": hardware.line(),

@@ -1,8 +1,13 @@
 """Hinton et al. 2006 and Erhan et al. 2010: a deep belief network (DBN) as the initialisation of a classifier."""
 
+import math
+
+import numpy as np
+from jaxtyping import Float
+
 from jax_impl import recipes
 from jax_impl.study.presets.measures import FINE_TUNING_STEPS, accuracies, fine_tuned, sgd_recipe
-from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check
+from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, check, last
 
 INITS = {"dbn": "DBN", "xavier_uniform": "Xavier", "kaiming_uniform": "He"}
 DEEP_INITS = {"dbn": "DBN", "xavier_uniform": "Xavier", "small_normal": "N(0, 0.01²)"}
@@ -10,41 +15,33 @@ NEAR_CHANCE = 0.15  # accuracy; chance is 0.1
 
 
 def _checks(data: Data) -> list[Check]:
-    erhan = "Erhan et al. 2010: pretraining helps"
+    erhan = "Erhan et al. 2010: pretraining helps; our band says by how much"
     hinton = "Hinton, Osindero & Teh 2006, and Bengio et al. 2007"
+    stalls, trains = f"{hinton}: it does not train", f"{hinton}: it trains; our band says how well"
+    deep = "5 layers of sigmoid units, plain SGD from"
+    normal, dbn = (last(data[f"deep {init}"]["test_accuracy"]) for init in ("small_normal", "dbn"))
+    gains = [
+        check(
+            f"{labels:,} labels: gain over {INITS[init]}, percentage points",
+            _gains(data, init, labels),
+            *band,
+            published=erhan,
+        )
+        for labels, band in ((1_000, (2.0, math.inf)), (60_000, (-0.3, 0.8)))
+        for init in ("xavier_uniform", "kaiming_uniform")
+    ]
     return [
-        *(
-            check(
-                f"{labels:,} labels: gain over {INITS[init]}, percentage points",
-                _gains(data, init, labels),
-                low,
-                high,
-                published=f"{erhan}; our band says by how much",
-            )
-            for labels, low, high in ((1_000, 2.0, float("inf")), (60_000, -0.3, 0.8))
-            for init in ("xavier_uniform", "kaiming_uniform")
-        ),
-        check(
-            "5 layers of sigmoid units, plain SGD from N(0, 0.01²): test accuracy",
-            [seed[-1] for seed in data["deep small_normal"]["test_accuracy"]],
-            0,
-            NEAR_CHANCE,
-            published=f"{hinton}: it does not train",
-        ),
-        check(
-            "5 layers of sigmoid units, plain SGD from the DBN: test accuracy",
-            [seed[-1] for seed in data["deep dbn"]["test_accuracy"]],
-            0.9,
-            published=f"{hinton}: it trains; our band says how well",
-        ),
+        *gains,
+        check(f"{deep} N(0, 0.01²): test accuracy", normal, 0, NEAR_CHANCE, published=stalls),
+        check(f"{deep} the DBN: test accuracy", dbn, 0.9, published=trains),
     ]
 
 
-def _gains(data: Data, init: str, labels: int) -> list[float]:
+def _gains(data: Data, init: str, labels: int) -> Float[np.ndarray, " seeds"]:
     """Return each seed's test accuracy from the DBN minus that from `init`, in percentage points."""
     column = list(FINE_TUNING_STEPS).index(labels)
-    pairs = zip(data["dbn"]["test_accuracy"], data[init]["test_accuracy"], strict=True)
-    return [100 * (with_dbn[column] - without[column]) for with_dbn, without in pairs]
+    dbn, other = (np.array(data[start]["test_accuracy"], np.float64)[:, column] for start in ("dbn", init))
+    return 100 * (dbn - other)
 
 
 def _draw(figure: Figure, data: Data, narrow: bool) -> None:

@@ -29,6 +29,6 @@ def test_a_signal_that_overflows_is_drawn(small: Mnist) -> None:
 def test_a_seed_that_diverges_is_drawn_up_to_that_epoch() -> None:
     record = {"test_accuracy": [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], "diverged_in": [None, 2]}
     before = copy.deepcopy(record)
-    found = figures.before_divergence(record, "test_accuracy")
+    found = figures.accuracies_before_divergence(record)
     np.testing.assert_array_equal(found, [[0.1, 0.2, 0.3], [0.4, np.nan, np.nan]])
     assert record == before

@@ -83,9 +83,9 @@ def test_advice_names_the_best_the_equal_and_the_worse_ones() -> None:
         )
     ]
     here, there = verdicts.advise(rows)
-    assert (here.best.init, [row.init for row in here.alike]) == ("best", ["alike"])
-    assert [row.init for row in here.rest] == ["worse", "dead"]
-    assert there.best.init == "elsewhere"
+    assert (here.best.label, [row.label for row in here.alike]) == ("best", ["alike"])
+    assert [row.label for row in here.rest] == ["worse", "dead"]
+    assert there.best.label == "elsewhere"
     assert verdicts.words(here) == (
         "best trains best: 93.10 ± 0.10 % (3 seeds). Not significantly different: alike 93.03 ± 0.15 %. "
         "Worse: worse 90.10 ± 0.10 %. Failed to train: dead."
@@ -123,7 +123,7 @@ def test_a_cell_with_a_diverged_seed_is_not_the_best() -> None:
         verdicts.row(record("steady", 0.80, 0.80)),
         verdicts.row(record("wild", 0.99, 0.1, loss=[[0.1], [None]], diverged_in=[None, 1])),
     ]
-    assert verdicts.advise(rows)[0].best.init == "steady"
+    assert verdicts.advise(rows)[0].best.label == "steady"
 
 
 @pytest.mark.parametrize(

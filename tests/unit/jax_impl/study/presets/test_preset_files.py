@@ -37,9 +37,9 @@ def test_a_preset_s_figure_shows_the_data(name: str) -> None:
     preset = PRESETS[name]
     first, again, other = (draw_preset(preset, made_up_data(preset, seed)) for seed in (0, 0, 1))
     assert first.png().startswith(b"\x89PNG")
-    assert first.wide == again.wide
-    assert first.wide != other.wide
-    assert first.narrow != other.narrow
+    assert first.svg(narrow=False) == again.svg(narrow=False)
+    for narrow in (False, True):
+        assert first.svg(narrow=narrow) != other.svg(narrow=narrow)
     assert (first.key, first.title, first.caption) == (name, preset.title, preset.caption)
 
 
