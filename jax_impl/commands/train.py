@@ -106,7 +106,8 @@ class RunFolder:
             from jax_impl.figures.curve import curve  # imports Matplotlib, after the training
 
             title = f"{self.recipe.name}, seed {self.recipe.seed}, JAX"
-            files.write(self.out / "curve.png", curve(progress.records, title))
+            costs, accuracies = zip(*((epoch.cost, epoch.test_accuracy) for epoch in progress.records), strict=True)
+            files.write(self.out / "curve.png", curve(costs, accuracies, title))
 
 
 def _start_from_images(recipe: Recipe, mnist: Mnist, draws: Draws, dbn: Sequence[Rbm] | None) -> Draws:

@@ -6,7 +6,9 @@ activation, optimizer, batch size and dtype. A single run is a batch of one (`on
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +26,6 @@ from jax_impl.trainer import devices, epochs
 from jax_impl.trainer.devices import DATA
 from jax_impl.trainer.progress import EpochOfRuns, Progress
 from jax_impl.trainer.segments import segments
-from jax_impl.trainer.trees import rows
 
 
 def fit_many(
@@ -99,7 +100,7 @@ def advance(
             trained, seconds = [], progress.seconds
             for group in groups:
                 if state is None or len(groups) > 1:
-                    state = devices.by_run(rows(progress.state, group), mesh)
+                    state = devices.by_run(jax.tree.map(itemgetter(group), progress.state), mesh)
                 order = _on_devices(orders[group, first:end], mesh)
                 shape: Any = order.shape
                 train_steps = epochs.compiled(recipe, state, images.shape, shape, mesh)
@@ -122,9 +123,7 @@ def _joined(progress: Progress, trained: Sequence[_Trained], n_test: int, second
     assert progress.losses is not None  # noqa: S101 - `begin` sets them
     losses = np.concatenate([progress.losses, found.losses], axis=1)
     if found.correct is None:
-        return Progress(
-            state=found.state, records=progress.records, steps=losses.shape[1], losses=losses, seconds=seconds
-        )
+        return replace(progress, state=found.state, steps=losses.shape[1], losses=losses, seconds=seconds)
     finite = [np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in jax.tree.leaves(found.state.params)]
     record = EpochOfRuns(
         epoch=len(progress.records) + 1,

@@ -23,15 +23,9 @@ def compiled(
 ) -> jax.stages.Compiled:
     """Compile the epoch of runs that share a recipe's shapes, for orders (runs, steps, batch).
 
-    Its arguments are a `State` with an axis of runs, images, labels and orders. With a mesh, the devices share the runs
-    or, if its axis `data` is longer than 1, the images of each batch.
-
-    Args:
-        recipe: Its activation and optimizer count.
-        state: Gives the shapes and dtypes. Its number of runs does not matter.
-        images_shape: Of the training images.
-        order_shape: Of the orders of all processes.
-        mesh: The devices.
+    Its arguments are a `State` with an axis of runs, images, labels and orders (of all processes). `state` gives the
+    shapes and dtypes of a run; its number of runs does not matter. With a mesh, the devices share the runs or, if its
+    axis `data` is longer than 1, the images of each batch.
     """
     leaves, structure = jax.tree.flatten(state)
     of_one_run = tuple((leaf.shape[1:], leaf.dtype.name) for leaf in leaves)
@@ -90,12 +84,8 @@ def count_correct(
     """Return how many images each run classifies correctly. The parameters have an axis of runs."""
 
     def count_all(params: Params, images: Array, labels: Array) -> Any:
+        of_run: Any = partial(model.count_correct, images=images, labels=labels, activation=activation)
         at_once = None if jax.default_backend() == "cpu" else TESTED_AT_ONCE
-
-        def of_run(params: Params) -> Array:
-            correct: Array = model.count_correct(params, images, labels, activation)
-            return correct
-
         return jax.lax.map(of_run, params, batch_size=at_once)
 
     count: Any = count_all

@@ -33,12 +33,8 @@ def split(
 ) -> Split:
     """Return how many of this process's runs train at the same time, from the memory that XLA plans for them.
 
-    Args:
-        recipe: What the runs share.
-        state: Of all runs of this process, before training.
-        mnist: The data.
-        mesh: The devices that share the runs.
-        max_bytes: Of a device's memory; None for what the device has.
+    `state` is that of all runs of this process, before training. `max_bytes` is the limit on each device; None for
+    most of its memory.
 
     Raises:
         UserError: Not even one run per device fits.

@@ -28,14 +28,8 @@ def advance(
     """Train one run; yield its progress after each epoch, with `train.EpochRecord`s and a state of one run.
 
     From the beginning, without `mesh` and `every`, this is `train.fit`. On one device the bits are always the same.
-
-    Args:
-        recipe: What is trained.
-        mnist: The data.
-        draws: The initial parameters, and fresh orders.
-        since: Where to continue, as `begin` returns it; None for the beginning.
-        mesh: The devices that share each batch.
-        every: Yield also within an epoch, after this many steps, as `segments` divides it.
+    `draws` has fresh orders, also if `since` is where to continue, as `begin` returns it. The devices of `mesh` share
+    each batch. With `every`, the progress within an epoch is yielded, too, as `segments` divides it.
 
     Raises:
         DivergedError: A loss or a parameter is not finite. What was yielded before stays valid.

@@ -58,7 +58,7 @@ def pack(progress: Progress, epochs: int) -> tuple[Tensors, Facts]:
 
     The state's leaves are called state.PATH, as in state.params.linear1.kernel.
     """
-    tensors = {f"state{_dotted(path)}": np.asarray(leaf) for path, leaf in _leaves(progress.state)}
+    tensors = {name: np.asarray(leaf) for name, leaf in _named(progress.state).items()}
     if progress.losses is not None:
         tensors[LOSSES] = progress.losses
     records: list[Facts] = []
@@ -72,14 +72,7 @@ def pack(progress: Progress, epochs: int) -> tuple[Tensors, Facts]:
 
 
 def unpack(tensors: Mapping[str, np.ndarray], facts: Facts, like: Any, record: type) -> Progress:
-    """Return the progress that `pack` packed.
-
-    Args:
-        tensors: Of the checkpoint.
-        facts: Of the checkpoint.
-        like: A state of the same structure.
-        record: The dataclass of an epoch's record.
-    """
+    """Return the progress that `pack` packed, with a state of the structure of `like` and this class of records."""
     structure = jax.tree.structure(like)
     records = []
     for number, values in enumerate(facts["records"], start=1):
@@ -87,7 +80,7 @@ def unpack(tensors: Mapping[str, np.ndarray], facts: Facts, like: Any, record: t
         arrays = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
         records.append(record(**values, **arrays))
     return Progress(
-        state=jax.tree.unflatten(structure, [tensors[f"state{_dotted(path)}"] for path, _ in _leaves(like)]),
+        state=jax.tree.unflatten(structure, [tensors[name] for name in _named(like)]),
         records=tuple(records),
         steps=facts["steps"],
         losses=tensors.get(LOSSES),
@@ -98,10 +91,7 @@ def unpack(tensors: Mapping[str, np.ndarray], facts: Facts, like: Any, record: t
 def from_first_process(progress: Progress | None, like: Any, record: type) -> Progress | None:
     """Return the first process's progress in every process. Every process must call this.
 
-    Args:
-        progress: How far this process knows the training to have come; only the first one's counts.
-        like: A state of the same structure and shapes.
-        record: The dataclass of an epoch's record, without arrays.
+    The state has the structure and shapes of `like`; the class of records has no arrays.
     """
     facts = processes.from_first(None if progress is None else pack(progress, 0)[1])
     if facts is None:
@@ -113,10 +103,7 @@ def from_first_process(progress: Progress | None, like: Any, record: type) -> Pr
     return Progress(**{**vars(shared), LOSSES: None if losses is None else np.array(losses, dtype)})
 
 
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_flatten_with_path(tree)[0]
-
-
-def _dotted(path: Any) -> str:
-    """Return a path as .params.linear1.kernel."""
-    return "." + jax.tree_util.keystr(path, simple=True, separator=".")
+def _named(state: Any) -> dict[str, Any]:
+    """Return the leaves of a state by their names, such as state.params.linear1.kernel."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return {f"state.{jax.tree_util.keystr(path, simple=True, separator='.')}": leaf for path, leaf in leaves}

@@ -10,8 +10,3 @@ import jax.numpy as jnp
 def stacked(trees: Sequence[Any]) -> Any:
     """Return one tree whose leaves have a new first axis with one entry per tree."""
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
-
-
-def rows(tree: Any, which: slice) -> Any:
-    """Return the tree of these rows of every leaf."""
-    return jax.tree.map(lambda leaf: leaf[which], tree)

@@ -8,4 +8,3 @@ def test_stacked_trees_are_the_rows_of_one() -> None:
     together = trees.stacked(ones)
     assert together["a"].shape == (3, 2)
     assert together["b"].tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(trees.rows(together, slice(1, 3))["a"], [[1, 1], [2, 2]])
