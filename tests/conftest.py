@@ -20,6 +20,8 @@ os.environ |= {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
 }
 
+import gc
+
 import jax
 import pytest
 
@@ -44,6 +46,12 @@ def within_limit(item: pytest.Item, phase: str) -> Iterator[None]:
     if used > LIMIT and "slow" not in item.keywords:
         pytest.fail(f"{phase} took {used:.0f} s of processor time: shrink it to {LIMIT:g} s, or mark it slow")
     return result
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported: it would look through all of it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -39,7 +39,7 @@ IDX = {
     "images": b"\0\0\x08\x03" + struct.pack(">III", 5, 2, 2) + bytes(range(20)),
 }
 many = settings(
-    max_examples=int(os.environ.get("FAULTS_EXAMPLES", "300")),
+    max_examples=int(os.environ.get("FAULTS_EXAMPLES", "150")),
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

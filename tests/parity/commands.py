@@ -85,7 +85,7 @@ def _jax(mnist: Mnist, *arguments: str, **paths: Path) -> list[str]:
     with pytest.MonkeyPatch.context() as patch, _restored(), _printed() as lines:
         patch.setattr(command_data, "ensure", lambda *_: "")
         patch.setattr(data, "load", lambda *_: mnist)
-        patch.setattr(main, "_keep_compiled_programs", lambda: None)  # the user's cache is none of the ladder's
+        patch.setattr(main, "use_cache", lambda: None)  # the user's cache is none of the ladder's
         patch.setattr(curve, "curve", lambda *_: b"")  # a picture of numbers that are compared as numbers
         main.run(_line(arguments, paths), Stop(end=end, log=print))
     return lines

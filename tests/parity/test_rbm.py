@@ -21,6 +21,7 @@ from jax_impl.rbm import settings as rbm_settings
 from jax_impl.starts.replayed import replayed
 from tests.parity import torch_side
 from tests.parity.jax_side import x64
+from tests.tiers import slow
 from torch_ref import dbn as torch_dbn
 from torch_ref import model as torch_model
 from torch_ref import rbm as torch_rbm
@@ -189,8 +190,9 @@ def require_alike(ours: training.State, theirs: torch_rbm.State, tolerance: floa
     compare.max_abs(np.asarray(ours.chains), theirs.chains.numpy(), tolerance=tolerance, name="chains").require()
 
 
-@pytest.mark.parametrize("persistent", [False, True])
-@pytest.mark.parametrize("options", [OFF, ON])
+@pytest.mark.parametrize(
+    ("options", "persistent"), [(ON, True), *(slow(*case) for case in ((OFF, False), (OFF, True), (ON, False)))]
+)
 def test_twenty_steps_of_an_epoch_agree(options: dict[str, float], persistent: bool) -> None:
     """The port's own scan, and the reference's loop over the same batches and numbers. Measured: 4e-15 at most."""
     images, steps, k = pixels("float64", 0, 20 * BATCH), 20, 2

@@ -41,7 +41,7 @@ def test_pre_activations_are_products_plus_biases() -> None:
 
 def test_more_than_nine_layers_stay_in_order() -> None:
     layers = tuple(range(14, 2, -1))
-    params = model.init_params(recipes.named("mnist_nn").with_changes(layers=layers), key=jax.random.key(0))
+    params = model.init_params(recipes.named("mnist_nn_zeros").with_changes(layers=layers), key=jax.random.key(0))
     assert model.layer_sizes(params) == layers
     assert model.apply(params, jnp.ones((1, 14))).shape == (1, 3)
     assert [layer["bias"].size for layer in model.linears(params)] == list(layers[1:])

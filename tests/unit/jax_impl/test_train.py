@@ -33,9 +33,10 @@ def test_an_epoch_is_its_steps_one_by_one(small: data.Mnist) -> None:
 
         params = jax.tree.map(np.asarray, drawn.params)
         m = v = jax.tree.map(np.zeros_like, params)
+        gradient = jax.jit(jax.value_and_grad(train.mean_loss))
         for t, batch in enumerate(order, start=1):
             inputs = jnp.asarray(small.train_images[batch] / 255)
-            loss, g = jax.value_and_grad(train.mean_loss)(params, inputs, labels[batch])
+            loss, g = gradient(params, inputs, labels[batch])
             assert float(losses[t - 1]) == pytest.approx(float(loss), rel=1e-12)
             m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * np.asarray(g), m, g)
             v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * np.asarray(g) ** 2, v, g)

@@ -54,11 +54,12 @@ def test_segments_do_not_change_the_bits(every: int, images: tuple[jax.Array, ja
     assert bits(course[-1]) == bits(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "together", "every"),
     [
         ({"hidden": 6, "k": 5, "persistent": True, "momentum": 0.5}, 3, 4),
-        slow({"k": 3, "batch_size": 40, "sparsity_cost": 0.1, "weight_decay": 0.001}, 8, 11),
+        ({"k": 3, "batch_size": 40, "sparsity_cost": 0.1, "weight_decay": 0.001}, 8, 11),
     ],
 )
 def test_segments_may_divide_steps_that_are_drawn_together(
