@@ -30,7 +30,14 @@ from jax_impl.fetch import folder, sources
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# What the fast tier leaves out of compilation, which takes a quarter of its time. The slow tier optimizes as commands do.
+LESS_OPTIMIZED = "--xla_backend_optimization_level=1"
 LIMIT = 30.0  # seconds of processor time, of a fast test and of its fixtures: twice what the longest one took
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "not slow":
+        os.environ["XLA_FLAGS"] = f"{LESS_OPTIMIZED} {os.environ.get('XLA_FLAGS', '')}".rstrip()
 
 
 def processor_seconds() -> float:

@@ -19,7 +19,6 @@ from tests.bench.contenders import CONTENDERS, ENTRIES, FLOORS
 RECIPE = recipes.named("mnist_nn_xavier")
 IMAGES = 2000
 TRAINING = [name for name in ENTRIES if name not in FLOORS]
-SLOW = {"torch-compile": pytest.mark.slow}  # each shape that it compiles takes seconds
 # Costs of three epochs of 20 steps. Seven contenders from six seeds each lay in 1.23 to 1.36, 0.40 to 0.47 and 0.26 to
 # 0.31; 10 or 40 steps an epoch, or a learning rate of half or twice as much, lie outside.
 COSTS = ((1.15, 1.45), (0.36, 0.51), (0.23, 0.34))
@@ -47,7 +46,8 @@ def costs(name: str, part: Mnist, epochs: int, batch_size: int) -> list[float]:
     return [epoch.cost for epoch in found]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in TRAINING])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINING)
 def test_every_contender_learns_the_same(name: str, part: Mnist) -> None:
     found = costs(name, part, len(COSTS), batch_size=100)
     for cost, (low, high) in zip(found, COSTS, strict=True):

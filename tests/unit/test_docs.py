@@ -164,6 +164,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("line", "fault", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_planted_fault_fails_the_rung_that_must_catch_it(line: str, fault: str, message: str):
     assert line in PROGRAMS + LADDER
