@@ -30,7 +30,7 @@ from jax_impl.fetch import folder, sources
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# What the fast tier leaves out of compilation, which takes a quarter of its time. The slow tier optimizes as commands do.
+# What the fast tier leaves out of compilation: a quarter of its time. The slow tier optimizes as the commands do.
 LESS_OPTIMIZED = "--xla_backend_optimization_level=1"
 LIMIT = 30.0  # seconds of processor time, of a fast test and of its fixtures: twice what the longest one took
 
