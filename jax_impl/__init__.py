@@ -4,7 +4,7 @@ The files of this folder are the port. Read them in this order: `recipes` (the s
 `activations` and `initializers` (torch's names and distributions), `model` (the network), `draws` (a run's randomness),
 `train` (the training loop, `fit`), `interop` (parameters in torch's layout), `errors`.
 
-The packages wrap the port:
+The packages `trainer`, `rbm`, `starts`, `study` and `commands` wrap the port; the others serve it:
 
     replay     PyTorch's random numbers in NumPy
     compare    comparisons of arrays, curves and samples: a measured number and a verdict

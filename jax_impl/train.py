@@ -28,7 +28,7 @@ CPU_OPTIONS: jax.stages.CompilerOptions = {"xla_cpu_copy_insertion_use_region_an
 
 
 class State(NamedTuple):
-    """Everything that a training step changes."""
+    """What a training step takes and returns."""
 
     params: Params
     opt_state: optax.OptState  # Adam's two moments and its step count; empty for SGD
@@ -125,7 +125,7 @@ def update(state: State, gradients: Params, optimizer: str = "adam") -> State:
 
 
 def _rule(optimizer: str, learning_rate: float | Array) -> optax.GradientTransformation:
-    """Optax's defaults are torch's: betas 0.9 and 0.999 and epsilon 1e-8 for Adam, no momentum for SGD."""
+    """Return the optimizer with torch's defaults: Adam with betas 0.9 and 0.999 and epsilon 1e-8, plain SGD."""
     return {"adam": optax.adam, "sgd": optax.sgd}[optimizer](learning_rate)
 
 
@@ -137,10 +137,11 @@ def check_finite(epoch: int, losses: Float[np.ndarray, " steps"], params: Params
     bad = np.flatnonzero(~np.isfinite(losses))
     if not len(bad) and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
         return
+    # If the last step broke the parameters, the next step would be the first to show it.
     cost, step = (losses[bad[0]], bad[0] + 1) if len(bad) else ("nan", len(losses) + 1)
     raise DivergedError(
         f"the cost became {cost} in epoch {epoch}, step {step}: the learning rate {learning_rate:g} or the initial "
-        "weights are probably too large; try --learning-rate 0.001"
+        f"weights are probably too large; try --learning-rate {min(1e-3, learning_rate / 10):g}"
     )
 
 
@@ -156,12 +157,12 @@ def compiled_epoch(
     """Compile `run_epoch` for these shapes before its first call, so that an epoch's seconds are its own."""
     images, labels = jax.ShapeDtypeStruct(images_shape, jnp.uint8), jax.ShapeDtypeStruct(images_shape[:1], jnp.int32)
     order = jax.ShapeDtypeStruct(order_shape, jnp.int32)
-    recipe = Recipe(name="shapes", layers=layers, dtype=dtype)
+    recipe = Recipe(name="shapes", layers=layers, dtype=dtype)  # the other settings change no shape
     state = jax.eval_shape(lambda: start(init_params(recipe, key=jax.random.key(0)), recipe.learning_rate, optimizer))
-    return compiled(partial(run_epoch, activation=activation, optimizer=optimizer), state, images, labels, order)
+    return compile_for(partial(run_epoch, activation=activation, optimizer=optimizer), state, images, labels, order)
 
 
-def compiled(function: Callable[..., Any], *arguments: Any, **jit_options: Any) -> jax.stages.Compiled:
+def compile_for(function: Callable[..., Any], *arguments: Any, **jit_options: Any) -> jax.stages.Compiled:
     """Compile a function for arguments of these shapes. The first one is donated: the result reuses its memory."""
     lowered = jax.jit(function, donate_argnums=0, **jit_options).lower(*arguments)
     if jax.default_backend() != "cpu":

@@ -125,9 +125,10 @@ def fit(
         seconds = time.perf_counter() - started
         # A cost is measured before its update, so only the parameters show the last update.
         if not math.isfinite(cost) or not all(torch.isfinite(values).all() for values in model.parameters()):
+            became, rate = "nan" if math.isfinite(cost) else cost, recipe.learning_rate
             raise DivergedError(
-                f"the cost became {'nan' if math.isfinite(cost) else cost} in epoch {epoch}: the learning rate "
-                f"{recipe.learning_rate:g} is probably too large, or the initial weights are; try --learning-rate 0.001"
+                f"the cost became {became} in epoch {epoch}: the learning rate {rate:g} is probably too large, or "
+                f"the initial weights are; try --learning-rate {min(1e-3, rate / 10):g}"
             )
         test_accuracy = accuracy(model, mnist_test, device)
         yield EpochRecord(epoch=epoch, cost=cost, test_accuracy=test_accuracy, seconds=seconds), model

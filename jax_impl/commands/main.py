@@ -14,7 +14,7 @@ from jax_impl.errors import UserError
 
 
 def main() -> int:
-    """Run the command line and return its exit code, as docs/troubleshooting.md lists them."""
+    """Run the command line and return its exit code, as docs/running.md lists them."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for paths that the locale cannot encode
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def run(arguments: list[str], stop: Stop) -> None:
-    """Check the arguments, then import and run the command, so that wrong arguments are reported without JAX."""
+    """Check the arguments, then import and run the command, so that most wrong arguments are reported without JAX."""
     command = parse(arguments)
     stop.after(getattr(command, "max_seconds", None))
     match command:

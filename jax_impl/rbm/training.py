@@ -124,7 +124,7 @@ def compiled_epoch(settings: Settings, n_images: int, n_visible: int, steps: int
     order = jax.ShapeDtypeStruct((steps, settings.batch_size), jnp.int32)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), steps))
     rate = jax.ShapeDtypeStruct((), settings.dtype)
-    return train.compiled(partial(run_epoch, settings=settings), state, images, order, keys, rate)
+    return train.compile_for(partial(run_epoch, settings=settings), state, images, order, keys, rate)
 
 
 def fit(

@@ -27,7 +27,7 @@ OfBatch = Float[np.ndarray, "seeds n fan_out"]
 
 
 class Histogram(NamedTuple):
-    """The number of values in each bin, and the edges of the bins. If a value is not finite: 0 and NaN."""
+    """The number of values in each bin, and the bins' edges. If a value is not finite, counts are 0 and edges NaN."""
 
     counts: Float[np.ndarray, "*seeds_and_layers bins"]
     edges: Float[np.ndarray, "*seeds_and_layers bins+1"]
@@ -55,7 +55,7 @@ class Signal(NamedTuple):
 
 
 class Propagation(NamedTuple):
-    """The measurements, and the predictions of mean-field theory for weights of this size."""
+    """The measurements, and the predictions of mean-field theory for weights of this mean square."""
 
     measured: Signal
     predicted: Prediction
@@ -85,8 +85,8 @@ def propagate(
     layers = [_Layer(*arrays) for arrays in jax.device_get(_passes(params, inputs, labels, activation))]
     params, inputs = jax.device_get((params, inputs))
     n_seeds = len(layers[0].z)
-    into = [np.broadcast_to(inputs, (n_seeds, *inputs.shape)), *(layer.activations for layer in layers[:-1])]
-    columns = jax.tree.map(lambda *by_layer: np.stack(by_layer, axis=1), *map(_measure, layers, into))
+    inputs_by_layer = [np.broadcast_to(inputs, (n_seeds, *inputs.shape)), *(layer.activations for layer in layers[:-1])]
+    by_name = jax.tree.map(lambda *by_layer: np.stack(by_layer, axis=1), *map(_measure, layers, inputs_by_layer))
     jacobian = tuple(
         _singular_values(np.asarray(linear["kernel"])[:, None] * layer.slopes[:, :jacobian_images, None, :])
         for linear, layer in zip(linears(params), layers, strict=True)
@@ -96,7 +96,7 @@ def propagate(
         for seed in range(n_seeds)
     ]
     predicted = Prediction(*(np.stack(by_seed) for by_seed in zip(*predictions, strict=True)))
-    return Propagation(Signal(**columns, jacobian=jacobian), predicted)
+    return Propagation(Signal(**by_name, jacobian=jacobian), predicted)
 
 
 @partial(jax.jit, static_argnames="activation")
@@ -127,15 +127,15 @@ def _measure(layer: _Layer, inputs: Float[np.ndarray, "seeds n fan_in"]) -> dict
     """Return a layer's measurements by name, each with one entry per seed."""
     kernel_gradient = inputs.swapaxes(1, 2) @ layer.gradient / inputs.shape[1]
     spectra = _singular_values(layer.activations)
-    over: Any = {"axis": (1, 2), "dtype": np.float64}
+    over_batch: Any = {"axis": (1, 2), "dtype": np.float64}
     return {
-        "pre_mean": layer.z.mean(**over),
-        "pre_variance": layer.z.var(**over),
-        "mean": layer.activations.mean(**over),
-        "variance": layer.activations.var(**over),
-        "gradient_mean": layer.gradient.mean(**over),
-        "gradient_variance": layer.gradient.var(**over),
-        "saturated": layer.flat.mean(**over),
+        "pre_mean": layer.z.mean(**over_batch),
+        "pre_variance": layer.z.var(**over_batch),
+        "mean": layer.activations.mean(**over_batch),
+        "variance": layer.activations.var(**over_batch),
+        "gradient_mean": layer.gradient.mean(**over_batch),
+        "gradient_variance": layer.gradient.var(**over_batch),
+        "saturated": layer.flat.mean(**over_batch),
         "dead": layer.flat.all(axis=1).mean(axis=1),
         "kernel_gradient_norm": np.linalg.norm(kernel_gradient, axis=(1, 2)),
         "rank": _rank(spectra, max(layer.activations.shape[1:])),
@@ -147,7 +147,7 @@ def _measure(layer: _Layer, inputs: Float[np.ndarray, "seeds n fan_in"]) -> dict
 def _histogram(values: OfBatch) -> Histogram:
     finite = np.isfinite(values).all(axis=(1, 2))
     nothing = np.zeros(BINS), np.full(BINS + 1, np.nan)
-    pairs = [np.histogram(seed, BINS) if ok else nothing for seed, ok in zip(values, finite, strict=True)]
+    pairs = [np.histogram(of_seed, BINS) if ok else nothing for of_seed, ok in zip(values, finite, strict=True)]
     counts, edges = (np.stack(part).astype(np.float64) for part in zip(*pairs, strict=True))
     return Histogram(counts, edges)
 

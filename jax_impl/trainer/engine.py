@@ -1,7 +1,7 @@
 """Many runs of one shape as one program: seeds, learning rates, initialisers and data orders.
 
 The runs differ in data only: initial parameters and batch orders (`Draws`), and learning rates. They share layers,
-activation, optimizer, batch size and dtype. A single run is a batch of one (`one_run`).
+activation, optimizer, batch size and dtype. A single run is a group of one (`one_run`).
 """
 
 import time
@@ -42,14 +42,10 @@ def fit_many(
     Each run computes what `train.fit` computes from the same draws: to the last bit on a CPU, and up to the order of
     sums on an accelerator.
 
-    Args:
-        recipe: What the runs share. Its seed and initialiser are not used.
-        runs: The draws of this process's runs, those that `devices.local_runs` names.
-        mnist: The data.
-        learning_rates: One per run; None for the recipe's.
-        mesh: The devices that share the runs. Every process must then call this.
-        at_once: How many runs train at the same time, see `memory.split`. None for all of them, or for one on a single
-            CPU, which gains nothing from more.
+    `recipe` is what the runs share; its seed and initialiser are not used. `runs` are the draws of this process's runs,
+    those that `devices.local_runs` names. `learning_rates` has one per run; None for the recipe's. The devices of `mesh`
+    share the runs; every process must then call this. `at_once` runs train at the same time, see `memory.split`; None
+    for all of them, or for one on a single CPU, which gains nothing from more.
     """
     begun = begin(recipe, runs, learning_rates=learning_rates)
     for progress in advance(recipe, runs, mnist, begun, mesh=mesh, at_once=at_once):
@@ -85,7 +81,8 @@ def advance(
 ) -> Iterator[Progress]:
     """Continue the runs from `since`; yield the progress after each segment of `every` steps, and after each epoch.
 
-    The other arguments are those of `fit_many`. The orders in `runs` must be fresh, as at the start of the runs.
+    The other arguments are those of `fit_many`. The orders in `runs` must not have been
+    advanced: this skips those of the finished epochs.
     """
     images, labels, test_images, test_labels = devices.everywhere(tuple(mnist), mesh)
     for run in runs:
@@ -133,7 +130,8 @@ def _joined(progress: Progress, trained: Sequence[_Trained], n_test: int, second
         finite=np.isfinite(losses).all(axis=1) & np.all(finite, axis=0),
         seconds=seconds,
     )
-    return Progress(state=found.state, records=(*progress.records, record), losses=losses[:, :0])
+    none = losses[:, :0]  # of the next epoch
+    return Progress(state=found.state, records=(*progress.records, record), losses=none)
 
 
 def next_orders(orders: Sequence[Orders]) -> Int32[Array | np.ndarray, "runs steps batch"]:

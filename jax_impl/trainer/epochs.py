@@ -65,7 +65,7 @@ def _compiled(
         *devices.shapes(images, mesh, everywhere),
         devices.shapes(order, mesh, of_orders),
     )
-    return train.compiled(epoch, *arguments, **options)
+    return train.compile_for(epoch, *arguments, **options)
 
 
 def batches_spec() -> PartitionSpec:

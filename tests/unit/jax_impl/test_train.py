@@ -74,7 +74,7 @@ def test_fit_yields_each_epoch_s_record_and_state(small: data.Mnist) -> None:
         assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(state))
         expected, losses = jax.jit(train.run_epoch)(expected, images, labels, jnp.asarray(order))
         assert record.cost == pytest.approx(float(losses.mean()), rel=1e-6)  # float32 means of ten costs
-        # Compiled without the options of `train.compiled`, which may round otherwise.
+        # Compiled without the options of `train.compile_for`, which may round otherwise.
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state, expected)
         correct = int(model.count_correct(state.params, jnp.asarray(small.test_images), jnp.asarray(small.test_labels)))
         assert record.test_accuracy == correct / 500
@@ -102,7 +102,7 @@ def test_another_learning_rate_needs_no_new_compilation(small: data.Mnist) -> No
 
 def test_compilation_does_without_an_option_that_jax_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "CPU_OPTIONS", {"xla_no_such_option": True})
-    assert train.compiled(lambda x: x + 1, jnp.zeros(2))(jnp.zeros(2)).tolist() == [1, 1]
+    assert train.compile_for(lambda x: x + 1, jnp.zeros(2))(jnp.zeros(2)).tolist() == [1, 1]
 
 
 def test_no_kernel_is_copied_in_a_step() -> None:

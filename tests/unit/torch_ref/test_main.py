@@ -105,6 +105,7 @@ def test_a_training_that_diverges_later_keeps_its_first_epochs(
     code, _, err = call(monkeypatch, capsys, "train", "--epochs", "3", "--loader", "tensor", "--out", str(out))
     assert code == 1
     assert err.startswith("error: the cost became inf in epoch 2: the learning rate 0.001 is probably too large")
+    assert "; try --learning-rate 0.0001; " in err
     assert err.endswith(f"; {out} holds the results of 1 of 3 epochs\n")
     assert len(files(out)["metrics.jsonl"].splitlines()) == 1
 

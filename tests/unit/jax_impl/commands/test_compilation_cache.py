@@ -13,9 +13,9 @@ from jax_impl.storage import hardware
 PROGRAM = """
 import jax
 from jax_impl.commands.compilation_cache import use_cache
-from jax_impl.train import compiled
+from jax_impl.train import compile_for
 use_cache()
-compiled(lambda x: x + 1, jax.ShapeDtypeStruct((3,), "float32"))
+compile_for(lambda x: x + 1, jax.ShapeDtypeStruct((3,), "float32"))
 print(getattr(jax.config, "jax_compilation_cache_dir"))
 """
 
