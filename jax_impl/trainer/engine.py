@@ -43,7 +43,7 @@ def fit_many(
     sums on an accelerator.
 
     `recipe` is what the runs share; its seed and initialiser are not used. `runs` are the draws of this process's runs,
-    those that `devices.local_runs` names. `learning_rates` has one per run; None for the recipe's. The devices of `mesh`
+    those that `devices.local_runs` names. `learning_rates` are one per run; None for the recipe's. Devices of `mesh`
     share the runs; every process must then call this. `at_once` runs train at the same time, see `memory.split`; None
     for all of them, or for one on a single CPU, which gains nothing from more.
     """
