@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, Key, PRNGKeyArray
 
-from jax_impl import train
 from jax_impl.draws import check_batch_size, full_batches
 from jax_impl.errors import ArgumentError, DivergedError
 from jax_impl.rbm import likelihood
@@ -124,7 +123,8 @@ def compiled_epoch(settings: Settings, n_images: int, n_visible: int, steps: int
     order = jax.ShapeDtypeStruct((steps, settings.batch_size), jnp.int32)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), steps))
     rate = jax.ShapeDtypeStruct((), settings.dtype)
-    return train.compile_for(partial(run_epoch, settings=settings), state, images, order, keys, rate)
+    epoch = jax.jit(partial(run_epoch, settings=settings), donate_argnums=0)
+    return epoch.lower(state, images, order, keys, rate).compile()
 
 
 def fit(

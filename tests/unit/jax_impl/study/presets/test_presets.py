@@ -1,6 +1,6 @@
 """Every published result comes out over seeds that nothing was tuned on, and every check can fail.
 
-Seeds 0 to 12 and 100 to 105 were looked at while the bands were chosen; 20 to 22 were not.
+Seeds 0 to 12 and 100 to 105 were looked at while the bands were chosen; 20 and 21 were not.
 """
 
 import copy
@@ -18,7 +18,7 @@ from jax_impl.study import presets
 from jax_impl.study.presets import PRESETS
 from jax_impl.study.presets.preset import Preset, measure_remaining, measured_data, record_key
 
-SEEDS = (20, 21, 22)
+SEEDS = (20, 21)
 Data = dict[str, Any]
 
 
@@ -81,7 +81,7 @@ FAULTS: dict[str, list[tuple[Callable[[Data], None], set[int]]]] = {
     "glorot-2010": [
         (swapped("linear xavier_uniform", "linear linear_default"), {0, 2, 3, 4, 6, 7}),
         (swapped("tanh xavier_uniform", "tanh linear_default"), {1, 5}),
-        (put("linear xavier_uniform", "measured", "jacobian", 2, 3, value=0.86), {0}),
+        (put("linear xavier_uniform", "measured", "jacobian", 1, 3, value=0.86), {0}),
         (scaled_gradients, {3}),
         (put("sigmoid linear_default", "mean", 0, -1, 3, value=0.5), {8}),
         (put("sigmoid linear_default", "mean", 0, -1, 1, value=0.01), {9}),
@@ -106,7 +106,7 @@ FAULTS: dict[str, list[tuple[Callable[[Data], None], set[int]]]] = {
     "pretraining": [
         (put("dbn", "test_accuracy", 1, 1, value=0.9), {0, 1}),
         (put("xavier_uniform", "test_accuracy", 0, 3, value=0.97), {2}),
-        (put("kaiming_uniform", "test_accuracy", 2, 3, value=0.99), {3}),
+        (put("kaiming_uniform", "test_accuracy", 1, 3, value=0.99), {3}),
         (swapped("deep dbn", "deep small_normal"), {4, 5}),
     ],
 }
