@@ -13,7 +13,7 @@ DATA = $(if $(findstring --data-dir,$(ARGS)),,data)
 CONSTRAINTS ?= constraints.txt
 INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
-PYTEST = $(BIN)/python -m pytest --numprocesses logical
+PYTEST = $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all parity bench faults lint clean
 
@@ -40,10 +40,10 @@ data: $(VENV)/.jax ## fetch MNIST unless it is there, and verify it
 	@$(BIN)/python -m jax_impl data
 
 test: $(VENV)/.dev data ## run the fast tests: units, quick ladder, planted faults, command lines
-	$(PYTEST) --dist worksteal -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.dev data ## run the slow tests: published results, all faults, processes, devices
-	$(PYTEST) --dist loadgroup -m slow $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
 test-all: test test-slow ## run all tests
 

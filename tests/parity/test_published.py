@@ -5,6 +5,7 @@ The reference measures by hooks and autograd, and trains in the notebook's own l
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,15 +75,9 @@ def after_training(recipe: Recipe) -> Data:
 PUBLISHED = ("glorot-2010", "he-2015")
 
 
-# One group per result, so that parallel workers do not measure it twice.
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"both {name}")) for name in PUBLISHED]
-)
-def both(
-    request: pytest.FixtureRequest, mnist: Mnist, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Preset, Data, Data]]:
+def both(name: str, mnist: Mnist, out: Path) -> tuple[Preset, Data, Data]:
     """The preset, what JAX gives from the reference's draws, and what the reference gives."""
-    preset, out = PRESETS[request.param], tmp_path_factory.mktemp(request.param)
+    preset = PRESETS[name]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jax_impl.starts.from_images.native", replayed)
         for _ in measure_remaining(preset, SEEDS, mnist, out):
@@ -90,17 +85,20 @@ def both(
     theirs = {
         label: (after_training if part.recipe.epochs else signal)(part.recipe) for label, part in preset.parts.items()
     }
-    yield preset, dict(measured_data(preset, SEEDS, out) or {}), theirs
+    return preset, dict(measured_data(preset, SEEDS, out) or {}), theirs
 
 
-def test_both_sides_keep_to_the_bands(both: tuple[Preset, Data, Data]) -> None:
-    preset, *sides = both
-    for data in sides:
+@pytest.mark.parametrize("name", PUBLISHED)  # one test per result: measuring takes long
+def test_a_published_result_is_the_same_on_both_sides(name: str, mnist: Mnist, tmp_path: Path) -> None:
+    preset, ours, theirs = both(name, mnist, tmp_path)
+    for data in (ours, theirs):
         assert [check for check in preset.checks(data) if not check.passed] == []
+    require_the_same_signal(preset, ours, theirs)
+    require_alike_ends(preset, ours, theirs)
+    require_that_another_scale_is_seen(preset, theirs)
 
 
-def test_the_signal_is_the_same(both: tuple[Preset, Data, Data]) -> None:
-    preset, ours, theirs = both
+def require_the_same_signal(preset: Preset, ours: Data, theirs: Data) -> None:
     labels = [label for label, part in preset.parts.items() if not part.recipe.epochs]
     assert len(labels) >= 2
     for label in labels:
@@ -110,8 +108,7 @@ def test_the_signal_is_the_same(both: tuple[Preset, Data, Data]) -> None:
             compare.max_relative(found, np.array(numbers), tolerance=1e-4, name=f"{label}, {name}").require()
 
 
-def test_training_ends_alike(both: tuple[Preset, Data, Data]) -> None:
-    preset, ours, theirs = both
+def require_alike_ends(preset: Preset, ours: Data, theirs: Data) -> None:
     labels = [label for label, part in preset.parts.items() if part.recipe.epochs]
     assert labels
     for label in labels:
@@ -122,8 +119,7 @@ def test_training_ends_alike(both: tuple[Preset, Data, Data]) -> None:
         compare.max_abs(*ends, tolerance=tolerance, name=label).require()
 
 
-def test_a_network_with_another_scale_is_seen(both: tuple[Preset, Data, Data]) -> None:
-    preset, _, theirs = both
+def require_that_another_scale_is_seen(preset: Preset, theirs: Data) -> None:
     label = next(label for label, part in preset.parts.items() if not part.recipe.epochs)
     numbers = np.array(theirs[label]["measured"]["variance"])
     assert not compare.max_relative(numbers * 1.001, numbers, tolerance=1e-4).passed
