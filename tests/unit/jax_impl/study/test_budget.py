@@ -42,7 +42,7 @@ def test_seconds_grow_with_each_setting() -> None:
 
 def test_cells_of_one_shape_are_compiled_once() -> None:
     costs = budget.plan(CELLS, 60_000, speed=SPEED, max_hours=1, max_gib=1)
-    assert [round(cost.seconds - costs[1].seconds, 2) for cost in costs[:2]] == [0.9, 0.0]  # 3 layers
+    assert [round(cost.seconds - costs[1].seconds, 2) for cost in costs[:2]] == [round(3 * budget.COMPILING, 2), 0.0]
     assert costs[2].seconds - costs[3].seconds == pytest.approx(5 * budget.COMPILING)
 
 
