@@ -63,6 +63,7 @@ def test_devices_share_a_batch(batch_size: int, used: int) -> None:
     assert found["accuracy"][0] == found["accuracy"][1]
 
 
+@pytest.mark.slow
 def test_the_images_of_a_batch_are_divided_among_the_devices() -> None:
     """Each device multiplies its share of the images, and the gradients are summed over the devices."""
     found = computed("""
@@ -108,6 +109,7 @@ def test_devices_share_the_runs(runs: tuple[int, ...], dtype: str) -> None:
         assert (found["costs"], found["accuracies"], found["params"]) == (True, True, True)
 
 
+@pytest.mark.slow
 def test_a_device_among_many_gets_its_share_of_the_memory() -> None:
     found = computed("""
         mesh = devices.mesh_for_runs(16)

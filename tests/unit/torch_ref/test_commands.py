@@ -69,6 +69,7 @@ def test_the_help_names_every_option(
     assert [word for word in wanted if word not in text] == []
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path, mnist_dir: Path) -> None:
     words = "train --epochs 2 --batch-size 6000 --loader tensor"
     train = f"{sys.executable} -m torch_ref {words} --out {tmp_path} --data-dir {mnist_dir} | true"

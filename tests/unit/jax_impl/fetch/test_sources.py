@@ -99,6 +99,7 @@ def wheel(path: Path, pickled: bytes) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_published_wheel_s_content_becomes_mnist(tmp_path: Path, mnist: data.Mnist) -> None:
     scaled = [images.astype(np.float32) / 256 for images in (mnist.train_images, mnist.test_images)]
     train, test = scaled

@@ -16,6 +16,7 @@ def test_a_step_has_the_operations_of_three_matrix_products() -> None:
     assert budget.flops(recipe, 2) == 2 * 3 * 2 * 7 * 21
 
 
+@pytest.mark.slow
 def test_the_measured_speed_is_plausible() -> None:
     speed = budget.measure()
     assert 1e-15 < speed.flop < 1e-8
