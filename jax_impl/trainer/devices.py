@@ -151,9 +151,12 @@ def shapes(tree: Any, mesh: Mesh | None, spec: PartitionSpec) -> Any:
 
 
 def local_rows(array: Array) -> np.ndarray:
-    """Return a copy of the rows of this process's runs."""
-    parts = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
-    return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+    """Return a copy of the rows of this process's runs. An accelerator's copy is read-only."""
+    by_start = {shard.index[0].start or 0: np.asarray(shard.data) for shard in array.addressable_shards}
+    parts = [by_start[start] for start in sorted(by_start)]
+    if len(parts) == 1 and jax.default_backend() != "cpu":
+        return parts[0]  # a copy already; on a CPU it is a view of memory that the next epoch overwrites
+    return np.concatenate(parts)
 
 
 def runs_to_fill_devices() -> int:

@@ -116,7 +116,9 @@ def advance(
 
 def _joined(progress: Progress, trained: Sequence[_Trained], n_test: int, seconds: float) -> Progress:
     """Return the progress after a segment of all groups of runs. The epoch's last segment completes a record."""
-    found: _Trained = jax.tree.map(lambda *parts: np.concatenate(parts), *trained)
+    found = trained[0]
+    if len(trained) > 1:
+        found = jax.tree.map(lambda *parts: np.concatenate(parts), *trained)
     assert progress.losses is not None  # noqa: S101 - `begin` sets them
     losses = np.concatenate([progress.losses, found.losses], axis=1)
     if found.correct is None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from tests.bench import gpu_many, gpu_one, gpu_parity, gpu_tf32, turns
+from tests.bench import gpu_commands, gpu_many, gpu_one, gpu_parity, gpu_profile, gpu_tf32, turns
 from tests.bench.gpu_setup import DEVICE, Row, Settings, print_rows
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
@@ -44,7 +44,12 @@ def driver() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
-ROWS = {DEVICE: device_rows, gpu_parity.CHILD: gpu_parity.rows} | gpu_many.CHILDREN
+ROWS = {
+    DEVICE: device_rows,
+    gpu_commands.CHILD: gpu_commands.draws_rows,
+    gpu_parity.CHILD: gpu_parity.rows,
+    gpu_profile.CHILD: gpu_profile.rows,
+} | gpu_many.CHILDREN
 TURNS = gpu_one.CHILDREN | gpu_tf32.CHILDREN
 
 

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from jax_impl.data import Mnist
+from jax_impl.recipes import Recipe
 from tests.bench.gpu_one import NO_CUDA
 from tests.bench.gpu_setup import ENDLESS, RECIPE, Row, Settings, ask, mnist_part, timed
 
 CONTENDERS = {
     "many-jax": "JAX, all runs in one program",
-    "many-torch-eager": "torch, eager, one after another",
-    "many-torch-graphs": "torch, CUDA graphs, one after another",
-    "many-torch-func": "torch.func ensemble",
     "many-torch-func-graphs": "torch.func ensemble as a CUDA graph",
+    "many-torch-func": "torch.func ensemble",
+    "many-torch-graphs": "torch, CUDA graphs, one after another",
+    "many-torch-eager": "torch, eager, one after another",
 }
 JAX = "many-jax"
 SINGLE = ("many-torch-eager", "many-torch-graphs")  # one run is timed, and S of them take S times as long
@@ -42,9 +43,24 @@ def jax_rows(settings: Settings) -> Iterator[Row]:
                 yield epoch.seconds
 
         seconds = timed(epochs(), settings.rounds)
-        yield row(JAX, runs, seconds, accuracies[-1])
+        yield row(JAX, runs, seconds, accuracies[-1]) | memory_of_jax(recipe, runs, mnist)
         if settings.full and runs == settings.many:
             yield jax_in_full(settings, mnist, runs)
+
+
+def memory_of_jax(recipe: Recipe, runs: int, mnist: Mnist) -> Row:
+    """Return the bytes that `memory.split` plans for so many runs, and the most that the device has held so far."""
+    import jax
+
+    from jax_impl.starts.from_images import draw_seeds
+    from jax_impl.trainer import engine, memory
+
+    (drawn,) = draw_seeds(recipe, (0,), mnist)
+    one = engine.begin(recipe, [drawn]).state
+    state = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (runs, *leaf.shape[1:])), one)
+    planned = memory.split(recipe, state, mnist, max_bytes=float("inf")).bytes
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    return {"planned": planned, "peak": statistics.get("peak_bytes_in_use")}
 
 
 def jax_in_full(settings: Settings, mnist: Mnist, runs: int) -> Row:
@@ -94,6 +110,8 @@ def torch_rows(settings: Settings, name: str) -> Iterator[Row]:
 
 def torch_row(settings: Settings, name: str, runs: int, training: Any) -> Row:
     """Time epochs of this training."""
+    import torch
+
     from tests.bench import gpu_torch
 
     advance = gpu_torch.advance_of(training, graphs=name in GRAPHS)
@@ -107,7 +125,8 @@ def torch_row(settings: Settings, name: str, runs: int, training: Any) -> Row:
             yield time.perf_counter() - started
 
     seconds = timed(epochs(), settings.rounds)
-    return row(name, runs, seconds, training.accuracy())
+    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    return row(name, runs, seconds, training.accuracy()) | {"peak": peak}
 
 
 def row(name: str, runs: int, seconds: list[float], accuracy: float) -> Row:

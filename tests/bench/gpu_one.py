@@ -14,8 +14,10 @@ CONTENDERS = {
     "one-jax": "JAX, one jitted scan an epoch",
     "one-torch-eager": "torch, eager, data on the device, fused Adam",
     "one-torch-graphs": "torch, the same step as a CUDA graph",
+    "one-torch-compile": "torch.compile, the same step as a CUDA graph",
 }
 JAX = "one-jax"
+NEEDS_CUDA = ("one-torch-graphs", "one-torch-compile")
 NO_CUDA = "there is no CUDA here"
 
 
@@ -32,12 +34,12 @@ def jax_trainings(settings: Settings) -> Iterator[float]:
         yield time.perf_counter() - started
 
 
-def torch_trainings(settings: Settings, *, graphs: bool) -> Iterator[float]:
-    """Do the same in torch, each step for itself or as a CUDA graph."""
+def torch_trainings(settings: Settings, *, graphs: bool = False, compiled: bool = False) -> Iterator[float]:
+    """Do the same in torch, each step for itself or as a CUDA graph, with or without torch's compiler."""
     from tests.bench import gpu_torch
     from torch_ref import recipes
 
-    training = gpu_torch.One(recipes.named(RECIPE), mnist_part(settings.images), gpu_torch.device())
+    training = gpu_torch.One(recipes.named(RECIPE), mnist_part(settings.images), gpu_torch.device(), compiled=compiled)
     advance = gpu_torch.advance_of(training, graphs=graphs)
     for epochs in chain((1,), repeat(settings.epochs)):
         started = time.perf_counter()
@@ -52,14 +54,15 @@ def torch_trainings(settings: Settings, *, graphs: bool) -> Iterator[float]:
 
 CHILDREN: dict[str, Callable[[Settings], Iterator[float]]] = {
     "one-jax": jax_trainings,
-    "one-torch-eager": lambda settings: torch_trainings(settings, graphs=False),
+    "one-torch-eager": torch_trainings,
     "one-torch-graphs": lambda settings: torch_trainings(settings, graphs=True),
+    "one-torch-compile": lambda settings: torch_trainings(settings, graphs=True, compiled=True),
 }
 
 
 def measure(settings: Settings, *, cuda: bool) -> Iterator[Row]:
     """Let the contenders train in turns; yield each one's seconds by round."""
-    absent = set() if cuda else {"one-torch-graphs"}
+    absent = () if cuda else NEEDS_CUDA
     seconds, dead = in_turns(settings, [name for name in CONTENDERS if name not in absent])
     for name in CONTENDERS:
         if name in absent:

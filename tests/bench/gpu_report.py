@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from jax_impl.figures.canvas import short
 from tests.bench import gpu_many, gpu_one, turns
+from tests.bench.gpu_commands import EPOCHS
 from tests.bench.gpu_parity import tightest
 from tests.bench.gpu_setup import Row, failures
 
@@ -28,14 +29,22 @@ def tables(result: dict[str, Any]) -> Iterator[Table]:
     """Yield the tables of the parts that are there."""
     settings = result["settings"]
     yield device(result["device"])
-    if "one" in result:
-        yield one(result["one"], settings)
-    if "many" in result:
-        yield from many(result["many"], settings)
-    if "parity" in result:
-        yield parity(result["parity"])
-    if "tf32" in result:
-        yield tf32(result["tf32"])
+    if rows := result.get("commands"):
+        yield from commands(rows)
+    if rows := result.get("parity"):
+        yield parity(rows)
+    if rows := result.get("tf32"):
+        yield tf32(rows)
+    if rows := result.get("one"):
+        yield one(rows, settings)
+    if rows := result.get("many"):
+        yield from many(rows, settings)
+    if rows := result.get("study"):
+        yield study(rows)
+    if rows := result.get("profile"):
+        yield from map(profile, rows)
+    if rows := result.get("tf32-speed"):
+        yield tf32_speed(rows)
 
 
 def parts(result: dict[str, Any]) -> dict[str, list[Row]]:
@@ -49,6 +58,63 @@ def device(found: dict[str, Any]) -> Table:
         for key, value in found.items()
     ]
     return Table(title="Device", head=("what", "value"), rows=rows)
+
+
+def commands(rows: list[Row]) -> Iterator[Table]:
+    lines = []
+    for row in (row for row in rows if "command" in row):
+        if "costs" not in row:
+            lines.append((row["command"], row["place"], row["failed"], "–", "–"))
+            continue
+        cells = (f"{row['costs'][0]:.9f}", f"{row['costs'][-1]:.9f}", f"{row['accuracies'][-1]:.2%}")
+        lines.append((row["command"], row["place"], *cells))
+    head = ("command", "on the", "cost of epoch 1", "cost of the last", "accuracy")
+    yield Table(title="The commands as they are", head=head, rows=lines)
+    lines = [(row["compared"], short(row["apart"], 3), verdict(row)) for row in rows if "compared" in row]
+    note = f"The largest relative difference: of draws, and of the costs of epochs 1 to {EPOCHS}."
+    yield Table(title="The device against the CPU", head=("compared", "apart", "verdict"), rows=lines, notes=(note,))
+
+
+def study(rows: list[Row]) -> Table:
+    lines = [
+        (str(row["trainings"]), f"{row['minutes']:.2f}", f"{row['training']:.1f}", f"{row['not training']:.0%}")
+        if "minutes" in row
+        else (row.get("note") or row["failed"], "–", "–", "–")
+        for row in rows
+    ]
+    head = ("trainings", "minutes", "seconds of training", "share of the time that is not training")
+    return Table(title="The default study", head=head, rows=lines)
+
+
+def profile(row: Row) -> Table:
+    if "kernels" not in row:
+        return Table(title="Profile", head=("result",), rows=[(row.get("note") or row["failed"],)])
+    lines = [
+        (one["name"], str(one["count"]), f"{one['seconds'] * 1e3:.2f}", f"{one['seconds'] / (row['busy'] or 1):.1%}")
+        for one in row["kernels"]
+    ]
+    note = (
+        f"The epoch took {row['epoch'] * 1e3:.1f} ms. {row['launches']:,} kernels and copies ran in "
+        f"{row['busy'] * 1e3:.1f} ms of {row['whole'] * 1e3:.1f} ms on the device."
+    )
+    head = ("kernel", "launches", "ms", "share of the busy time")
+    return Table(title=f"Profile of an epoch: runs together: {row['runs']}", head=head, rows=lines, notes=(note,))
+
+
+def tf32_speed(rows: list[Row]) -> Table:
+    lines = [
+        (row["precision"], spread(row["one"]), spread(row["many"]))
+        if "one" in row
+        else (row.get("note") or row["failed"], "–", "–")
+        for row in rows
+    ]
+    runs = "/".join({str(row["runs"]) for row in rows if "runs" in row})
+    head = ("precision", "an epoch of one run, s", f"of {runs} runs, s")
+    return Table(title="Seconds by precision", head=head, rows=lines, notes=("Median (range), in turns.",))
+
+
+def verdict(row: Row) -> str:
+    return "pass" if row["passed"] else "FAIL"
 
 
 def one(rows: list[Row], settings: dict[str, Any]) -> Table:
@@ -96,6 +162,11 @@ def many(rows: list[Row], settings: dict[str, Any]) -> Iterator[Table]:
         lambda row: f"{spread(row['seconds'])}, n={len(row['seconds'])}; {row['accuracy']:.1%}",
         "Median (range). The accuracy only shows that every contender learns.",
     )
+    yield table(
+        "GiB of the device's memory",
+        gibibytes,
+        "The most that the process has held, after all smaller numbers of runs. In brackets what `memory.split` plans.",
+    )
 
 
 def parity(rungs: list[Row]) -> Table:
@@ -106,10 +177,8 @@ def parity(rungs: list[Row]) -> Table:
             continue
         worst = tightest(rung) or {"measured": float("nan"), "tolerance": float("nan"), "name": rung["note"]}
         numbers = (short(worst["measured"], 3), short(worst["tolerance"], 3))
-        verdict = "pass" if rung["passed"] else "FAIL"
-        rows.append(
-            (f"{rung['number']} {rung['title']}", str(len(rung["comparisons"])), worst["name"], *numbers, verdict)
-        )
+        title = f"{rung['number']} {rung['title']}"
+        rows.append((title, str(len(rung["comparisons"])), worst["name"], *numbers, verdict(rung)))
     where = ", ".join(sorted({rung["jax"] for rung in rungs if "jax" in rung}))
     return Table(
         title=f"Parity: JAX on {where or 'no device'}, torch on the CPU",
@@ -124,17 +193,14 @@ def tf32(rows: list[Row]) -> Table:
     shown = []
     for row in measured:
         apart = (short(row[part], 3) for part in ("logits", "gradients"))
-        timings = (spread(row[part]) if row[part] else "–" for part in ("one", "many"))
-        shown.append((row["precision"], row["products"], *apart, *timings))
-    runs = {row["runs"] for row in measured}
-    head = ("precision", "in the traced program", "logits apart", "gradients apart", "an epoch of one run, s")
+        shown.append((row["precision"], row["products"], *apart))
     return Table(
-        title='TF32: JAX\'s precisions against "highest"',
-        head=(*head, *(f"of {number} runs, s" for number in runs)),
+        title='JAX\'s precisions against "highest"',
+        head=("precision", "in the traced program", "logits apart", "gradients apart"),
         rows=shown,
         notes=(
-            "Apart: the largest difference, relative to the largest magnitude of its tensor. Seconds: median (range).",
-            *(f"{row['note']}." for row in rows if "note" in row),
+            "Apart: the largest difference, relative to the largest magnitude of its tensor.",
+            *(f"{row[name]}." for row in rows for name in ("note", "failed") if name in row),
         ),
     )
 
@@ -149,6 +215,12 @@ def spread(seconds: Sequence[float]) -> str:
 def ratio(seconds: Sequence[float], jax: Sequence[float] | None) -> str:
     """Return how many times JAX's seconds these are, round by round."""
     return "{:.2f} ({:.2f} to {:.2f})".format(*turns.ratio(seconds, jax)) if jax else "–"
+
+
+def gibibytes(row: Row) -> str:
+    """Return the measured peak, and the planned size if there is one."""
+    peak, planned = (f"{row[name] / 2**30:.2f}" if row.get(name) else "–" for name in ("peak", "planned"))
+    return f"{peak} ({planned})" if row.get("planned") else peak
 
 
 def number(value: float) -> str:

@@ -1,12 +1,14 @@
 """What the parts of `tests.bench.gpu` share: the settings, the data, and children that answer in lines of JSON.
 
-Whatever computes is a process of its own, so that no framework's memory stands in another's way, and what breaks breaks
-alone: `tests.bench.gpu_child` with a name.
+Whatever computes is a process of its own (`tests.bench.gpu_child` with a name). So no framework holds memory that
+another needs, and a failure stays alone. A child is ended when the time is up.
 """
 
 import json
 import subprocess
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +20,7 @@ from tests.bench import turns
 
 RECIPE = "mnist_nn_xavier"
 ENDLESS = 10**9  # epochs
-LIMIT = 20.0  # seconds, after which what is slow is not timed once more
+LIMIT = 3.0  # seconds, after which what is slow is not timed once more
 MODULE = "tests.bench.gpu_child"
 DEVICE = "device"  # the name of the child that looks at it
 
@@ -36,8 +38,9 @@ class Settings:
     runs: tuple[int, ...] = (1, 4, 16, 64, 256, 1024)  # trained together
     epochs: int = 15  # of one training
     images: int = 60_000  # to train on, the first so many
-    rounds: int = 5  # that count
+    rounds: int = 3  # that count
     full: bool = False  # whether one number of runs is also trained to the end
+    ends: float = 0.0  # when the time is up, as `time.time()` counts; 0 for never
 
     def __post_init__(self) -> None:
         require(len(self.runs) > 0 and min(self.runs) >= 1, "runs", "integers >= 1", self.runs)
@@ -59,6 +62,18 @@ class Settings:
     def __str__(self) -> str:
         """Return the settings as JSON."""
         return json.dumps(asdict(self))
+
+    @property
+    def time_is_up(self) -> bool:
+        return bool(self.ends) and time.time() >= self.ends
+
+    def end_in_time(self, process: "subprocess.Popen[str]") -> threading.Timer:
+        """End the process when the time is up, unless the returned timer is cancelled."""
+        left = self.ends - time.time() if self.ends else threading.TIMEOUT_MAX
+        timer = threading.Timer(max(left, 0.0), process.kill)
+        timer.daemon = True
+        timer.start()
+        return timer
 
 
 def mnist_part(images: int) -> data.Mnist:
@@ -85,16 +100,21 @@ def ask(settings: Settings, name: str) -> Iterator[Row]:
     row: Row = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
+        timer = settings.end_in_time(process)
         for line in process.stdout:
             row = json.loads(line)
             yield row
+        timer.cancel()
     if process.returncode and "failed" not in row:
-        yield {"failed": f"{name} ended with exit status {process.returncode}"}
+        why = "the time was up" if settings.time_is_up else f"exit status {process.returncode}"
+        yield {"failed": f"{name} ended: {why}"}
 
 
 def in_turns(settings: Settings, names: Iterable[str]) -> tuple[dict[str, list[float]], list[str]]:
     """Let these children train in turns; return their seconds by round, and the names of those that died at once."""
     contenders = {name: turns.Contender(MODULE, name, str(settings)) for name in names}
+    for contender in contenders.values():
+        settings.end_in_time(contender.process)
     living = {name: contender for name, contender in contenders.items() if _starts(contender)}
     seconds = turns.measure(living, settings.rounds)
     return seconds, [name for name in contenders if name not in living]
@@ -120,9 +140,16 @@ def timed(epochs: Iterator[float], rounds: int) -> list[float]:
 
 
 def failures(rows: Mapping[str, Iterable[Row]]) -> list[str]:
-    """Return what failed in each part of a result: children, and rungs of the ladder."""
+    """Return what failed in each part of a result: children, rungs of the ladder and other comparisons."""
     found = []
     for part, each in rows.items():
         found += [f"{part}: {row['failed']}" for row in each if "failed" in row]
-        found += [f"{part}: rung {row['number']}, {row['title']}" for row in each if row.get("passed") is False]
+        found += [f"{part}: {compared(row)}" for row in each if row.get("passed") is False]
     return found
+
+
+def compared(row: Row) -> str:
+    """Return what a row compared."""
+    if "number" in row:
+        return f"rung {row['number']}, {row['title']}"
+    return str(row["compared"])

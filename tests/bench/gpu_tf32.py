@@ -1,4 +1,4 @@
-"""What TF32 costs and brings: logits, gradients and seconds with JAX's other precisions, held against "highest".
+"""What TF32 and bfloat16 cost and bring: logits, gradients and seconds with other precisions than "highest".
 
 `model.PRECISION` is read when a network is first made, so every precision is a process of its own that sets it before
 anything is traced.
@@ -15,7 +15,8 @@ import numpy as np
 from jax_impl import compare
 from tests.bench.gpu_setup import ENDLESS, RECIPE, Row, Settings, in_turns, mnist_part
 
-PRECISIONS = ("highest", "default", "tensorfloat32")  # the first is what the others are held against
+# The first is what the others are held against. The last multiplies numbers rounded to bfloat16 and adds in float32.
+PRECISIONS = ("highest", "default", "tensorfloat32", "BF16_BF16_F32")
 IMAGES = 1_000  # in one pass
 NO_TF32 = "this device has no TF32: its float32 products are float32 products"
 
@@ -41,6 +42,7 @@ def values(precision: str, images: int) -> dict[str, Any]:
 
 def products(program: Any) -> str:
     """Return the precision of every product in a traced program; several are separated by commas."""
+    import jax
     from jax.extend.core import jaxprs_in_params
 
     found = set()
@@ -48,8 +50,9 @@ def products(program: Any) -> str:
     def walk(jaxpr: Any) -> None:
         for equation in jaxpr.eqns:
             if equation.primitive.name == "dot_general":
-                precision = equation.params["precision"]
-                found.add("DEFAULT" if precision is None else "/".join(sorted({one.name for one in precision})))
+                precision = equation.params["precision"] or jax.lax.Precision.DEFAULT
+                both = precision if isinstance(precision, tuple) else (precision,)  # of each factor, or an algorithm
+                found.add("/".join(sorted({one.name for one in both})))
             for inner in jaxprs_in_params(equation.params):
                 walk(inner)
 
@@ -78,20 +81,26 @@ CHILDREN: dict[str, Callable[[Settings], Iterator[float]]] = {
 
 
 def measure(settings: Settings, *, has_tf32: bool) -> Iterator[Row]:
-    """Compare the values, and let the precisions train in turns: one run, and many together."""
+    """Compare the values of the precisions."""
     with ProcessPoolExecutor(len(PRECISIONS), mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
         images = [settings.images] * len(PRECISIONS)
         found = dict(zip(PRECISIONS, processes.map(values, PRECISIONS, images), strict=True))
-    # A child's first two turns, which are not counted, are one run's first epoch and the first of many.
-    seconds, dead = in_turns(replace(settings, rounds=2 * settings.rounds), CHILDREN)
     exact = found[PRECISIONS[0]]
     for precision in PRECISIONS:
         apart = {part: largest(found[precision][part], exact[part]) for part in ("logits", "gradients")}
-        both = seconds.get(f"tf32-{precision}", [])
-        timings = {"one": both[::2], "many": both[1::2], "runs": settings.many}
-        yield {"precision": precision, "products": found[precision]["products"]} | apart | timings
+        yield {"precision": precision, "products": found[precision]["products"]} | apart
     if not has_tf32:
         yield {"note": NO_TF32}
+
+
+def measure_speed(settings: Settings) -> Iterator[Row]:
+    """Let the precisions train in turns: one run, and many together."""
+    # A child's first two turns, which are not counted, are one run's first epoch and the first of many.
+    seconds, dead = in_turns(replace(settings, rounds=2 * settings.rounds), CHILDREN)
+    for precision in PRECISIONS:
+        both = seconds.get(f"tf32-{precision}")
+        if both:
+            yield {"precision": precision, "one": both[::2], "many": both[1::2], "runs": settings.many}
     for name in dead:
         yield {"failed": f"{name} died at its start"}
 

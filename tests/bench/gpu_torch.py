@@ -116,15 +116,20 @@ class Training(ABC):
 
 
 class One(Training):
-    """One network, by autograd."""
+    """One network, by autograd; its forward and backward pass by torch's compiler if `compiled`."""
 
-    def __init__(self, recipe: Recipe, mnist: Mnist, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, mnist: Mnist, device: torch.device, *, compiled: bool = False) -> None:
         network = drawn(recipe).to(device)
+
+        def loss(inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return cross_entropy(network(inputs), labels)
+
+        self.loss = torch.compile(loss) if compiled else loss
         super().__init__(recipe, network, list(network.parameters()), (), mnist)
 
     def backward(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         self.optimizer.zero_grad(set_to_none=True)
-        loss = cross_entropy(self.network(inputs), labels)
+        loss = self.loss(inputs, labels)
         loss.backward()
         return loss.detach()
 

@@ -5,8 +5,11 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -16,7 +19,18 @@ import torch
 
 from jax_impl import data
 from jax_impl.errors import UserError
-from tests.bench import gpu, gpu_child, gpu_many, gpu_parity, gpu_report, gpu_setup, gpu_tf32, gpu_torch
+from tests.bench import (
+    gpu,
+    gpu_child,
+    gpu_commands,
+    gpu_many,
+    gpu_parity,
+    gpu_profile,
+    gpu_report,
+    gpu_setup,
+    gpu_tf32,
+    gpu_torch,
+)
 from tests.bench.gpu_setup import Settings
 from tests.parity import jax_side, torch_side
 from torch_ref import recipes, train
@@ -24,17 +38,17 @@ from torch_ref import recipes, train
 CPU = torch.device("cpu")
 DOUBLE = recipes.named("mnist_nn_xavier").with_changes(dtype="float64")
 TINY = Settings(runs=(1, 4), epochs=1, images=1000, rounds=1)
-HALVES = (("one", "many"), ("parity", "tf32"))
+HALVES = (("one", "many", "profile"), ("commands", "parity", "tf32", "study"))
 
 
 @pytest.fixture(scope="module")
 def measured(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], str]]:
-    """What the command wrote, by part: two calls that share the cores, each of which leaves out what the other does."""
+    """What the command wrote, by part: two calls that share the cores."""
     root = tmp_path_factory.mktemp("gpu")
     cache = {"JAX_COMPILATION_CACHE_DIR": str(root / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     calls = {}
-    for half, other in (HALVES, HALVES[::-1]):
-        options = ("--runs=1,4", "--epochs=1", "--images=1000", "--rounds=1", "--full", f"--skip={','.join(other)}")
+    for half in HALVES:
+        options = ("--runs=1,4", "--epochs=1", "--images=1000", "--rounds=1", "--full", f"--parts={','.join(half)}")
         out = root / "-".join(half)
         calls[half] = (
             out,
@@ -67,19 +81,21 @@ def numbers(value: object) -> Iterator[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", gpu.PARTS)
+@pytest.mark.parametrize("part", [part for half in HALVES for part in half])
 def test_every_part_is_measured_in_finite_numbers(measured: dict[str, tuple[dict[str, Any], str]], part: str) -> None:
     result, markdown = measured[part]
     found = list(numbers(result[part]))
     assert found
     assert all(math.isfinite(number) for number in found)
     assert "FAILED" not in markdown
-    assert all(f"## {table.title}" in markdown for table in gpu_report.tables(result))
+    titles = [table.title for table in gpu_report.tables(result)]
+    assert titles
+    assert all(f"## {title}" in markdown for title in titles)
 
 
 @pytest.mark.slow
 def test_every_contender_that_needs_no_cuda_has_trained(measured: dict[str, tuple[dict[str, Any], str]]) -> None:
-    one, many = (measured[part][0][part] for part in HALVES[0])
+    one, many = (measured[part][0][part] for part in ("one", "many"))
     assert {row["contender"] for row in one if len(row.get("seconds", ())) == 1} == {"one-jax", "one-torch-eager"}
     trained = {(row["contender"], row["runs"]) for row in many if "per_minute" in row and "runs" in row}
     assert trained == {(name, runs) for name in ("many-jax", "many-torch-eager", "many-torch-func") for runs in (1, 4)}
@@ -91,16 +107,71 @@ def test_every_contender_that_needs_no_cuda_has_trained(measured: dict[str, tupl
 
 @pytest.mark.slow
 def test_parity_and_tf32_are_what_they_are_on_a_cpu(measured: dict[str, tuple[dict[str, Any], str]]) -> None:
-    rungs, precisions = (measured[part][0][part] for part in HALVES[1])
-    assert [(rung["number"], rung["passed"], rung["jax"]) for rung in rungs] == [(n, True, "cpu") for n in range(8, 13)]
+    rungs, precisions = (measured[part][0][part] for part in ("parity", "tf32"))
+    assert [(rung["number"], rung["passed"], rung["jax"]) for rung in rungs] == [(n, True, "cpu") for n in range(4, 13)]
     *rows, note = precisions
     assert [(row["precision"], row["products"]) for row in rows] == [
         ("highest", "HIGHEST"),
         ("default", "DEFAULT"),
         ("tensorfloat32", "HIGH"),
+        ("BF16_BF16_F32", "BF16_BF16_F32"),
     ]
-    assert all(row["logits"] == row["gradients"] == 0 and row["one"] and row["many"] for row in rows)
+    assert all(row["logits"] == row["gradients"] == 0 for row in rows)  # a CPU multiplies float32 in float32
     assert "no TF32" in note["note"]
+
+
+@pytest.mark.slow
+def test_commands_and_draws_are_the_same_here_and_on_the_cpu(measured: dict[str, tuple[dict[str, Any], str]]) -> None:
+    rows = measured["commands"][0]["commands"]
+    apart = {row["compared"]: row["apart"] for row in rows if "compared" in row}
+    assert len(apart) == 4 + len(gpu_commands.COMPARED)
+    # One thing is not itself: the two packages round differently.
+    assert [what for what, difference in apart.items() if difference] == [
+        "jax_impl train on the device, with torch_ref train on the device"
+    ]
+    assert {(row["command"], row["place"]) for row in rows if "costs" in row} == {
+        (command, place) for command in gpu_commands.COMMANDS for place in gpu_commands.PLACES
+    }
+
+
+@pytest.mark.slow
+def test_a_study_says_how_much_of_it_was_training(measured: dict[str, tuple[dict[str, Any], str]]) -> None:
+    (row,) = measured["study"][0]["study"]
+    assert (row["cells"], row["trainings"]) == (2, 2)
+    assert 0 < row["training"] < 60 * row["minutes"]
+
+
+def test_costs_or_accuracies_that_differ_too_much_fail() -> None:
+    row = {"costs": [0.25, 0.09, 0.06, 0.04], "accuracies": [0.96, 0.97, 0.975, 0.98]}
+    assert gpu_commands.apart(row, row) == {"apart": 0.0, "accuracy apart": 0.0, "passed": True}
+    later = row | {"costs": [0.25, 0.09, 0.06, 0.08]}  # after epoch 3 costs may drift
+    assert gpu_commands.apart(later, row)["passed"]
+    assert not gpu_commands.apart(row | {"costs": [0.25, 0.09, 0.063, 0.04]}, row)["passed"]
+    assert not gpu_commands.apart(row | {"accuracies": [0.96, 0.97, 0.975, 0.973]}, row)["passed"]
+
+
+def test_a_child_is_ended_when_the_time_is_up() -> None:
+    late = replace(TINY, ends=time.time() + 0.2)
+    assert list(gpu_setup.ask(late, "parity")) == [{"failed": "parity ended: the time was up"}]
+    assert list(gpu.rows(late, "one", {"torch": "cpu"})) == [{"note": "not measured: the time was up"}]
+
+
+def test_a_profile_sums_kernels_and_counts_no_moment_twice() -> None:
+    def event(name: str, start: float, duration: float) -> SimpleNamespace:
+        return SimpleNamespace(name=name, start_ns=start, duration_ns=duration)
+
+    streams = [
+        SimpleNamespace(
+            name="Stream #1(Compute)", events=[event("gemm", 0, 10), event("add", 10, 5), event("gemm", 30, 10)]
+        ),
+        SimpleNamespace(name="Stream #2(MemcpyD2H)", events=[event("copy", 12, 8)]),
+        SimpleNamespace(name="XLA Ops", events=[event("gemm", 0, 40)]),
+    ]
+    planes = [SimpleNamespace(name="/device:GPU:0", lines=streams), SimpleNamespace(name="/host:CPU", lines=streams)]
+    found = gpu_profile.summary(planes)
+    assert [(row["name"], row["count"]) for row in found["kernels"]] == [("gemm", 2), ("copy", 1), ("add", 1)]
+    assert found["kernels"][0]["seconds"] == pytest.approx(20e-9)
+    assert (found["busy"], found["whole"], found["launches"]) == (pytest.approx(30e-9), pytest.approx(40e-9), 4)
 
 
 def orders(runs: int, steps: int) -> torch.Tensor:
@@ -204,7 +275,7 @@ def test_an_ensemble_that_does_not_fit_says_so(small: data.Mnist, monkeypatch: p
         {"contender": "many-torch-func", "runs": runs, "note": "out of memory", "detail": detail} for runs in (1, 4)
     ]
     table = next(gpu_report.many(found, {"runs": [1, 4], "epochs": 1, "rounds": 1}))
-    assert [row[4] for row in table.rows] == ["out of memory"] * 2
+    assert [row[3] for row in table.rows] == ["out of memory"] * 2
 
 
 def test_another_error_than_that_fails(small: data.Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +297,7 @@ def test_an_error_in_a_child_is_its_last_row(capsys: pytest.CaptureFixture[str])
 
 
 def test_children_that_die_have_failed_and_the_others_go_on() -> None:
-    assert list(gpu_setup.ask(TINY, "nobody")) == [{"failed": "nobody ended with exit status 1"}]
+    assert list(gpu_setup.ask(TINY, "nobody")) == [{"failed": "nobody ended: exit status 1"}]
     assert gpu_setup.in_turns(TINY, ["nobody"]) == ({}, ["nobody"])
     assert "nobody" not in gpu_child.ROWS | gpu_child.TURNS
 
@@ -241,8 +312,9 @@ def test_what_failed_is_exit_1_and_said_and_the_rest_is_written(
 
     monkeypatch.setattr(gpu, "ask", lambda *_: iter([{"jax": "cpu", "torch": "cpu", "tf32": False}]))
     monkeypatch.setattr(gpu.gpu_one, "measure", broken)
-    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")  # so that what main sets does not stay
-    assert gpu.main(runs="1", skip="many,parity,tf32", out=tmp_path) == 1
+    for name in ("XLA_PYTHON_CLIENT_PREALLOCATE", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.setenv(name, "before")  # so that what main sets does not stay
+    assert gpu.main(runs="1", parts="one", out=tmp_path) == 1
     assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert "failed: one: ValueError: the third broke" in capsys.readouterr().err
     assert "- **FAILED**, one: ValueError: the third broke" in (tmp_path / "gpu.md").read_text(encoding="utf-8")
@@ -261,7 +333,7 @@ def test_a_device_for_one_of_the_two_alone_is_refused(monkeypatch: pytest.Monkey
         ({"runs": "1,x"}, "runs must be integers"),
         ({"runs": "0"}, "runs must be integers >= 1"),
         ({"images": 999}, "images must be an integer >= 1000"),
-        ({"skip": "one,two"}, "skip must be some of"),
+        ({"parts": "one,two"}, "parts must be some of"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_starts(options: dict[str, Any], message: str) -> None:

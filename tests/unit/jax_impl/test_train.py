@@ -1,3 +1,4 @@
+import re
 from itertools import islice
 
 import jax
@@ -90,6 +91,14 @@ def test_fit_repeats_to_the_last_bit(small: data.Mnist) -> None:
 
 def test_no_epochs_yield_nothing(small: data.Mnist) -> None:
     assert list(train.fit(RECIPE.with_changes(epochs=0), small, draws.native(RECIPE, 1000))) == []
+
+
+@pytest.mark.parametrize(("rate", "smaller"), [(1e30, "0.001"), (1e-3, "0.0001"), (1e-5, "1e-06")])
+def test_a_diverged_run_is_told_a_smaller_learning_rate(rate: float, smaller: str) -> None:
+    with pytest.raises(
+        DivergedError, match=rf"the learning rate {re.escape(f'{rate:g}')} or .*; try --learning-rate {smaller}$"
+    ):
+        train.check_finite(1, np.array([2.3, np.nan], np.float32), {}, rate)
 
 
 def test_another_learning_rate_needs_no_new_compilation(small: data.Mnist) -> None:

@@ -27,6 +27,13 @@ def test_arrays_are_put_on_the_device_as_they_are() -> None:
         np.testing.assert_array_equal(devices.local_rows(found), tree["a"])
 
 
+def test_an_accelerators_rows_are_copied_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = jnp.arange(6.0).reshape(2, 3)
+    assert not np.shares_memory(devices.local_rows(rows), np.asarray(rows))  # the next epoch overwrites it
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert np.shares_memory(devices.local_rows(rows), np.asarray(rows))  # on a GPU this is memory of the host already
+
+
 def test_by_run_copies_because_training_overwrites_its_state() -> None:
     rows = jnp.ones((2, 3))
     copy = devices.by_run(rows, None)
