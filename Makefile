@@ -15,7 +15,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all parity bench faults lint clean
+.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix parity bench faults lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test-slow: $(VENV)/.dev data ## run the slow tests: published results, all fault
 	$(PYTEST) -m slow $(ARGS)
 
 test-all: test test-slow ## run all tests
+
+test-matrix: $(VENV)/.dev data ## run the tests as on other processors and with other versions, and write reports/matrix
+	$(BIN)/python -m tests.matrix $(ARGS)
 
 parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/index.html
 	$(BIN)/python -m tests.parity $(ARGS)

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from jax_impl.errors import UserError
 
+READABLE_LOCKS = os.name != "nt"  # on Windows nobody can read or write a locked file, not even through its owner
+
 
 def write(path: Path, content: bytes) -> None:
     """Write to a temporary file, flush it to the disk, then rename it: readers see the old file or the new one.
@@ -59,7 +61,8 @@ def check_room(folder: Path, size: int) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Lock a folder against other processes while the context lasts.
 
-    The operating system releases the lock when the process ends, even if it is killed. The file names the owner.
+    The operating system releases the lock when the process ends, even if it is killed. The file names the owner, but
+    on Windows.
 
     Raises:
         UserError: Another process has it, or the folder cannot be written.
@@ -68,9 +71,11 @@ def locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(FileLock(path, timeout=0))
-            path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+            if READABLE_LOCKS:
+                path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
         except Timeout as error:
-            owner = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+            owner = path.read_text(encoding="utf-8", errors="replace").strip() if READABLE_LOCKS else ""
+            owner = owner or "another process"
             raise UserError(f"{folder} is in use by {owner}: wait for it, or name another --out") from error
         except OSError as error:
             raise UserError(f"cannot write {folder}: {error.strerror or error}; name another --out") from error

@@ -9,7 +9,9 @@ TITLE = "seeded weights"
 QUESTION = "Does a seed give the same initial weights as in torch?"
 
 # torch's vectorised log and cos round differently: a million normal draws differ by up to 6e-7 of sigma, which is 1.
-NORMAL_TOLERANCE = 1e-6
+# Without AVX2, torch rounds the angle, which is below 2π, and the radius is up to 5.8: half a unit in the last place of
+# the angle, 2.4e-7, moves the normal number by up to 1.4e-6. Two such roundings move it by 2.8e-6; measured 2.0e-6.
+NORMAL_TOLERANCE = 1e-6 if torch_side.FUSED else 4e-6
 # torch without fused multiply-adds (no AVX2) rounds a uniform draw twice. It then differs by up to one unit in the last
 # place of its bounds, which are below 0.25.
 UNFUSED_TOLERANCE = 1.5e-8

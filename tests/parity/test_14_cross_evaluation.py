@@ -31,6 +31,10 @@ INTERRUPTED = ("--epochs", "2", "--dtype", "float64"), (*DEFAULTS, "--resume")
 # Two correct float64 trainings of up to 1,800 steps differ by 1e-12 in a cost (rung 12). Nine printed decimals of each
 # add half a unit of the last one.
 COST, PRINTED_COST, STATE = 1e-12, 1.1e-9, 1e-9
+if not torch_side.FUSED:
+    # Then torch's own weights differ from the replayed ones by a unit in the last place of float32 (rung 6), and the
+    # commands start from two networks. Pre-activations cross a ReLU's kink as in float32: rung 12's tolerance.
+    COST = PRINTED_COST = STATE = 1e-3
 
 # Float32, and another value of everything that can be chosen. SGD and tanh: without Adam and kinks, rounding does not
 # grow, and two correct float32 trainings agree: measured 6e-7 relative L2 in the parameters, 5e-7 in a cost. The last

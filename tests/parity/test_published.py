@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from jax_impl import compare
+from jax_impl import compare, interop
 from jax_impl.data import Mnist
+from jax_impl.draws import Draws
 from jax_impl.recipes import Recipe
 from jax_impl.starts.replayed import replayed
 from jax_impl.study import cells
-from jax_impl.study.presets import PRESETS
+from jax_impl.study.presets import PRESETS, measures
 from jax_impl.study.presets.preset import Preset, measure_remaining, measured_data
 from tests.parity import torch_side
+from tests.parity.jax_side import x64
 from torch_ref import model as torch_model
 from torch_ref import propagation as torch_propagation
 from torch_ref import recipes as torch_recipes
@@ -50,7 +52,8 @@ def networks(recipe: Recipe, epochs: int) -> Iterator[tuple[torch.nn.Sequential,
 
 def propagated(network: torch.nn.Sequential, activation: str) -> list[torch_propagation.Layer]:
     mnist = torch_side.load()
-    images = torch_side.tensor(mnist.test_images[:PROBED]).float().div(255)
+    dtype = next(network.parameters()).dtype
+    images = torch_side.tensor(mnist.test_images[:PROBED]).to(dtype).div(255)
     labels = torch_side.tensor(mnist.test_labels[:PROBED].astype(np.int64))
     return torch_propagation.propagate(network, images, labels, activation)
 
@@ -93,19 +96,36 @@ def test_a_published_result_is_the_same_on_both_sides(name: str, mnist: Mnist, t
     preset, ours, theirs = both(name, mnist, tmp_path)
     for data in (ours, theirs):
         assert [check for check in preset.checks(data) if not check.passed] == []
-    require_the_same_signal(preset, ours, theirs)
     require_alike_ends(preset, ours, theirs)
-    require_that_another_scale_is_seen(preset, theirs)
 
 
-def require_the_same_signal(preset: Preset, ours: Data, theirs: Data) -> None:
-    labels = [label for label, part in preset.parts.items() if not part.recipe.epochs]
-    assert len(labels) >= 2
-    for label in labels:
-        for name, numbers in theirs[label]["measured"].items():
-            found = np.array(ours[label]["measured"][name])[: len(SEEDS)]
-            # Measured: 4e-6 for the variances after 30 layers; the records have six digits.
-            compare.max_relative(found, np.array(numbers), tolerance=1e-4, name=f"{label}, {name}").require()
+# In float64 and from the very same weights. In float32, or from weights that differ in their last bits, a unit whose
+# pre-activation is nearly 0 may be on for one side and off for the other: one of 12,800 (100 images, 128 units), whose
+# gradient can be ten times the mean. Then the variances differ by up to 1e-3, on one processor and not on another.
+# In float64 the sides differ by rounding alone, 1e-13, and the records round to six digits: 5e-6.
+SIX_DIGITS = 1e-5
+SIGNALS = [(name, label) for name in PUBLISHED for label, part in PRESETS[name].parts.items() if not part.recipe.epochs]
+
+
+@pytest.mark.parametrize(("name", "label"), SIGNALS)
+def test_the_signal_is_the_same_on_both_sides(name: str, label: str, mnist: Mnist) -> None:
+    recipe = PRESETS[name].parts[label].recipe.with_changes(dtype="float64")
+    with x64("float64"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jax_impl.starts.from_images.native", as_in_torch)
+        ours = measures.signal(recipe, SEEDS, mnist)
+    for quantity, numbers in signal(recipe)["measured"].items():
+        expected = np.array(numbers)
+        found = compare.max_relative(np.array(ours["measured"][quantity]), expected, tolerance=SIX_DIGITS)
+        found.require()
+        assert not compare.max_relative(expected * 1.0001, expected, tolerance=SIX_DIGITS).passed
+
+
+def as_in_torch(recipe: Recipe, n_images: int) -> Draws:
+    """Return the draws of the reference, with the bits of its own weights."""
+    settings = torch_recipes.Recipe(**asdict(recipe))
+    torch_train.seed_everything(settings.seed)
+    tensors = torch_side.tensors_of(torch_model.build(settings))
+    return replayed(recipe, n_images)._replace(params=interop.from_torch(tensors, recipe.layers))
 
 
 def require_alike_ends(preset: Preset, ours: Data, theirs: Data) -> None:
@@ -117,9 +137,3 @@ def require_alike_ends(preset: Preset, ours: Data, theirs: Data) -> None:
         name, tolerance = ("mean", 1e-5) if "mean" in ours[label] else ("loss", 0.2)
         ends = [np.array([seed[-1] for seed in side[label][name]]) for side in (ours, theirs)]
         compare.max_abs(*ends, tolerance=tolerance, name=label).require()
-
-
-def require_that_another_scale_is_seen(preset: Preset, theirs: Data) -> None:
-    label = next(label for label, part in preset.parts.items() if not part.recipe.epochs)
-    numbers = np.array(theirs[label]["measured"]["variance"])
-    assert not compare.max_relative(numbers * 1.001, numbers, tolerance=1e-4).passed

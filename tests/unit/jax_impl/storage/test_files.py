@@ -59,6 +59,17 @@ def test_room_on_the_disk_is_checked_without_a_trace(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lock_that_nobody_can_read_is_respected_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "READABLE_LOCKS", False)  # as on Windows
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: pytest.fail("wrote a locked file"))
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: pytest.fail("read a locked file"))
+    refused = pytest.raises(UserError, match="is in use by another process: wait for it")
+    with files.locked(tmp_path), refused, files.locked(tmp_path):
+        pass
+
+
 def test_a_locked_folder_is_refused_and_its_owner_named(tmp_path: Path) -> None:
     with files.locked(tmp_path):
         with pytest.raises(UserError) as error, files.locked(tmp_path):
