@@ -72,7 +72,8 @@ def suggestions(name: str, allowed: Sequence[str]) -> list[str]:
         if meant in known:
             return [known[meant]]
     parts = [longer for longer in known if {plain, ours} & {*longer.split("_")} or longer.startswith(f"{plain}_")]
-    return [known[near] for near in parts or get_close_matches(plain, known, n=1)]
+    few = parts if len(parts) <= 4 else []  # a part that most names have says nothing
+    return [known[near] for near in few or get_close_matches(plain, known, n=1)]
 
 
 def _plain(name: str) -> str:

@@ -59,4 +59,5 @@ def _suggestions(name: str, known: Sequence[str]) -> list[str]:
         if meant in known:
             return [meant]
     parts = [longer for longer in known if {plain, ours} & {*longer.split("_")} or longer.startswith(f"{plain}_")]
-    return parts or get_close_matches(plain, known, n=1)
+    few = parts if len(parts) <= 4 else []  # a part that most names have says nothing
+    return few or get_close_matches(plain, known, n=1)

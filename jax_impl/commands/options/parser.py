@@ -66,14 +66,15 @@ def parse(words: Sequence[str]) -> Command:
     Raises:
         ArgumentError: The words are wrong.
     """
+    known = ", ".join(COMMANDS)
     if not words:
-        raise ArgumentError(f"a command must be given, one of {', '.join(COMMANDS)}; see {PROG} --help")
+        raise ArgumentError(f"a command must be given, one of {known}; see {PROG} --help")
     name, *rest = words
     if name in {"-h", "--help", "--version"}:
         say(versions() if name == "--version" else overview())
         raise SystemExit(0)
     if name.startswith("-"):
-        raise ArgumentError(f"a command must come first, one of {', '.join(COMMANDS)}; see {PROG} --help")
+        raise ArgumentError(f"a command must come first, one of {known}; see {PROG} --help")
     if name not in COMMANDS:
         raise ArgumentError(f"{unknown_name('command', name, COMMANDS)}; see {PROG} --help")
     examples = [f"{PROG} {example}" for example in EXAMPLES[name]]
@@ -84,10 +85,11 @@ def parse(words: Sequence[str]) -> Command:
 @contextmanager
 def pointing_to_help(command: str) -> Iterator[None]:
     """Add where the command's help is to the message of an ArgumentError."""
+    prog = f"{PROG} {command}"
     try:
         yield
     except ArgumentError as error:
-        raise ArgumentError(f"{error}; see {PROG} {command} --help") from error
+        raise ArgumentError(f"{error}; see {prog} --help") from error
 
 
 def overview() -> str:
