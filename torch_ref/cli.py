@@ -15,8 +15,8 @@ from torch_ref.errors import ArgumentError, require_known
 PROG = "python -m torch_ref"
 RECIPE_HELP = f"One of {', '.join(recipes.RECIPES)}; see `recipes`"
 COMMANDS = {
-    "train": "Train a recipe, print the notebook's lines and write a run folder. Options replace values of the recipe.",
-    "evaluate": "Print the test accuracy of parameters that jax_impl or torch_ref wrote.",
+    "train": "Train a recipe, print the notebook's lines and write a run folder.",
+    "evaluate": "Print the test accuracy of parameters that either package wrote.",
     "recipes": "List the recipes and their settings.",
 }
 EXAMPLES = {

@@ -9,7 +9,8 @@ from jax_impl import recipes
 from jax_impl.errors import ArgumentError, require
 
 # The groups of the help
-TRAINING, WEIGHTS, GRID, MACHINE = "training", "initial weights and random numbers", "grid", "machine"
+NETWORK, TRAINING, WEIGHTS = "network", "training", "initial weights and random numbers"
+GRID, MACHINE = "grid", "machine"
 FILES, LIMITS, STOPPING, DEVICES = "files", "limits", "stopping and resuming", "several devices and processes"
 OTHER = "other"
 
@@ -46,11 +47,9 @@ def setting(field: str, metavar: str, text: str, *, group: str = TRAINING) -> Op
     return option(metavar, text, f"the recipe's{hint}", group=group)
 
 
-RecipeName = Annotated[str, option("RECIPE", f"One of {', '.join(recipes.RECIPES)}; see `recipes`.", group=TRAINING)]
-Activation = Annotated[
-    str | None,
-    setting("activation", "NAME", f"Activation between the layers: {', '.join(recipes.NAMES['activation'])}."),
-]
+RecipeName = Annotated[str, option("RECIPE", f"One of {', '.join(recipes.RECIPES)}; see `recipes`.", group=NETWORK)]
+_ACTIVATION = f"Activation between the layers: {', '.join(recipes.NAMES['activation'])}."
+Activation = Annotated[str | None, setting("activation", "NAME", _ACTIVATION, group=NETWORK)]
 _FOLDER = "Folder that contains MNIST/raw."
 DataDir = Annotated[Path | None, option("DIR", _FOLDER, "$MNIST_DATA_DIR, else MNIST_data", group=FILES)]
 Debug = Annotated[bool, flag("Show the traceback of an error.", group=OTHER)]

@@ -13,6 +13,9 @@ from jax_impl.recipes import NAMES
 # The names of `study.presets.PRESETS`, which needs JAX
 PRESETS = ("not-all-zero", "only-the-weights-changed", "glorot-2010", "he-2015", "orthogonal", "lsuv", "pretraining")
 
+# The default of `study.grid.AXES`, which needs JAX
+INITS = "zeros, small_normal, normal, linear_default, xavier_normal, kaiming_normal, orthogonal, lsuv"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
@@ -21,7 +24,9 @@ class Study:
     Lists are separated by commas. Finished cells are kept in the folder: repeat the command to continue a study.
     """
 
-    inits: Annotated[str | None, option("NAME,…", "Initialisers of the kernels.", "eight of them", group=GRID)] = None
+    inits: Annotated[
+        str | None, option("NAME,…", "Initialisers of the kernels; a wrong name lists all.", INITS, group=GRID)
+    ] = None
     depths: Annotated[str | None, option("N,…", "Numbers of hidden layers.", "2,10,30", group=GRID)] = None
     activations: Annotated[str | None, option("NAME,…", "Activations between the layers.", "relu", group=GRID)] = None
     optimizers: Annotated[str | None, option("NAME,…", "Optimizers: adam, or sgd.", "sgd", group=GRID)] = None
@@ -43,12 +48,15 @@ class Study:
     ] = None
     seeds: Annotated[int, option("N", "Runs of each cell.", group=TRAINING)] = 3
     first_seed: Annotated[int, option("N", "The first seed; the others follow it.", group=TRAINING)] = 0
-    max_hours: Annotated[float | None, option("X", "Refuse a grid that would take longer.", "12", group=LIMITS)] = None
+    max_hours: Annotated[
+        float | None,
+        option("X", "Hours that a grid may take, by the estimate; a longer one is refused.", "12", group=LIMITS),
+    ] = None
     max_gib: Annotated[
         float | None,
         option(
             "X",
-            "Memory of a device: runs train in groups that fit into it.",
+            "GiB of a device's memory; runs train in groups that fit into them.",
             "four fifths of the device's",
             group=LIMITS,
         ),

@@ -16,6 +16,7 @@ class Train:
     """Train a recipe in JAX, print the notebook's lines and write a run folder."""
 
     recipe: shared.RecipeName = recipes.DEFAULT
+    activation: shared.Activation = None
     epochs: Annotated[
         int | None, setting("epochs", "N", "Passes over the images; 0 writes the initial parameters.")
     ] = None
@@ -24,7 +25,6 @@ class Train:
     ] = None
     learning_rate: Annotated[float | None, setting("learning_rate", "X", "Learning rate of the optimizer.")] = None
     optimizer: Annotated[str | None, setting("optimizer", "NAME", "Optimizer: adam, or sgd without momentum.")] = None
-    activation: shared.Activation = None
     dtype: Annotated[Literal["float32", "float64"], choice("Dtype of the whole computation.", group=TRAINING)] = (
         "float32"
     )
@@ -89,7 +89,7 @@ class Evaluate:
     """Print the test accuracy of parameters that either implementation wrote."""
 
     recipe: shared.RecipeName
-    params: Annotated[Path, option("FILE", "The params.safetensors of a run.", group=FILES)]
     activation: shared.Activation = None
+    params: Annotated[Path, option("FILE", "The params.safetensors of a run.", group=FILES)]
     data_dir: shared.DataDir = None
     debug: shared.Debug = False

@@ -16,10 +16,10 @@ from tests.unit.jax_impl.commands.conftest import Call
 
 GROUPS = {
     "train": [
-        "training", "initial weights and random numbers", "files", "stopping and resuming",
+        "network", "training", "initial weights and random numbers", "files", "stopping and resuming",
         "several devices and processes", "other",
     ],
-    "evaluate": ["training", "files", "other"],
+    "evaluate": ["network", "files", "other"],
     "study": [
         "grid", "training", "limits", "files", "stopping and resuming", "several devices and processes", "other",
     ],

@@ -158,8 +158,9 @@ def test_every_option_of_rbm_changes_its_setting() -> None:
 def test_the_study_s_help_gives_the_grid_s_defaults() -> None:
     hints = {name: str(annotation) for name, annotation in Study.__annotations__.items()}
     for name, value in grid.AXES.items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        assert f"default='{'eight of them' if name == 'inits' else text}'" in hints[name], name
+        comma = ", " if name == "inits" else ","  # a list too long for one line
+        text = comma.join(map(str, value)) if isinstance(value, tuple) else str(value)
+        assert f"default='{text}'" in hints[name], name
     assert len(grid.AXES["inits"]) == 8
     assert {"adam": Recipe(name="base").learning_rate, "sgd": 0.01} == grid.LEARNING_RATES
     assert "default='0.001 for adam, 0.01 for sgd'" in hints["learning_rate"]
