@@ -17,9 +17,21 @@ PYTEST = $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix parity bench faults lint clean
 
+# A variable that nothing reads, such as Recipe=mnist_nn_he or study's SEEDS=5, would be ignored without a word.
+GOALS := $(or $(MAKECMDGOALS),help)
+READ := $(if $(filter train-%,$(GOALS)),RECIPE EPOCHS SEED)
+READ += $(if $(filter-out help data lint clean,$(GOALS)),ARGS) PYTHON VENV CONSTRAINTS
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+ifneq ($(filter-out $(READ),$(GIVEN)),)
+$(error make $(GOALS) does not read $(filter-out $(READ),$(GIVEN)), only $(strip $(READ)): put options into ARGS, as in \
+  make study ARGS="--seeds 5")
+endif
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Variables: RECIPE EPOCHS SEED ARGS PYTHON, as in make train-jax RECIPE=mnist_nn_he EPOCHS=3 ARGS="--out runs/x"'
+	@echo 'Variables: ARGS and PYTHON; for train-jax and train-torch also RECIPE, EPOCHS and SEED.'
+	@echo 'Examples:  make train-jax RECIPE=mnist_nn_he EPOCHS=3 ARGS="--out runs/x"'
+	@echo '           make study ARGS="--inits zeros,xavier_uniform --depths 2,10 --epochs 1"'
 
 train-jax: $(VENV)/.jax $(DATA) ## train in JAX (installs no torch)
 	$(BIN)/python -m jax_impl train $(OPTIONS)

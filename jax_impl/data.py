@@ -48,10 +48,31 @@ def load(data_dir: Path | None = None) -> Mnist:
         DataError: A file is missing, unreadable, or its content is not MNIST's.
     """
     folder = raw_folder(data_dir)
+    check_folder(folder)
     content = {name: read(folder / name) or b"" for name in SHA256}
     if wrong := [name for name in SHA256 if not is_genuine(name, content[name])]:
         raise DataError(f"{', '.join(wrong)} missing or damaged in {folder}: run `python -m jax_impl data` to fetch it")
     return Mnist(*(parse_idx(content[name]) for name in SHA256))
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder which may not exist yet can be one, and that its files can be read.
+
+    Raises:
+        DataError: A part of the path is a file or a link to nothing, or may not be entered. The message names the part.
+    """
+    remedy = "name another folder with --data-dir or MNIST_DATA_DIR"
+    for part in (*reversed(folder.parents), folder):
+        try:
+            if part.is_dir():
+                if not os.access(part, os.X_OK):
+                    raise DataError(f"cannot enter {part}: change its permissions, or {remedy}")
+            elif part.is_symlink():
+                raise DataError(f"{part} is a link to {part.readlink()}, which is no folder: remove it, or {remedy}")
+            elif part.exists():
+                raise DataError(f"{part} is a file, but MNIST needs a folder there: move it, or {remedy}")
+        except OSError as error:  # such as a name that is too long
+            raise DataError(f"cannot use {folder}: {error.strerror or error}; {remedy}") from error
 
 
 def read(path: Path) -> bytes | None:
@@ -66,7 +87,8 @@ def read(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise DataError(
-            f"cannot read {path}: {error.strerror or error}; name another folder with --data-dir"
+            f"cannot read {path}: {error.strerror or error}; check it, or name another folder with "
+            "--data-dir or MNIST_DATA_DIR"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """Errors that a user can cause and fix. Everything else is a bug and keeps its traceback."""
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 Log = Callable[[str], None]  # takes one line for a person to read
@@ -47,9 +48,34 @@ def require(condition: bool, field: str, expected: str, value: object) -> None:
         raise ArgumentError(f"{field} must be {expected}, got {value!r}")
 
 
+# Words in names that people try, and our words
+SYNONYMS = {
+    "he": "kaiming", "msra": "kaiming", "glorot": "xavier", "gaussian": "normal", "truncated": "trunc", "zero": "zeros",
+    "one": "ones", "default": "linear_default", "identity": "linear", "logistic": "sigmoid", "lrelu": "leaky_relu",
+}  # fmt: skip
+
+
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> ArgumentError:
-    """Return the error for a `name` that is not in `allowed`. It suggests the closest spelling and lists all names."""
+    """Return the error for a `name` that is not in `allowed`. It suggests what may be meant and lists all names."""
     allowed = sorted(allowed)
-    near = get_close_matches(name, allowed, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = [repr(known) for known in suggestions(name, allowed)]
+    hint = f"did you mean {', '.join(near[:-1])}{' or ' if near[1:] else ''}{near[-1]}? " if near else ""
     return ArgumentError(f"unknown {kind} {name!r}: {hint}allowed are {', '.join(allowed)}")
+
+
+def suggestions(name: str, allowed: Sequence[str]) -> list[str]:
+    """Return the allowed names that may be meant: another spelling, a synonym, a part of a name, or a misspelling."""
+    known = {_plain(name): name for name in allowed}
+    plain = _plain(name)
+    ours = "_".join(SYNONYMS.get(word, word) for word in plain.split("_"))
+    for meant in (plain, ours):
+        if meant in known:
+            return [known[meant]]
+    parts = [longer for longer in known if {plain, ours} & {*longer.split("_")} or longer.startswith(f"{plain}_")]
+    few = parts if len(parts) <= 4 else []  # a part that most names have says nothing
+    return [known[near] for near in few or get_close_matches(plain, known, n=1)]
+
+
+def _plain(name: str) -> str:
+    """Return a name without what people spell differently: capitals, hyphens, spaces and torch's final underscore."""
+    return re.sub(r"[\s_-]+", "_", name.strip().casefold()).rstrip("_")

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from torch_ref import cli
-from torch_ref.errors import Terminated, UserError
+from torch_ref import cli, recipes
+from torch_ref.errors import ArgumentError, Terminated, UserError
 
 
 def main() -> int:
@@ -38,11 +38,18 @@ def main() -> int:
 def _run(arguments: Sequence[str]) -> None:
     """Parse the arguments and run the command that they name."""
     command = cli.parse(arguments)
+    if command.command == "recipes":
+        for line in recipes.table():
+            _print_line(line)
+        return
     try:
         from torch_ref import commands  # imports torch, which takes seconds
 
         run = {"train": commands.train, "evaluate": commands.evaluate}[command.command]
         run(command, _print_line)
+    except ArgumentError as error:
+        error.add_note(f"see {cli.PROG} {command.command} --help")
+        raise
     except ModuleNotFoundError as error:
         if error.name not in {"torch", "torchvision"}:
             raise

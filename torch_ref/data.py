@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import socket
 import ssl
 import sys
@@ -49,7 +50,10 @@ def load(data_dir: Path | None = None, *, dtype: str = "float32") -> tuple[dsets
         mnist_train = dsets.MNIST(root=root, train=True, transform=transform, download=True)
         mnist_test = dsets.MNIST(root=root, train=False, transform=transform, download=True)
     except OSError as error:
-        raise DataError(f"cannot use {root}: {error.strerror or error}; name another with --data-dir") from error
+        raise DataError(
+            f"cannot use {error.filename or root}: {error.strerror or error}; check it, or name another "
+            "folder with --data-dir or MNIST_DATA_DIR"
+        ) from error
     return mnist_train, mnist_test
 
 
@@ -60,6 +64,7 @@ def _ensure_files(root: Path) -> None:
     verified files are moved to their place.
     """
     raw = root / "MNIST" / "raw"
+    _check_folder(raw)
     missing = [name for name in SHA256 if not (raw / name).exists()]
     for name in SHA256.keys() - missing:
         if not _is_genuine(raw / name):
@@ -73,13 +78,27 @@ def _ensure_files(root: Path) -> None:
             if wrong := [name for name in missing if not _is_genuine(Path(work) / "MNIST" / "raw" / name)]:
                 raise RuntimeError(f"the mirror's {', '.join(wrong)} is not MNIST's")
         except (RuntimeError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(re.sub(r"<urlopen error (\[Errno -?\d+\] )?([^>]*)>", r"\2;", str(error)).split())
+            reason = reason.removesuffix(";") or type(error).__name__
             raise DataError(
                 f"torchvision could not download MNIST into {root} ({reason}): run `python -m jax_impl data --data-dir "
                 f"{root}`, which tries more sources"
             ) from error
         for name in missing:
             (Path(work) / "MNIST" / "raw" / name).replace(raw / name)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise a DataError if a part of the path is a file or a link to nothing, or may not be entered."""
+    remedy = "name another folder with --data-dir or MNIST_DATA_DIR"
+    for part in (*reversed(folder.parents), folder):
+        if part.is_dir():
+            if not os.access(part, os.X_OK):
+                raise DataError(f"cannot enter {part}: change its permissions, or {remedy}")
+        elif part.is_symlink():
+            raise DataError(f"{part} is a link to {part.readlink()}, which is no folder: remove it, or {remedy}")
+        elif part.exists():
+            raise DataError(f"{part} is a file, but MNIST needs a folder there: move it, or {remedy}")
 
 
 def _download(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The notebook's experiments as data: one frozen `Recipe` each."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch_ref.errors import require, require_known
@@ -76,3 +77,22 @@ def named(name: str) -> Recipe:
     """
     require_known("recipe", name, RECIPES)
     return RECIPES[name]
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of a table of the recipes, and one line with the settings that are the same in all of them."""
+    rows = [
+        {
+            field: "-".join(map(str, value)) if field == "layers" else str(value)
+            for field, value in asdict(recipe).items()
+        }
+        for recipe in RECIPES.values()
+    ]
+    differ = [field for field in rows[0] if len({row[field] for row in rows}) > 1]
+    widths = {field: max(len(field), *(len(row[field]) for row in rows)) for field in differ}
+    for row in ({field: field.replace("_", " ") for field in differ}, *rows):
+        yield "  ".join(row[field].ljust(widths[field]) for field in differ).rstrip()
+    common = [f"{field.replace('_', ' ')} {value}" for field, value in rows[0].items() if field not in differ]
+    yield ""
+    yield f"all of them: {', '.join(common)}"
+    yield f"the default: {DEFAULT}"

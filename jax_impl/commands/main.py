@@ -7,9 +7,11 @@ from jax_impl import recipes
 from jax_impl.commands import cluster
 from jax_impl.commands.compilation_cache import use_cache
 from jax_impl.commands.options import rbm, study, train
-from jax_impl.commands.options.parser import Data, parse
+from jax_impl.commands.options import recipes as recipe_options
+from jax_impl.commands.options.parser import Data, parse, pointing_to_help
+from jax_impl.commands.options.recipes import Recipes
 from jax_impl.commands.stopping import Stop
-from jax_impl.commands.terminal import complain, discard_output, end
+from jax_impl.commands.terminal import complain, discard_output, end, say, say_table
 from jax_impl.errors import UserError
 
 
@@ -39,37 +41,45 @@ def main() -> int:
 def run(arguments: list[str], stop: Stop) -> None:
     """Check the arguments, then import and run the command, so that most wrong arguments are reported without JAX."""
     command = parse(arguments)
-    stop.after(getattr(command, "max_seconds", None))
+    with pointing_to_help(arguments[0]):
+        stop.after(getattr(command, "max_seconds", None))
     match command:
         case Data():
             from jax_impl.commands import data
 
             data.run(command)
+        case Recipes():
+            say_table(recipe_options.table())
+            say(f"\nall of them: {recipe_options.common()}\nthe default: {recipes.DEFAULT}")
         case train.Train():
-            recipe = train.recipe_of(command)
-            cluster.check(command)
+            with pointing_to_help("train"):
+                recipe = train.recipe_of(command)
+                cluster.check(command)
             use_cache()
             from jax_impl.commands.train import run as run_train
 
             with cluster.joined(command):
                 run_train(command, recipe, stop)
         case train.Evaluate():
-            recipe = recipes.named(command.recipe).with_changes(activation=command.activation)
+            with pointing_to_help("evaluate"):
+                recipe = recipes.named(command.recipe).with_changes(activation=command.activation)
             use_cache()
             from jax_impl.commands import evaluate
 
             evaluate.run(command, recipe)
         case study.Study():
-            study.check(command)
-            cluster.check(command)
-            use_cache()
-            from jax_impl.commands import study as studies
+            with pointing_to_help("study"):
+                study.check(command)
+                cluster.check(command)
+                use_cache()
+                from jax_impl.commands import study as studies
 
-            planned = studies.plan(command)
+                planned = studies.plan(command)
             with cluster.joined(command):
                 studies.run(command, *planned, stop)
         case rbm.TrainRbm() | rbm.TrainDbn():
-            sizes, settings = rbm.sizes(command), rbm.settings(command)
+            with pointing_to_help(arguments[0]):
+                sizes, settings = rbm.sizes(command), rbm.settings(command)
             use_cache()
             from jax_impl.commands.rbm import run as run_rbm
 

@@ -1,12 +1,14 @@
 """What commands print, and the progress bars on standard error."""
 
 import contextlib
+import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import progress
 from rich.console import Console
+from rich.table import Table
 
 from jax_impl.errors import UserError
 
@@ -25,6 +27,16 @@ def say(text: str) -> None:
     except OSError as error:
         discard_output()
         raise UserError(f"cannot write to standard output: {error.strerror}; redirect it to another place") from error
+
+
+def say_table(rows: Sequence[dict[str, str]]) -> None:
+    """Print rows with the same keys as a table, as wide as its content: no name is cut or wrapped."""
+    table = Table(*rows[0], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row.values())
+    text = io.StringIO()
+    Console(file=text, width=1000).print(table)
+    say("\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines()))
 
 
 def complain(text: str) -> None:

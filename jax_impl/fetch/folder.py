@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from jax_impl.data import SHA256, DataError, is_genuine, raw_folder, read
+from jax_impl.data import SHA256, DataError, check_folder, is_genuine, raw_folder, read
 from jax_impl.errors import Log
 from jax_impl.storage import files
 
@@ -29,6 +29,7 @@ def ensure(data_dir: Path | None, *, sources: Iterable[tuple[str, Source]], log:
         DataError: No source gave all files. The message names each attempt and the remedy.
     """
     folder = raw_folder(data_dir)
+    check_folder(folder)
     if not missing_files(folder):
         return "the folder"
     try:
@@ -43,7 +44,7 @@ def ensure(data_dir: Path | None, *, sources: Iterable[tuple[str, Source]], log:
             return _fill(folder, sources, log)
     except OSError as error:
         raise DataError(
-            f"cannot write {folder}: {error.strerror or error}; name another folder with --data-dir"
+            f"cannot write {folder}: {error.strerror or error}; name another folder with --data-dir or MNIST_DATA_DIR"
         ) from error
 
 
@@ -92,8 +93,8 @@ def _fill(folder: Path, sources: Iterable[tuple[str, Source]], log: Log) -> str:
             log(f"skipped {failure}")
         return title
     raise DataError(
-        f"MNIST is not in {folder} and cannot be fetched ({'; '.join(failures[1:])}): connect to a network, copy "
-        f"{', '.join(SHA256)} there, or name the folder that has them with --data-dir or MNIST_DATA_DIR"
+        f"MNIST is not in {folder} and cannot be fetched ({'; '.join(failures[1:])}): connect to a network, copy its "
+        "four files there, or name the folder that has them with --data-dir or MNIST_DATA_DIR"
     )
 
 

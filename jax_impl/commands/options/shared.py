@@ -1,47 +1,86 @@
-"""Options that several commands share. Nothing here imports JAX, so that `--help` answers at once."""
+"""How options are described, and those that several commands share. Nothing here imports JAX: the help is fast."""
 
+import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-
-from tyro.conf import Positional, arg
 
 from jax_impl import recipes
 from jax_impl.errors import ArgumentError, require
 
+# The groups of the help
+NETWORK, TRAINING, WEIGHTS = "network", "training", "initial weights and random numbers"
+GRID, MACHINE = "grid", "machine"
+FILES, LIMITS, STOPPING, DEVICES = "files", "limits", "stopping and resuming", "several devices and processes"
+OTHER = "other"
 
-def option(metavar: str, text: str, default: str | None = None) -> object:
-    """Describe an option. `default` replaces the value that the help text would show."""
-    hint = None if default is None else f"(default: {default})"
-    return arg(metavar=metavar, help=text, help_behavior_hint=hint)
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """An option's description, the metadata of its annotation."""
+
+    metavar: str | None  # the name of its value; None of a flag, and if the type lists the allowed values
+    text: str  # one sentence
+    default: str | None  # in words; None if the field's own default is shown
+    group: str
 
 
-def setting(metavar: str, text: str) -> object:
+def option(metavar: str, text: str, default: str | None = None, *, group: str) -> Option:
+    """Describe an option with a value. `default` is for values that the program chooses later."""
+    return Option(metavar=metavar, text=text, default=default, group=group)
+
+
+def choice(text: str, *, group: str) -> Option:
+    """Describe an option whose type, a Literal, lists the allowed values."""
+    return Option(metavar=None, text=text, default=None, group=group)
+
+
+def flag(text: str, *, group: str) -> Option:
+    """Describe an option without a value. It is off unless given."""
+    return Option(metavar=None, text=text, default="off", group=group)
+
+
+def setting(field: str, metavar: str, text: str, *, group: str = TRAINING) -> Option:
     """Describe an option that overrides a field of the recipe."""
-    return option(metavar, text, "the recipe's")
+    values = {getattr(recipe, field) for recipe in recipes.RECIPES.values()}
+    hint = f", {values.pop()}" if len(values) == 1 else "; see `recipes`"
+    return option(metavar, text, f"the recipe's{hint}", group=group)
 
 
-RecipeName = Annotated[Positional[str], arg(metavar="RECIPE", help=f"One of {', '.join(recipes.RECIPES)}.")]
-Activation = Annotated[str | None, setting("NAME", f"Between the layers: {', '.join(recipes.NAMES['activation'])}.")]
-DataDir = Annotated[Path | None, option("DIR", "Folder that contains MNIST/raw.", "$MNIST_DATA_DIR, else MNIST_data")]
-Debug = Annotated[bool, arg(help="Show the traceback of an error.")]
+RecipeName = Annotated[str, option("RECIPE", f"One of {', '.join(recipes.RECIPES)}; see `recipes`.", group=NETWORK)]
+_ACTIVATION = f"Activation between the layers: {', '.join(recipes.NAMES['activation'])}."
+Activation = Annotated[str | None, setting("activation", "NAME", _ACTIVATION, group=NETWORK)]
+_FOLDER = "Folder that contains MNIST/raw."
+DataDir = Annotated[Path | None, option("DIR", _FOLDER, "$MNIST_DATA_DIR, else MNIST_data", group=FILES)]
+Debug = Annotated[bool, flag("Show the traceback of an error.", group=OTHER)]
 
-Resume = Annotated[bool, arg(help="Continue from the last checkpoint in the run folder, if there is one.")]
+_RESUME = "Continue from the last checkpoint in the run folder, if there is one."
+Resume = Annotated[bool, flag(_RESUME, group=STOPPING)]
 _EVERY = "Save a checkpoint every N steps, and stop within N steps on Ctrl-C."
-CheckpointEvery = Annotated[int | None, option("N", _EVERY, "after an epoch, at most every 10 s")]
+CheckpointEvery = Annotated[int | None, option("N", _EVERY, "after an epoch, at most every 10 s", group=STOPPING)]
 _SECONDS = "Save and stop after X seconds, as on Ctrl-C, with exit code 124."
-MaxSeconds = Annotated[float | None, option("X", _SECONDS, "no limit")]
+MaxSeconds = Annotated[float | None, option("X", _SECONDS, "no limit", group=STOPPING)]
 
-_SEVERAL = "Be one of several processes, on one host or many. Slurm, Kubernetes, Open MPI and TPU pods are detected."
+_SEVERAL = "Be one of several processes; Slurm, Kubernetes, Open MPI and TPU pods are detected."
 _DETECTED = "as the cluster says"
-Distributed = Annotated[bool, arg(help=_SEVERAL)]
-Coordinator = Annotated[str | None, option("HOST:PORT", "With --distributed: address of the first process.", _DETECTED)]
-Processes = Annotated[int | None, option("N", "With --distributed: number of processes.", _DETECTED)]
-ProcessId = Annotated[int | None, option("N", "With --distributed: number of this process, from 0.", _DETECTED)]
+Distributed = Annotated[bool, flag(_SEVERAL, group=DEVICES)]
+_ADDRESS = "With --distributed: address of the first process."
+Coordinator = Annotated[str | None, option("HOST:PORT", _ADDRESS, _DETECTED, group=DEVICES)]
+Processes = Annotated[int | None, option("N", "With --distributed: number of processes.", _DETECTED, group=DEVICES)]
+_NUMBER = "With --distributed: number of this process, from 0."
+ProcessId = Annotated[int | None, option("N", _NUMBER, _DETECTED, group=DEVICES)]
 
 
 def check_checkpoint_every(steps: int | None) -> None:
     """Raise an ArgumentError if --checkpoint-every is less than 1."""
     require(steps is None or steps >= 1, "--checkpoint-every", "an integer >= 1", steps)
+
+
+def check_out(out: Path | None) -> None:
+    """Raise an ArgumentError if a run's files would lie among others: in the current folder, or in one above it."""
+    with contextlib.suppress(OSError, RuntimeError):  # the current folder was deleted, or links form a circle
+        alone = out is None or out.resolve() not in (Path.cwd(), *Path.cwd().parents)
+        require(alone, "--out", "a folder of its own, such as runs/x", str(out))
 
 
 def listed(text: str) -> tuple[str, ...]:

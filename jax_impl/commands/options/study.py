@@ -6,12 +6,15 @@ from typing import Annotated, Any
 
 from jax_impl import recipes
 from jax_impl.commands.options import shared
-from jax_impl.commands.options.shared import integers, listed, option
-from jax_impl.errors import ArgumentError, unknown_name
+from jax_impl.commands.options.shared import FILES, GRID, LIMITS, TRAINING, integers, listed, option
+from jax_impl.errors import ArgumentError, require, unknown_name
 from jax_impl.recipes import NAMES
 
 # The names of `study.presets.PRESETS`, which needs JAX
 PRESETS = ("not-all-zero", "only-the-weights-changed", "glorot-2010", "he-2015", "orthogonal", "lsuv", "pretraining")
+
+# The default of `study.grid.AXES`, which needs JAX
+INITS = "zeros, small_normal, normal, linear_default, xavier_normal, kaiming_normal, orthogonal, lsuv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,38 +24,52 @@ class Study:
     Lists are separated by commas. Finished cells are kept in the folder: repeat the command to continue a study.
     """
 
-    inits: Annotated[str | None, option("NAME,…", "Initialisers of the kernels.", "eight of them")] = None
-    depths: Annotated[str | None, option("N,…", "Numbers of hidden layers.", "2,10,30")] = None
-    activations: Annotated[str | None, option("NAME,…", "Activations between the layers.", "relu")] = None
-    optimizers: Annotated[str | None, option("NAME,…", "adam or sgd.", "sgd")] = None
+    inits: Annotated[
+        str | None, option("NAME,…", "Initialisers of the kernels; a wrong name lists all.", INITS, group=GRID)
+    ] = None
+    depths: Annotated[str | None, option("N,…", "Numbers of hidden layers.", "2,10,30", group=GRID)] = None
+    activations: Annotated[str | None, option("NAME,…", "Activations between the layers.", "relu", group=GRID)] = None
+    optimizers: Annotated[str | None, option("NAME,…", "Optimizers: adam, or sgd.", "sgd", group=GRID)] = None
     recipes: Annotated[
-        str | None, option("NAME,…", "Start from these recipes; each keeps its own settings unless given.", "none")
+        str | None,
+        option("NAME,…", "Start from these recipes; each keeps its own settings unless given.", "none", group=GRID),
     ] = None
-    width: Annotated[int | None, option("N", "Units of a hidden layer.", "128")] = None
-    epochs: Annotated[int | None, option("N", "Passes over the images; 0 only measures propagation.", "3")] = None
-    bias_init: Annotated[str | None, option("NAME", "Initialiser of the biases.", "zeros")] = None
-    learning_rate: Annotated[
-        float | None, option("X", "Learning rate of the optimizer.", "0.001 for adam, 0.01 for sgd")
-    ] = None
-    seeds: Annotated[int, option("N", "Runs of each cell.")] = 3
-    first_seed: Annotated[int, option("N", "The first seed; the others follow it.")] = 0
+    width: Annotated[int | None, option("N", "Units of a hidden layer.", "128", group=GRID)] = None
+    bias_init: Annotated[str | None, option("NAME", "Initialiser of the biases.", "zeros", group=GRID)] = None
     preset: Annotated[
-        str | None, option("NAME,…", f"Published results instead of a grid: {', '.join(PRESETS)}, or all.", "a grid")
+        str | None,
+        option("NAME,…", f"Published results instead of a grid: {', '.join(PRESETS)}, or all.", "a grid", group=GRID),
     ] = None
-    max_hours: Annotated[float | None, option("X", "Refuse a grid that would take longer.", "12")] = None
+    epochs: Annotated[
+        int | None, option("N", "Passes over the images; 0 only measures propagation.", "3", group=TRAINING)
+    ] = None
+    learning_rate: Annotated[
+        float | None, option("X", "Learning rate of the optimizer.", "0.001 for adam, 0.01 for sgd", group=TRAINING)
+    ] = None
+    seeds: Annotated[int, option("N", "Runs of each cell.", group=TRAINING)] = 3
+    first_seed: Annotated[int, option("N", "The first seed; the others follow it.", group=TRAINING)] = 0
+    max_hours: Annotated[
+        float | None,
+        option("X", "Hours that a grid may take, by the estimate; a longer one is refused.", "12", group=LIMITS),
+    ] = None
     max_gib: Annotated[
         float | None,
-        option("X", "Memory of a device: runs train in groups that fit into it.", "four fifths of the device's"),
+        option(
+            "X",
+            "GiB of a device's memory; runs train in groups that fit into them.",
+            "four fifths of the device's",
+            group=LIMITS,
+        ),
     ] = None
+    data_dir: shared.DataDir = None
+    out: Annotated[Path, option("DIR", "Folder of the records and the report.", group=FILES)] = Path("reports/study")
+    debug: shared.Debug = False
     checkpoint_every: shared.CheckpointEvery = None
     max_seconds: shared.MaxSeconds = None
-    data_dir: shared.DataDir = None
-    out: Annotated[Path, option("DIR", "Folder of the records and the report.")] = Path("reports/study")
     distributed: shared.Distributed = False
     coordinator: shared.Coordinator = None
     processes: shared.Processes = None
     process_id: shared.ProcessId = None
-    debug: shared.Debug = False
 
 
 def check(command: Study) -> None:
@@ -61,10 +78,15 @@ def check(command: Study) -> None:
     for kind, allowed in (NAMES | {"recipe": tuple(recipes.RECIPES)}).items():
         if unknown := [name for name in given.get(f"{kind}s", ()) if name not in allowed]:
             raise unknown_name(kind, unknown[0], allowed)
+    if (bias_init := command.bias_init or "zeros") not in NAMES["bias init"]:
+        raise unknown_name("bias init", bias_init, NAMES["bias init"])
     for name in presets(command):
         if name not in (all_presets := (*PRESETS, "all")):
             raise unknown_name("preset", name, all_presets)
     shared.check_checkpoint_every(command.checkpoint_every)
+    for option_name, limit in (("--max-hours", command.max_hours), ("--max-gib", command.max_gib)):
+        require(limit is None or limit > 0, option_name, "a number above 0", limit)
+    shared.check_out(command.out)
 
 
 def axes(command: Study) -> dict[str, Any]:

@@ -4,11 +4,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import arg
-
 from jax_impl import recipes
 from jax_impl.commands.options import shared
-from jax_impl.commands.options.shared import option, setting
+from jax_impl.commands.options.shared import DEVICES, FILES, TRAINING, WEIGHTS, choice, flag, option, setting
 from jax_impl.errors import ArgumentError
 from jax_impl.recipes import Recipe
 
@@ -18,35 +16,53 @@ class Train:
     """Train a recipe in JAX, print the notebook's lines and write a run folder."""
 
     recipe: shared.RecipeName = recipes.DEFAULT
-    epochs: Annotated[int | None, setting("N", "Passes over the images; 0 writes the initial parameters.")] = None
-    seed: Annotated[int | None, setting("N", "Seed of every random draw.")] = None
-    init: Annotated[
-        str | None, setting("NAME", "Initialiser of the kernels, as in torch.nn.init; a wrong name lists all.")
-    ] = None
     activation: shared.Activation = None
-    optimizer: Annotated[str | None, setting("NAME", "adam or sgd, without momentum.")] = None
-    init_passes: Annotated[int | None, setting("N", "How often the init cell runs; the notebook's session: 2.")] = None
-    batch_size: Annotated[int | None, setting("N", "Images per step; an incomplete last batch is dropped.")] = None
-    learning_rate: Annotated[float | None, setting("X", "Learning rate of the optimizer.")] = None
-    stream: Annotated[
-        Literal["torch", "jax"], arg(help="Random numbers: torch's, replayed without torch, or JAX's own.")
-    ] = "torch"
-    dtype: Annotated[Literal["float32", "float64"], arg(help="Dtype of the whole computation.")] = "float32"
+    epochs: Annotated[
+        int | None, setting("epochs", "N", "Passes over the images; 0 writes the initial parameters.")
+    ] = None
+    batch_size: Annotated[
+        int | None, setting("batch_size", "N", "Images per step; an incomplete last batch is dropped.")
+    ] = None
+    learning_rate: Annotated[float | None, setting("learning_rate", "X", "Learning rate of the optimizer.")] = None
+    optimizer: Annotated[str | None, setting("optimizer", "NAME", "Optimizer: adam, or sgd without momentum.")] = None
+    dtype: Annotated[Literal["float32", "float64"], choice("Dtype of the whole computation.", group=TRAINING)] = (
+        "float32"
+    )
+    init: Annotated[
+        str | None,
+        setting(
+            "init", "NAME", "Initialiser of the kernels, as in torch.nn.init; a wrong name lists all.", group=WEIGHTS
+        ),
+    ] = None
+    init_passes: Annotated[
+        int | None,
+        setting("init_passes", "N", "How often the init cell runs; twice in the notebook's session.", group=WEIGHTS),
+    ] = None
     dbn: Annotated[
         Path | None,
-        option("FILE", "With --init dbn: start from the params.safetensors of rbm or dbn.", "train a DBN first"),
+        option(
+            "FILE",
+            "With --init dbn: start from the params.safetensors of rbm or dbn.",
+            "train a DBN first",
+            group=WEIGHTS,
+        ),
     ] = None
+    seed: Annotated[int | None, setting("seed", "N", "Seed of every random draw.", group=WEIGHTS)] = None
+    stream: Annotated[
+        Literal["torch", "jax"],
+        choice("Random numbers: torch's, replayed without torch, or JAX's own.", group=WEIGHTS),
+    ] = "torch"
     data_dir: shared.DataDir = None
-    out: Annotated[Path | None, option("DIR", "The run folder.", "runs/jax_impl-RECIPE-SEED")] = None
+    out: Annotated[Path | None, option("DIR", "The run folder.", "runs/jax_impl-RECIPE-SEED", group=FILES)] = None
+    debug: shared.Debug = False
     resume: shared.Resume = False
     checkpoint_every: shared.CheckpointEvery = None
     max_seconds: shared.MaxSeconds = None
-    data_parallel: Annotated[bool, arg(help="Divide each batch among all devices.")] = False
+    data_parallel: Annotated[bool, flag("Divide each batch among all devices.", group=DEVICES)] = False
     distributed: shared.Distributed = False
     coordinator: shared.Coordinator = None
     processes: shared.Processes = None
     process_id: shared.ProcessId = None
-    debug: shared.Debug = False
 
 
 def recipe_of(command: Train) -> Recipe:
@@ -64,6 +80,7 @@ def recipe_of(command: Train) -> Recipe:
     if command.dbn and recipe.init != "dbn":
         raise ArgumentError(f"--dbn needs --init dbn, got --init {recipe.init}")
     shared.check_checkpoint_every(command.checkpoint_every)
+    shared.check_out(command.out)
     return recipe
 
 
@@ -72,7 +89,7 @@ class Evaluate:
     """Print the test accuracy of parameters that either implementation wrote."""
 
     recipe: shared.RecipeName
-    params: Annotated[Path, option("FILE", "The params.safetensors of a run.")]
     activation: shared.Activation = None
+    params: Annotated[Path, option("FILE", "The params.safetensors of a run.", group=FILES)]
     data_dir: shared.DataDir = None
     debug: shared.Debug = False

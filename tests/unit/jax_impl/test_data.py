@@ -36,7 +36,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, mnist_dir: Path, damage: str) -
     )
     path.unlink(missing_ok=True)
     path.mkdir()
-    with pytest.raises(data.DataError, match=r"cannot read .*t10k-labels-idx1-ubyte: Is a directory; name another"):
+    with pytest.raises(
+        data.DataError, match=r"cannot read .*t10k-labels-idx1-ubyte: Is a directory; check it, or name another"
+    ):
         data.load(tmp_path)
 
 

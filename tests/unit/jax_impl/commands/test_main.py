@@ -35,9 +35,14 @@ print(code, *[name for name in {SLOW!r} if name in sys.modules])
     return int(code), names
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["study"], ["rbm"], ["dbn"], ["data"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["study"], ["rbm"], ["dbn"], ["data"], ["recipes"]])
 def test_help_does_not_import_jax(command: list[str], tmp_path: Path) -> None:
     assert imported([*command, "--help"], tmp_path) == (0, [])
+
+
+@pytest.mark.parametrize("words", [["--version"], ["recipes"]])
+def test_versions_and_recipes_are_printed_without_jax(words: list[str], tmp_path: Path) -> None:
+    assert imported(words, tmp_path) == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,12 @@ def test_help_does_not_import_jax(command: list[str], tmp_path: Path) -> None:
         "train --init he_normal",  # which torch does not have to replay
         "train --activation rleu --stream jax",
         "train --learning-rate nan",
+        "train --max-seconds nan",
+        "train --out=",
+        "train --out .",
+        "rbm --out /",
+        "rbm --sparsity-cost nan",
+        "study --max-hours nan",
         "train --checkpoint-every 0",
         "train --max-seconds 0",
         "train --dbn file",
@@ -142,7 +153,7 @@ def test_the_line_does_not_depend_on_how_the_terminal_draws(encoding: str) -> No
         capture_output=True,
         check=False,
     )
-    text = "error: Unrecognized options: --epoch, 2 (did you mean --epochs?); see python -m jax_impl train --help\n"
+    text = "error: unknown option --epoch (did you mean --epochs?); see python -m jax_impl train --help\n"
     assert (result.returncode, result.stderr.decode()) == (2, text)
 
 

@@ -120,7 +120,9 @@ def test_a_mistake_gets_one_line_and_writes_nothing(
     words: tuple[object, ...], expected: str, call: Call, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert call(*words, "--out", out) == (2, [], f"error: {expected}\n")
+    code, lines, err = call(*words, "--out", out)
+    assert (code, lines, err.count("\n")) == (2, [], 1)
+    assert err.startswith(f"error: {expected}")
     assert not out.exists() or files(out) == set()
 
 

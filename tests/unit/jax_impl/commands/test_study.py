@@ -119,6 +119,9 @@ def test_a_study_that_is_interrupted_within_an_epoch_ends_in_the_same_numbers(ca
     assert found[0] == found[1]
 
 
+BAD = ("nan", "0", "-1", "-inf")  # numbers that no limit can be
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -127,7 +130,7 @@ def test_a_study_that_is_interrupted_within_an_epoch_ends_in_the_same_numbers(ca
         (["--depths", ","], 2, "depths must be one or more integers separated by commas, got ','"),
         (["--recipes", ","], 2, "recipes must name at least one, got none"),
         (["--activations", "rleu"], 2, "unknown activation 'rleu': did you mean 'relu'?"),
-        (["--inits", "xavier"], 2, "unknown init 'xavier': did you mean 'xavier_normal'?"),
+        (["--inits", "xavier"], 2, "unknown init 'xavier': did you mean 'xavier_normal' or 'xavier_uniform'?"),
         (["--optimizers", "adam,sdg"], 2, "unknown optimizer 'sdg': did you mean 'sgd'?"),
         (["--recipes", "mnist"], 2, "unknown recipe 'mnist': did you mean 'mnist_nn'?"),
         (["--epochs", "-1"], 2, "epochs must be an integer >= 0"),
@@ -143,6 +146,11 @@ def test_a_study_that_is_interrupted_within_an_epoch_ends_in_the_same_numbers(ca
         (["--preset", "lsuv", "--max-hours", "1"], 2, "leave out --max-hours"),
         (["--preset", "lsuv", "--checkpoint-every", "5"], 2, "leave out --checkpoint-every"),
         (["--preset", "lsuv", "--distributed"], 2, "leave out --distributed"),
+        *((["--max-hours", number], 2, f"--max-hours must be a number above 0, got {float(number)}") for number in BAD),
+        *((["--max-gib", number], 2, f"--max-gib must be a number above 0, got {float(number)}") for number in BAD),
+        (["--bias-init", "zero"], 2, "unknown bias init 'zero': did you mean 'zeros'?"),
+        (["--optimizers", "ADAM"], 2, "unknown optimizer 'ADAM': did you mean 'adam'?"),
+        (["--out", "."], 2, "--out must be a folder of its own, such as runs/x, got '.'; see python -m jax_impl study"),
         (["--checkpoint-every", "0"], 2, "--checkpoint-every must be an integer >= 1, got 0"),
         (["--preset", "lsuv", "--seeds", "0"], 2, "seeds must be an integer >= 1, and first seed from 0 on"),
         (["--preset", "lsuv", "--first-seed", "4294967294"], 2, "all below 4294967296, got 3 and 4294967294"),

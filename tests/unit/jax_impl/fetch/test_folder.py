@@ -122,5 +122,7 @@ def test_files_left_by_a_killed_process_are_deleted(tmp_path: Path, mnist_dir: P
 
 def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(data.DataError, match="file/MNIST/raw"):
+    with pytest.raises(
+        data.DataError, match="file is a file, but MNIST needs a folder there: move it, or name another folder"
+    ):
         folder.ensure(tmp_path / "file", sources=[], log=print)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import pickle
+import re
 import zipfile
 from pathlib import Path
 
@@ -86,6 +87,40 @@ def test_a_mirror_that_does_not_answer_fails_at_once(tmp_path: Path) -> None:
         pass  # the port is closed again
     with pytest.raises(data.DataError, match="Connection refused"):
         fetch(tmp_path, served)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        (None, "Connection refused"),
+        ("http://localhost:1", "Connection refused"),
+        ("nonsense://x", "unsupported scheme nonsense"),
+    ],
+)
+def test_a_failed_download_is_explained_without_python_objects(
+    proxy: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    if proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(data.DataError) as error:
+        sources.from_mirror(tmp_path, address="http://127.0.0.1:1/mnist" if proxy is None else "http://example.com/x")
+    text = str(error.value)
+    assert reason in text
+    assert len(text) < 120
+    assert not re.search(r"object at|Connection\w*\(|Errno|<|Max retries", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "HTTPSConnection(host='example.com', port=443): Failed to resolve 'example.com' ([Errno -2] no such name)",
+        "<urllib3.HTTPSConnection object at 0x7f>: Failed to resolve 'example.com' ([Errno -3] no such name)",
+    ],
+)
+def test_the_name_that_cannot_be_resolved_is_what_remains(text: str) -> None:
+    assert sources._reason(OSError(text)) == "Failed to resolve 'example.com' (no such name)"
 
 
 def test_the_environment_variable_names_the_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
