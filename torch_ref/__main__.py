@@ -41,8 +41,10 @@ def _run(arguments: Sequence[str]) -> None:
     try:
         from torch_ref import commands  # imports torch, which takes seconds
 
-        run = {"train": commands.train, "evaluate": commands.evaluate}[command.command]
-        run(command, _print_line)
+        if command.command == "train":
+            commands.train(command, _print_line)
+        else:
+            commands.evaluate(command, _print_line, _complain)
     except ModuleNotFoundError as error:
         if error.name not in {"torch", "torchvision"}:
             raise
@@ -74,6 +76,11 @@ def _print_line(text: str) -> None:
         raise UserError(
             f"cannot write to standard output: {error.strerror}; free some disk space, or redirect it elsewhere"
         ) from error
+
+
+def _complain(text: str) -> None:
+    """Print a line to standard error."""
+    print(text, file=sys.stderr)
 
 
 def _discard_output() -> None:

@@ -36,8 +36,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     text = "Print the test accuracy of parameters that jax_impl or torch_ref wrote."
     evaluate = subparsers.add_parser("evaluate", help=text, description=text, allow_abbrev=False)
     _add_train_options(train)
-    evaluate.add_argument("recipe", metavar="RECIPE", help=RECIPE_HELP)
-    evaluate.add_argument("--params", type=Path, metavar="FILE", required=True, help="params.safetensors of a run")
+    text = f"{RECIPE_HELP} (default: the run's, in config.json next to the file)"
+    evaluate.add_argument("recipe", metavar="RECIPE", nargs="?", help=text)
+    text = "params.safetensors of a run, or its folder"
+    evaluate.add_argument("--params", type=Path, metavar="FILE|DIR", required=True, help=text)
     _add_common_options(evaluate)
 
     commands = {"train": train, "evaluate": evaluate}
@@ -67,7 +69,9 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
     option("--loader", choices=recipes.LOADERS, default="dataloader", help=text)
     text = "CPU threads; their number changes the last digits of a cost (default: %(default)s)"
     option("--threads", type=int, metavar="N", default=1, help=text)
-    option("--out", type=Path, metavar="DIR", help="run folder (default: runs/torch_ref-RECIPE-SEED)")
+    text = "run folder (default: runs/torch_ref-RECIPE-SEED and the settings, except epochs, that are not the recipe's)"
+    option("--out", type=Path, metavar="DIR", help=text)
+    option("--overwrite", action="store_true", help="replace what the folder holds, even if it is another experiment")
     _add_common_options(train)
 
 

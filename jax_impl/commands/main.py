@@ -3,7 +3,6 @@
 import io
 import sys
 
-from jax_impl import recipes
 from jax_impl.commands import cluster
 from jax_impl.commands.compilation_cache import use_cache
 from jax_impl.commands.options import rbm, study, train
@@ -54,11 +53,11 @@ def run(arguments: list[str], stop: Stop) -> None:
             with cluster.joined(command):
                 run_train(command, recipe, stop)
         case train.Evaluate():
-            recipe = recipes.named(command.recipe).with_changes(activation=command.activation)
+            train.check_names(command)
             use_cache()
             from jax_impl.commands import evaluate
 
-            evaluate.run(command, recipe)
+            evaluate.run(command)
         case study.Study():
             study.check(command)
             cluster.check(command)

@@ -6,9 +6,12 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from jax_impl.commands.options import shared
+from jax_impl.commands.options import naming, shared
 from jax_impl.commands.options.shared import integers, option
 from jax_impl.rbm.settings import PRETRAINING, Settings
+
+NAMES = tuple(field.name for field in fields(Settings) if field.name != "dtype")
+_FOLDER = " and the settings that are not the defaults"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +32,11 @@ class _Machines:
     hidden: int | str  # each command describes this one, `epochs` and `out` in its own words
     epochs: int
     resume: shared.Resume = False
+    overwrite: shared.Overwrite = False
     checkpoint_every: shared.CheckpointEvery = None
     max_seconds: shared.MaxSeconds = None
     data_dir: shared.DataDir = None
-    out: Path
+    out: Path | None
     debug: shared.Debug = False
 
 
@@ -42,7 +46,7 @@ class TrainRbm(_Machines):
 
     hidden: Annotated[int, option("N", "Hidden units.")] = Settings.hidden
     epochs: Annotated[int, option("N", "Passes over the images.")] = Settings.epochs
-    out: Annotated[Path, option("DIR", "The run folder.")] = Path("runs/rbm")
+    out: Annotated[Path | None, option("DIR", "The run folder.", f"runs/rbm{_FOLDER}")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ class TrainDbn(_Machines):
 
     hidden: Annotated[str, option("N,…", "Hidden units of each machine, from the pixels up.")] = "500,500"
     epochs: Annotated[int, option("N", "Passes over the images, for each machine.")] = PRETRAINING.epochs
-    out: Annotated[Path, option("DIR", "The run folder.")] = Path("runs/dbn")
+    out: Annotated[Path | None, option("DIR", "The run folder.", f"runs/dbn{_FOLDER}")] = None
 
 
 def sizes(command: TrainRbm | TrainDbn) -> tuple[int, ...]:
@@ -73,5 +77,30 @@ def settings(command: TrainRbm | TrainDbn) -> Settings:
         ArgumentError: A value is out of range.
     """
     shared.check_checkpoint_every(command.checkpoint_every)
-    names = {field.name for field in fields(Settings)} - {"hidden", "dtype"}
-    return Settings(**{name: getattr(command, name) for name in names})
+    shared.check_overwrite(overwrite=command.overwrite, resume=command.resume)
+    return Settings(**{name: getattr(command, name) for name in NAMES if name != "hidden"})
+
+
+def changed_settings(command: TrainRbm | TrainDbn) -> dict[str, object]:
+    """Return the settings that are not the command's defaults. The hidden units are those of each machine."""
+    default = type(command)()
+    values = {name: (getattr(command, name), getattr(default, name)) for name in NAMES} | {
+        "hidden": (sizes(command), sizes(default))
+    }
+    return {name: value for name, (value, usual) in values.items() if value != usual}
+
+
+def run_folder(command: TrainRbm | TrainDbn) -> Path:
+    """Return the folder that --out names, or the default one: the command, and every setting that is not a default."""
+    return command.out or naming.folder(_kind(command).lower(), changed_settings(command))
+
+
+def title(command: TrainRbm | TrainDbn) -> str:
+    """Return what was trained, in words."""
+    start = f"{_kind(command)}, {'-'.join(map(str, sizes(command)))} hidden units, seed {command.seed}"
+    changes = {name: value for name, value in changed_settings(command).items() if name not in {"hidden", "seed"}}
+    return naming.words(start, changes)
+
+
+def _kind(command: TrainRbm | TrainDbn) -> str:
+    return "RBM" if isinstance(command, TrainRbm) else "DBN"

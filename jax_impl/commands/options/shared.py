@@ -26,6 +26,8 @@ DataDir = Annotated[Path | None, option("DIR", "Folder that contains MNIST/raw."
 Debug = Annotated[bool, arg(help="Show the traceback of an error.")]
 
 Resume = Annotated[bool, arg(help="Continue from the last checkpoint in the run folder, if there is one.")]
+_REPLACE = "Replace what the folder holds, even if it is another experiment or an unfinished run."
+Overwrite = Annotated[bool, arg(help=_REPLACE)]
 _EVERY = "Save a checkpoint every N steps, and stop within N steps on Ctrl-C."
 CheckpointEvery = Annotated[int | None, option("N", _EVERY, "after an epoch, at most every 10 s")]
 _SECONDS = "Save and stop after X seconds, as on Ctrl-C, with exit code 124."
@@ -42,6 +44,12 @@ ProcessId = Annotated[int | None, option("N", "With --distributed: number of thi
 def check_checkpoint_every(steps: int | None) -> None:
     """Raise an ArgumentError if --checkpoint-every is less than 1."""
     require(steps is None or steps >= 1, "--checkpoint-every", "an integer >= 1", steps)
+
+
+def check_overwrite(*, overwrite: bool, resume: bool) -> None:
+    """Raise an ArgumentError if a run is to be both continued and replaced."""
+    if overwrite and resume:
+        raise ArgumentError("--resume continues a run and --overwrite replaces it: drop one of them")
 
 
 def listed(text: str) -> tuple[str, ...]:

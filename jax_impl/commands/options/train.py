@@ -4,13 +4,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from jax_impl import recipes
 from jax_impl.commands.options import shared
 from jax_impl.commands.options.shared import option, setting
 from jax_impl.errors import ArgumentError
 from jax_impl.recipes import Recipe
+
+_IN_CONFIG = "the run's, in config.json"
+_FOLDER = "runs/jax_impl-RECIPE-SEED and the settings, except epochs, that are not the recipe's"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +40,9 @@ class Train:
         option("FILE", "With --init dbn: start from the params.safetensors of rbm or dbn.", "train a DBN first"),
     ] = None
     data_dir: shared.DataDir = None
-    out: Annotated[Path | None, option("DIR", "The run folder.", "runs/jax_impl-RECIPE-SEED")] = None
+    out: Annotated[Path | None, option("DIR", "The run folder.", _FOLDER)] = None
     resume: shared.Resume = False
+    overwrite: shared.Overwrite = False
     checkpoint_every: shared.CheckpointEvery = None
     max_seconds: shared.MaxSeconds = None
     data_parallel: Annotated[bool, arg(help="Divide each batch among all devices.")] = False
@@ -64,15 +68,34 @@ def recipe_of(command: Train) -> Recipe:
     if command.dbn and recipe.init != "dbn":
         raise ArgumentError(f"--dbn needs --init dbn, got --init {recipe.init}")
     shared.check_checkpoint_every(command.checkpoint_every)
+    shared.check_overwrite(overwrite=command.overwrite, resume=command.resume)
     return recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Print the test accuracy of parameters that either implementation wrote."""
+    """Print the test accuracy of parameters that either implementation wrote, with the settings in their config.json.
 
-    recipe: shared.RecipeName
-    params: Annotated[Path, option("FILE", "The params.safetensors of a run.")]
-    activation: shared.Activation = None
+    Without a config.json next to the file, name the RECIPE, and the --activation if it is not the recipe's.
+    """
+
+    recipe: Annotated[
+        Positional[str | None],
+        arg(
+            metavar="[RECIPE]",
+            help=f"One of {', '.join(recipes.RECIPES)}.",
+            help_behavior_hint=f"(default: {_IN_CONFIG})",
+        ),
+    ] = None
+    params: Annotated[Path, option("FILE|DIR", "The params.safetensors of a run, or its folder.")]
+    activation: Annotated[
+        str | None,
+        option("NAME", f"Between the layers: {', '.join(recipes.NAMES['activation'])}.", _IN_CONFIG),
+    ] = None
     data_dir: shared.DataDir = None
     debug: shared.Debug = False
+
+
+def check_names(command: Evaluate) -> None:
+    """Raise an ArgumentError if the recipe or the activation is unknown."""
+    recipes.named(command.recipe or recipes.DEFAULT).with_changes(activation=command.activation)
