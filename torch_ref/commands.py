@@ -73,7 +73,9 @@ def evaluate(
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises an error if the name is too long
         path /= "params.safetensors"
         if not path.exists():
-            raise UserError(f"{path.parent} holds no {path.name}: name the folder of a run that has finished an epoch, or a file")
+            raise UserError(
+                f"{path.parent} holds no {path.name}: name the folder of a run that has finished an epoch, or a file"
+            )
     tensors, sealed = runs.read(path)  # what the file is comes first: advice about a recipe would not help
     config = configs.read(path.parent, BY_HAND)
     if config is not None and not configs.is_of_a_run(config):

@@ -169,14 +169,15 @@ def _check_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     if foreign:
         raise UserError(
             f"{path} has tensors of other names, such as {foreign[0][:80]!r}: rename them to linear1.weight, "
-            "linear1.bias, linear2.weight and so on, from the pixels to the classes, with weights of shape (outputs, inputs)"
+            "linear1.bias, linear2.weight and so on, from the pixels to the classes, with weights of shape "
+            "(outputs, inputs)"
         )
     dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()})
     if dtypes not in (["float32"], ["float64"]):
         raise UserError(
-            f"{path} must hold only float32 or only float64, got {', '.join(dtypes)}: convert all to float32 with "
-            "safetensors.torch: save_file({name: tensor.float() for name, tensor in "
-            "load_file('old.safetensors').items()}, 'new.safetensors')"
+            f"{path} must hold only float32 or only float64, got {', '.join(dtypes)}: convert all to float32 in "
+            "Python: from safetensors.torch import load_file, save_file; save_file({name: tensor.float() for name, "
+            "tensor in load_file('old.safetensors').items()}, 'new.safetensors')"
         )
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():

@@ -50,7 +50,8 @@ def recipe(config: Mapping[str, Any]) -> Recipe | None:
     if not all(_of_type(saved[name], value) for name, value in example.items()):
         return None
     try:
-        return Recipe(**saved | {"layers": tuple(saved["layers"])})
+        rate = float(saved["learning_rate"])  # JSON of another program may hold 1 for 1.0
+        return Recipe(**saved | {"layers": tuple(saved["layers"]), "learning_rate": rate})
     except (ValueError, TypeError, OverflowError):
         return None
 

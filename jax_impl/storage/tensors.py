@@ -63,7 +63,8 @@ def read(path: Path) -> tuple[Tensors, Facts]:
     try:
         tensors: Tensors = safetensors.numpy.load(content)
     except KeyError as error:  # safetensors' name of a dtype that NumPy does not have, such as BF16
-        raise UserError(f"{path} holds numbers of dtype {error.args[0]}: {FLOAT32}") from error
+        remedy = FLOAT32 if error.args[0] == "BF16" else "save all as float32 with the program that wrote the file"
+        raise UserError(f"{path} holds numbers of dtype {error.args[0]}: {remedy}") from error
     except (SafetensorError, ValueError) as error:
         raise DamagedError(f"{path} is not a safetensors file ({error}); name a params.safetensors file") from error
     metadata = _header(content).get("__metadata__", {})

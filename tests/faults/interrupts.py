@@ -16,8 +16,8 @@ LONGER = 1.15  # than undisturbed, as measured: without it the last half second,
 def killed(world: World, package: str, moment: float) -> str:
     """Kill a training at a moment, from 0 (it begins) to 1 (it is over), and resume it; return what is wrong.
 
-    torch_ref writes only at its end: a kill leaves the files of an earlier run, which lie in its folder, unless it comes
-    while these are replaced. Then either a part of them is left, or a part of the new ones.
+    torch_ref writes only at its end: a kill leaves the files of an earlier run, which lie in its folder. A kill while
+    these are replaced leaves a part of them, or a part of the new ones.
     """
     whole = world.whole(package)
     while True:

@@ -139,7 +139,7 @@ def test_every_rung_is_listed() -> None:
 
 def test_the_layers_and_packages_are_listed() -> None:
     text = text_of("docs/layout.md")
-    _, block = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert " ".join(block.split()) == " · ".join(", ".join(names) for names in LAYERS)
     for path in (ROOT / "jax_impl").iterdir():
         if path.suffix == ".py" or (path / "__init__.py").exists():

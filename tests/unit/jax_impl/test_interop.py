@@ -67,7 +67,10 @@ def spoiled(**changes: np.ndarray | None) -> interop.Tensors:
         (spoiled(linear2_bias=None), r"linear2.bias must be \(256,\).*got none"),
         (spoiled(extra=np.zeros(1, np.float32)), "has tensors of other names, such as 'extra': rename them"),
         (spoiled(linear1_weight=np.zeros((784, 256), np.float32)), r"linear1.weight must be \(256, 784\)"),
-        (spoiled(linear1_bias=np.zeros(256, np.float16)), "only float32 or only float64, got float16, float32: convert all"),
+        (
+            spoiled(linear1_bias=np.zeros(256, np.float16)),
+            "only float32 or only float64, got float16, float32: convert all",
+        ),
         ({}, "holds no tensors: name the params.safetensors of a run"),
     ],
 )

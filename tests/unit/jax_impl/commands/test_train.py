@@ -136,7 +136,9 @@ def test_a_run_resumed_after_an_epoch_ends_in_the_same_bits(call: Call, tmp_path
         assert (out / "curve.png").exists()
         resume = ("--resume",)
     code, lines, err = call(*command, "--out", out)
-    line = f"error: {out} holds an unfinished run, 3 of 4 epochs: add --resume to continue it, --overwrite to replace it"
+    line = (
+        f"error: {out} holds an unfinished run, 3 of 4 epochs: add --resume to continue it, --overwrite to replace it"
+    )
     assert (code, lines, err) == (1, [], f"{line}, or name another --out\n")
     assert call(*command, "--out", out, "--resume")[::2] == (0, "")
     assert_same_results(out, tmp_path / "whole")
