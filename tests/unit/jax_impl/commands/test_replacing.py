@@ -29,6 +29,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def refused(call: Call, folder: Path, *words: object) -> str:
     """The line with which a command is refused, which must leave everything as it is."""
+    (folder / ".lock").write_text("of the process before", encoding="utf-8")
     before = everything(folder)
     code, lines, err = call(*words)
     assert (code, lines, err.count("\n")) == (1, [], 1), err
