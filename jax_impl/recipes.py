@@ -1,6 +1,6 @@
 """The notebook's experiments as data: one frozen `Recipe` each."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from jax_impl.errors import ArgumentError, require, unknown_name
@@ -85,6 +85,13 @@ def named(name: str) -> Recipe:
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
     return RECIPES[name]
+
+
+def changed_settings(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of a run, except its seed, in which it differs from the recipe of its name."""
+    original = RECIPES.get(recipe.name, Recipe(name=recipe.name))
+    values = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if field.name != "seed"}
+    return {name: value for name, value in values.items() if value != getattr(original, name)}
 
 
 def check_replayable(recipe: Recipe) -> None:

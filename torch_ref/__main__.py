@@ -45,8 +45,10 @@ def _run(arguments: Sequence[str]) -> None:
     try:
         from torch_ref import commands  # imports torch, which takes seconds
 
-        run = {"train": commands.train, "evaluate": commands.evaluate}[command.command]
-        run(command, _print_line)
+        if command.command == "train":
+            commands.train(command, _print_line)
+        else:
+            commands.evaluate(command, _print_line, _complain)
     except ArgumentError as error:
         error.add_note(f"see {cli.PROG} {command.command} --help")
         raise
@@ -81,6 +83,11 @@ def _print_line(text: str) -> None:
         raise UserError(
             f"cannot write to standard output: {error.strerror}; free some disk space, or redirect it elsewhere"
         ) from error
+
+
+def _complain(text: str) -> None:
+    """Print a line to standard error."""
+    print(text, file=sys.stderr)
 
 
 def _discard_output() -> None:

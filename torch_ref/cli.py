@@ -104,7 +104,7 @@ def _version(name: str) -> str:
 
 def _parser(command: str) -> _Parser:
     """Return the parser of a command."""
-    recipe = {"train": " [RECIPE]", "evaluate": " RECIPE", "recipes": ""}[command]
+    recipe = {"train": " [RECIPE]", "evaluate": " [RECIPE]", "recipes": ""}[command]
     parser = _Parser(
         prog=f"{PROG} {command}",
         usage=f"%(prog)s{recipe} [OPTIONS]",
@@ -117,10 +117,10 @@ def _parser(command: str) -> _Parser:
     if command == "train":
         _add_train_options(parser)
     if command == "evaluate":
-        parser.add_argument("recipe", metavar="RECIPE", help=RECIPE_HELP)
-        parser.add_argument(
-            "--params", type=_path, metavar="FILE", required=True, help="The params.safetensors of a run"
-        )
+        text = f"{RECIPE_HELP} (default: the run's, in config.json next to the file)"
+        parser.add_argument("recipe", metavar="RECIPE", nargs="?", help=text)
+        text = "The params.safetensors of a run, or its folder"
+        parser.add_argument("--params", type=_path, metavar="FILE|DIR", required=True, help=text)
         _add_common_options(parser)
     parser.add_argument("--debug", action="store_true", help="Show the traceback of an error (default: off)")
     return parser
@@ -142,8 +142,12 @@ def _add_train_options(train: argparse.ArgumentParser) -> None:
     train.add_argument("--loader", choices=recipes.LOADERS, default=recipes.LOADERS[0], help=text)
     text = "CPU threads; their number changes the last digits of a cost (default: %(default)s)"
     train.add_argument("--threads", type=_integer, metavar="N", default=1, help=text)
-    text = "The run folder (default: runs/torch_ref-RECIPE-SEED)"
+    text = (
+        "The run folder (default: runs/torch_ref-RECIPE-SEED and the settings, but epochs, that are not the recipe's)"
+    )
     train.add_argument("--out", type=_own_folder, metavar="DIR", help=text)
+    text = "Replace what the folder holds, even if it is another experiment (default: off)"
+    train.add_argument("--overwrite", action="store_true", help=text)
     _add_common_options(train)
 
 

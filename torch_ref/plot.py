@@ -1,6 +1,7 @@
 """The picture of a run: curve.png."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ def curve(records: Sequence[EpochRecord], title: str) -> bytes:
     epochs = [record.epoch for record in records]
     costs = [record.cost for record in records]
     figure = Figure(figsize=(8, 3.6), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle("\n".join(textwrap.wrap(title, 96)))  # characters that fit
     cost, accuracy = figure.subplots(1, 2)
     cost.plot(epochs, costs, "o-", color="tab:blue", markersize=4)
     cost.set(xlabel="epoch", ylabel="training cost (cross-entropy, nats)")

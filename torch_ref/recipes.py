@@ -1,7 +1,9 @@
 """The notebook's experiments as data: one frozen `Recipe` each."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch_ref.errors import require, require_known
@@ -12,6 +14,7 @@ NAMES = {
     "dtype": ("float32", "float64"),
 }
 
+LONGEST = 180  # characters of a run folder's name
 LOADERS = ("dataloader", "tensor")  # the notebook's, and the same batches from memory
 
 
@@ -96,3 +99,26 @@ def table() -> Iterator[str]:
     yield ""
     yield f"all of them: {', '.join(common)}"
     yield f"the default: {DEFAULT}"
+
+
+def run_folder(recipe: Recipe) -> Path:
+    """Return the default run folder: recipe, seed, and every setting except epochs that is not the recipe's.
+
+    The end of a name that would be too long is replaced by a hash of the whole.
+    """
+    changes = [f"{name}={value}" for name, value in _changes(recipe).items() if name != "epochs"]
+    name = "-".join([f"torch_ref-{recipe.name}-{recipe.seed}", *changes])
+    if len(name) > LONGEST:
+        name = f"{name[: LONGEST - 13]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return Path("runs") / name
+
+
+def title(recipe: Recipe) -> str:
+    """Return what is trained, in words: recipe, seed, and every setting that is not the recipe's."""
+    changes = [f"{name.replace('_', ' ')} {value}" for name, value in _changes(recipe).items()]
+    return ", ".join([recipe.name, f"seed {recipe.seed}", *changes])
+
+
+def _changes(recipe: Recipe) -> dict[str, Any]:
+    original = asdict(RECIPES.get(recipe.name, Recipe(name=recipe.name)))
+    return {name: value for name, value in asdict(recipe).items() if name != "seed" and value != original[name]}

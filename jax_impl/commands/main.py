@@ -62,11 +62,11 @@ def run(arguments: list[str], stop: Stop) -> None:
                 run_train(command, recipe, stop)
         case train.Evaluate():
             with pointing_to_help("evaluate"):
-                recipe = recipes.named(command.recipe).with_changes(activation=command.activation)
+                train.check_names(command)
             use_cache()
             from jax_impl.commands import evaluate
 
-            evaluate.run(command, recipe)
+            evaluate.run(command)
         case study.Study():
             with pointing_to_help("study"):
                 study.check(command)

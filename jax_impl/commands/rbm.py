@@ -1,6 +1,5 @@
 """The commands `rbm` and `dbn`: train machines, measure and draw them."""
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jax_impl.commands import cluster
 from jax_impl.commands.data import load
 from jax_impl.commands.following import follow
+from jax_impl.commands.options import rbm as options
 from jax_impl.commands.options.rbm import TrainDbn, TrainRbm
 from jax_impl.commands.stopping import Stop
 from jax_impl.commands.terminal import complain, say, waiting
@@ -31,18 +31,21 @@ def run(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings
         UserError: The folder cannot be written, or holds another run.
         DivergedError: The learning rate is too large. The text says what is kept; so does that of an `Interrupted`.
     """
-    out, mnist = command.out, load(command.data_dir)
+    out, mnist = options.run_folder(command), load(command.data_dir)
     runs.check_writable(out)
     train, test = (scale(jnp.asarray(part), settings.dtype) for part in (mnist.train_images, mnist.test_images))
-    described = {name: value for name, value in asdict(settings).items() if name != "hidden"}
     # The learning rate falls over the epochs, so their number is part of the identity.
-    identity = {"version": VERSION, "hidden": list(sizes), "settings": described, "data": digest(mnist)}
+    identity = {"version": VERSION, **outputs.described(sizes, settings), "data": digest(mnist)}
     checkpoints = Checkpoints(out / FOLDER, identity)
     folder = MachinesFolder(out, sizes, settings)
+    if not command.resume:
+        folder.check_replaceable(checkpoints, overwrite=command.overwrite)  # before the lock, which writes a file
     with files.locked(out):
         since = None
-        if (saved := checkpoints.to_resume(resume=command.resume, log=complain)) is not None:
+        if command.resume and (saved := checkpoints.to_resume(complain)) is not None:
             since = unpack(*saved, like=dbn.structure(saved.tensors), record=RbmRecord)
+        else:
+            folder.check_replaceable(checkpoints, overwrite=command.overwrite)
         course = dbn.advance(sizes, settings, train, test, since, command.checkpoint_every)
         # Without epochs, the last progress has all machines.
         initial = since or (next(course) if settings.epochs else list(course)[-1])
@@ -58,7 +61,7 @@ def run(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings
                     likelihood = outputs.likelihood(out, progress.state.stack[0], train, test)
                 say(f"log-likelihood of the test images: {likelihood}")
             with waiting("drawing"):
-                outputs.draw(out, progress.records, progress.state.stack, mnist.test_images)
+                outputs.draw(out, progress.records, progress.state.stack, mnist.test_images, options.title(command))
         except KeyboardInterrupt as error:
             note = f"{out} holds the trained machines: repeat the command with --resume to draw the figures"
             raise with_note(error, note) from error
@@ -72,6 +75,13 @@ class MachinesFolder:
 
     def __init__(self, out: Path, sizes: tuple[int, ...], settings: Settings) -> None:
         self.out, self.sizes, self.settings, self.name = out, sizes, settings, "RBM" if len(sizes) == 1 else "DBN"
+
+    def check_replaceable(self, checkpoints: Checkpoints, *, overwrite: bool) -> None:
+        """Raise a UserError if the folder holds what this run must not replace."""
+        if not overwrite:
+            settings = outputs.described(self.sizes, self.settings)
+            epochs = self.settings.epochs * len(self.sizes)  # one machine after the other
+            runs.check_replaceable(checkpoints, settings, outputs.RESULTS, epochs=epochs)
 
     def begin(self, *, replace: bool) -> None:
         """Write config.json; with `replace`, delete the results of an earlier run."""

@@ -16,6 +16,7 @@ from jax_impl import interop
 from jax_impl.commands import cluster
 from jax_impl.commands.data import load
 from jax_impl.commands.following import follow
+from jax_impl.commands.options import naming
 from jax_impl.commands.options.train import Train
 from jax_impl.commands.stopping import Stop
 from jax_impl.commands.terminal import complain, epochs_bar, say
@@ -45,8 +46,8 @@ def run(command: Train, recipe: Recipe, stop: Stop) -> None:
         UserError: A file cannot be read or written, or the folder holds another run.
         DivergedError: The text says what is kept. So does that of an `Interrupted`.
     """
-    out = command.out or Path("runs") / f"jax_impl-{recipe.name}-{recipe.seed}"
-    dbn = load_stack(command.dbn) if command.dbn else None
+    dbn, dbn_digest = (load_stack(command.dbn), file_digest(command.dbn)) if command.dbn else (None, None)
+    out = command.out or naming.run_folder(recipe, **_not_in_recipe(command.stream, dbn_digest))
     jax.config.update("jax_enable_x64", recipe.dtype == "float64")
     mnist = load(command.data_dir)
     n_images = len(mnist.train_images)
@@ -54,10 +55,14 @@ def run(command: Train, recipe: Recipe, stop: Stop) -> None:
     leads = cluster.leads()
     if leads:
         runs.check_writable(out)
-    settings = identity(recipe, mnist, stream=command.stream, dbn=file_digest(command.dbn))
-    checkpoints = Checkpoints(out / FOLDER, settings)
+    outputs = RunFolder(out, recipe, command.stream, dbn_digest)
+    checkpoints = Checkpoints(out / FOLDER, identity(recipe, mnist, stream=command.stream, dbn=dbn_digest))
+    if leads and not command.resume:
+        outputs.check_replaceable(checkpoints, overwrite=command.overwrite)  # before the lock, which writes a file
     with files.locked(out) if leads else contextlib.nullcontext():
-        saved = checkpoints.to_resume(resume=command.resume, log=complain) if leads else None
+        saved = checkpoints.to_resume(complain) if leads and command.resume else None
+        if leads and saved is None:
+            outputs.check_replaceable(checkpoints, overwrite=command.overwrite)
         if not processes.from_first(saved is not None):
             draws = _start_from_images(recipe, mnist, draws, dbn)
         initial = one_run.begin(recipe, draws, saved)
@@ -74,7 +79,6 @@ def run(command: Train, recipe: Recipe, stop: Stop) -> None:
                 return
             steps = n_images // recipe.batch_size
             saver = Saver(checkpoints, epochs=recipe.epochs, steps=steps, every=command.checkpoint_every)
-            outputs = RunFolder(out, recipe, command.stream)
             progress = follow(course, initial, outputs, saver, partial(cluster.raise_if_stopped, stop))
         outputs.keep(progress)
     say("Learning finished")
@@ -86,12 +90,22 @@ class RunFolder:
 
     kept = "parameters"
 
-    def __init__(self, out: Path, recipe: Recipe, stream: str) -> None:
-        self.out, self.recipe, self.stream, self.name = out, recipe, stream, recipe.name
+    def __init__(self, out: Path, recipe: Recipe, stream: str, dbn: str | None) -> None:
+        """Take the settings of the run; `dbn` is the SHA-256 of the file that it starts from."""
+        self.out, self.recipe, self.stream, self.dbn, self.name = out, recipe, stream, dbn, recipe.name
+
+    def check_replaceable(self, checkpoints: Checkpoints, *, overwrite: bool) -> None:
+        """Raise a UserError if the folder holds what this run must not replace."""
+        if not overwrite:
+            runs.check_replaceable(checkpoints, self._settings(), RESULTS, epochs=self.recipe.epochs)
 
     def begin(self, *, replace: bool) -> None:
         """Write config.json; with `replace`, delete the results of an earlier run."""
-        runs.describe(self.out, RESULTS if replace else (), recipe=asdict(self.recipe), stream=self.stream)
+        runs.describe(self.out, RESULTS if replace else (), **self._settings())
+
+    def _settings(self) -> dict[str, object]:
+        """Return everything that the results depend on, for config.json."""
+        return {"recipe": asdict(self.recipe), "stream": self.stream, "dbn": self.dbn}
 
     def epoch(self, progress: Progress) -> None:
         """Write one line of JSON per epoch."""
@@ -105,9 +119,14 @@ class RunFolder:
         if progress.records:
             from jax_impl.figures.curve import curve  # imports Matplotlib, after the training
 
-            title = f"{self.recipe.name}, seed {self.recipe.seed}, JAX"
+            title = naming.title(self.recipe, **_not_in_recipe(self.stream, self.dbn))
             costs, accuracies = zip(*((epoch.cost, epoch.test_accuracy) for epoch in progress.records), strict=True)
-            files.write(self.out / "curve.png", curve(costs, accuracies, title))
+            files.write(self.out / "curve.png", curve(costs, accuracies, f"{title}, JAX"))
+
+
+def _not_in_recipe(stream: str, dbn: str | None) -> dict[str, object]:
+    """Return the other settings as they are shown in names and titles: those that are defaults are None."""
+    return {"stream": None if stream == "torch" else stream, "dbn": dbn and dbn[:8]}
 
 
 def _start_from_images(recipe: Recipe, mnist: Mnist, draws: Draws, dbn: Sequence[Rbm] | None) -> Draws:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
+from jax_impl.figures.titles import wrapped
+
 
 def curve(costs: Sequence[float], accuracies: Sequence[float], title: str) -> bytes:
     """Return a PNG of cost (nats) and test accuracy (0 to 1) by epoch.
@@ -14,7 +16,7 @@ def curve(costs: Sequence[float], accuracies: Sequence[float], title: str) -> by
     """
     epochs = range(1, len(costs) + 1)
     figure = Figure(figsize=(8, 3.6), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(wrapped(title, figure.get_figwidth()))
     cost, accuracy = figure.subplots(1, 2)
     cost.plot(epochs, costs, "o-", color="tab:blue", markersize=4)
     cost.set(xlabel="epoch", ylabel="training cost (cross-entropy, nats)")

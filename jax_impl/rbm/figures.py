@@ -1,4 +1,7 @@
-"""Figures of RBMs and DBNs: filters, reconstructions, samples, and monitors of training."""
+"""Figures of RBMs and DBNs: filters, reconstructions, samples, and monitors of training.
+
+Each takes a `title` that says what was trained.
+"""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -11,6 +14,7 @@ from matplotlib.figure import Figure
 
 from jax_impl.figures.axes import COLORS, integer_ticks
 from jax_impl.figures.canvas import MUTED, render
+from jax_impl.figures.titles import wrapped
 from jax_impl.rbm.machine import Rbm
 from jax_impl.rbm.training import RbmRecord
 
@@ -26,13 +30,14 @@ MONITORS = {
 }
 
 
-def filters(stack: Sequence[Rbm]) -> bytes:
+def filters(stack: Sequence[Rbm], title: str) -> bytes:
     """Return a PNG that shows the weights of each machine's first hundred hidden units as images.
 
     The image of a unit in an upper machine is the weighted sum of the images of the units below it.
     """
 
     def draw(figure: Figure) -> None:
+        figure.suptitle(wrapped(title, figure.get_figwidth()))
         for number, axes in enumerate(np.atleast_1d(figure.subplots(1, len(stack))), start=1):
             view = _weights_as_images(stack[:number])
             limit = np.quantile(np.abs(view), 0.998)
@@ -43,37 +48,40 @@ def filters(stack: Sequence[Rbm]) -> bytes:
             axes.axis("off")
             figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
 
-    return render(draw, (6.4 * len(stack), 6.0), **PNG)
+    return render(draw, (6.4 * len(stack), 6.4), **PNG)
 
 
-def reconstructions(actual: Images, recreated: Images) -> bytes:
+def reconstructions(actual: Images, recreated: Images, title: str) -> bytes:
     """Return a PNG of images, with their reconstructions below them."""
 
     def draw(figure: Figure) -> None:
+        figure.suptitle(wrapped(title, figure.get_figwidth()))
         axes = _image_axes(figure, _mosaic(np.concatenate([actual, recreated]), len(actual)))
         axes.set_yticks([SIDE / 2 + 1, CELL + SIDE / 2 + 1], ["actual", "recreation"])
         axes.set_title("Test images, and the probabilities of their pixels after one pass up and down")
 
-    return render(draw, (1.0 * len(actual), 2.6), **PNG)
+    return render(draw, (1.0 * len(actual), 3.0), **PNG)
 
 
-def samples(rounds: Sequence[int], chains: Float[np.ndarray, "moments chains pixels"]) -> bytes:
+def samples(rounds: Sequence[int], chains: Float[np.ndarray, "moments chains pixels"], title: str) -> bytes:
     """Return a PNG of Gibbs chains, one per row, after these numbers of rounds; 0 is the image where a chain starts."""
 
     def draw(figure: Figure) -> None:
+        figure.suptitle(wrapped(title, figure.get_figwidth()))
         axes = _image_axes(figure, _mosaic(chains.swapaxes(0, 1).reshape(-1, SIDE**2), len(rounds)))
         centres = [CELL * number + SIDE / 2 + 1 for number in range(len(rounds))]
         axes.set_xticks(centres, [_rounds_text(count) for count in rounds])
         axes.xaxis.tick_top()
         axes.set_title("Gibbs chains, one per row: probabilities of the pixels")
 
-    return render(draw, (1.0 * len(rounds) + 0.6, 1.0 * chains.shape[1] + 0.8), **PNG)
+    return render(draw, (1.0 * len(rounds) + 0.6, 1.0 * chains.shape[1] + 1.2), **PNG)
 
 
-def curves(records: Sequence[RbmRecord]) -> bytes:
+def curves(records: Sequence[RbmRecord], title: str) -> bytes:
     """Return a PNG of the monitors by epoch, with one line per machine."""
 
     def draw(figure: Figure) -> None:
+        figure.suptitle(wrapped(title, figure.get_figwidth()))
         layers = sorted({record.layer for record in records})
         for axes, (name, label) in zip(figure.subplots(1, len(MONITORS)), MONITORS.items(), strict=True):
             for layer, color in zip(layers, cycle(COLORS), strict=False):
@@ -87,7 +95,7 @@ def curves(records: Sequence[RbmRecord]) -> bytes:
         if len(layers) > 1:
             axes.legend()
 
-    return render(draw, (11.0, 3.4), **PNG)
+    return render(draw, (11.0, 3.8), **PNG)
 
 
 def _weights_as_images(stack: Sequence[Rbm]) -> Images:

@@ -32,8 +32,13 @@ ROUNDS = (1, 10, 100, 1000)  # of Gibbs sampling, in samples.png
 
 def begin(out: Path, sizes: Sequence[int], settings: Settings) -> None:
     """Write config.json and delete the results of an earlier run."""
-    described = {name: value for name, value in asdict(settings).items() if name != "hidden"}
-    runs.describe(out, RESULTS, hidden=list(sizes), settings=described)
+    runs.describe(out, RESULTS, **described(sizes, settings))
+
+
+def described(sizes: Sequence[int], settings: Settings) -> dict[str, Any]:
+    """Return everything that the results depend on, for config.json."""
+    others = {name: value for name, value in asdict(settings).items() if name != "hidden"}
+    return {"hidden": list(sizes), "settings": others}
 
 
 def record(out: Path, records: Sequence[RbmRecord], stack: dbn.Stack) -> None:
@@ -52,14 +57,16 @@ def likelihood(out: Path, rbm: Rbm, train: Float[Array, "n pixels"], test: Float
     return estimate
 
 
-def draw(out: Path, records: Sequence[RbmRecord], stack: dbn.Stack, images: UInt8[np.ndarray, "n pixels"]) -> None:
-    """Write the figures. They show the first `SHOWN` of these test images."""
+def draw(
+    out: Path, records: Sequence[RbmRecord], stack: dbn.Stack, images: UInt8[np.ndarray, "n pixels"], title: str
+) -> None:
+    """Write the figures. They show the first `SHOWN` of these test images. `title` says what was trained."""
     shown = scale(jnp.asarray(images[:SHOWN]), stack[0].weight.dtype)
     on_device = [jax.tree.map(jnp.asarray, rbm) for rbm in stack]
     recreated = np.asarray(dbn.down(on_device, dbn.up(on_device, shown)))
     chains = np.concatenate([shown[None], dbn.generate(on_device, jax.random.key(0), shown, ROUNDS)])
-    files.write(out / "filters.png", figures.filters(stack))
-    files.write(out / "reconstructions.png", figures.reconstructions(np.asarray(shown), recreated))
-    files.write(out / "samples.png", figures.samples((0, *ROUNDS), chains))
+    files.write(out / "filters.png", figures.filters(stack, title))
+    files.write(out / "reconstructions.png", figures.reconstructions(np.asarray(shown), recreated, title))
+    files.write(out / "samples.png", figures.samples((0, *ROUNDS), chains, title))
     if records:
-        files.write(out / "curves.png", figures.curves(records))
+        files.write(out / "curves.png", figures.curves(records, title))

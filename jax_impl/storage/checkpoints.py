@@ -3,17 +3,17 @@
 The last two are kept. If the newest one is damaged, the one before it is used.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jax_impl.errors import ArgumentError, Log, UserError
 from jax_impl.storage import files, tensors
+from jax_impl.storage.configs import difference
 from jax_impl.storage.tensors import DamagedError, Facts, Tensors
 
 FOLDER = "checkpoints"  # inside a run folder
@@ -72,34 +72,36 @@ class Checkpoints(NamedTuple):
             raise UserError(f"all checkpoints in {self.folder} are damaged: start again without --resume")
         return None
 
-    def to_resume(self, *, resume: bool, log: Log) -> Checkpoint | None:
-        """Return the checkpoint to resume from. Without `resume` there is none, and no unfinished run may be lost.
-
-        The facts must hold `done` and `epochs`.
+    def to_resume(self, log: Log) -> Checkpoint | None:
+        """Return the checkpoint to resume from, or None, and a line in the log, if there is none.
 
         Raises:
             ArgumentError: As `newest`.
-            UserError: The folder holds an unfinished run and `resume` is false; or as `newest`.
+            UserError: As `newest`.
         """
-        out = self.folder.parent
-        if resume:
-            found = self.newest(log)
-            if found is None:
-                log(f"nothing to resume in {out}: starting")
-            return found
-        facts = self.peek()
-        if facts and facts["done"] < facts["epochs"]:
-            raise UserError(
-                f"{out} holds an unfinished run, {facts['done']} of {facts['epochs']} epochs: add --resume to continue "
-                "it, name another --out, or delete the folder"
-            )
-        return None
+        found = self.newest(log)
+        if found is None:
+            log(f"nothing to resume in {self.folder.parent}: starting")
+        return found
 
     def peek(self) -> Facts | None:
         """Return the facts of the newest undamaged checkpoint, whatever computation it belongs to."""
+        newest = self._newest_metadata()
+        return newest and dict(newest["facts"])
+
+    def can_be_resumed(self, epochs: int) -> bool:
+        """Return whether the same computation with `epochs` epochs would continue from the newest checkpoint."""
+        newest = self._newest_metadata()
+        if newest is None or difference(newest["identity"], self.identity):
+            return False
+        return bool(newest["facts"]["done"] + bool(newest["facts"].get("steps")) <= epochs)
+
+    def _newest_metadata(self) -> Facts | None:
+        """Return the identity and the facts of the newest undamaged checkpoint."""
         for path in reversed(self.paths()):
             try:
-                return dict(tensors.read(path)[1]["facts"])
+                _, found = tensors.read(path)
+                return {"identity": found["identity"], "facts": found["facts"]}
             except (DamagedError, KeyError):
                 continue
         return None
@@ -129,15 +131,3 @@ class Checkpoints(NamedTuple):
     def remove(self) -> None:
         """Delete all checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def difference(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> str:
-    """Return the first setting in which two identities differ, as words; an empty string if they are equal."""
-    for name in dict.fromkeys((*asked, *saved)):
-        was, now = saved.get(name), asked.get(name)
-        if isinstance(was, dict) and isinstance(now, dict):
-            if inner := difference(was, now, f"{prefix}{name}."):
-                return inner
-        elif json.dumps(was) != json.dumps(now):
-            return f"its {prefix}{name} is {json.dumps(was)}, not {json.dumps(now)}"
-    return ""

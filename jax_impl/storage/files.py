@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,8 +17,10 @@ from jax_impl.errors import UserError
 READABLE_LOCKS = os.name != "nt"  # on Windows nobody can read or write a locked file, not even through its owner
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, *, delete: Sequence[Path] = ()) -> None:
     """Write to a temporary file, flush it to the disk, then rename it: readers see the old file or the new one.
+
+    The files in `delete` are deleted just before the file is renamed.
 
     Raises:
         UserError: The folder cannot be written or the disk is full. The old file is untouched.
@@ -31,6 +33,8 @@ def write(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            for other in delete:
+                other.unlink(missing_ok=True)
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)

@@ -21,6 +21,13 @@ DIGITS = 64  # of a SHA-256 in hexadecimal
 Facts = dict[str, Any]  # plain data, as JSON
 
 
+FLOAT32 = (
+    "convert all to float32 in Python: import ml_dtypes; from safetensors.numpy import load_file, save_file; "
+    "save_file({name: array.astype('float32') for name, array in load_file('old.safetensors').items()}, "
+    "'new.safetensors')"
+)
+
+
 class DamagedError(UserError):
     """The file's content is not what was written."""
 
@@ -55,7 +62,10 @@ def read(path: Path) -> tuple[Tensors, Facts]:
         raise UserError(f"cannot read {path}: {error.strerror or error}; name a params.safetensors file") from error
     try:
         tensors: Tensors = safetensors.numpy.load(content)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except KeyError as error:  # safetensors' name of a dtype that NumPy does not have, such as BF16
+        remedy = FLOAT32 if error.args[0] == "BF16" else "save all as float32 with the program that wrote the file"
+        raise UserError(f"{path} holds numbers of dtype {error.args[0]}: {remedy}") from error
+    except (SafetensorError, ValueError) as error:
         raise DamagedError(f"{path} is not a safetensors file ({error}); name a params.safetensors file") from error
     metadata = _header(content).get("__metadata__", {})
     # A damaged name of the checksum leaves its value, which other writers' metadata do not have.
@@ -63,6 +73,11 @@ def read(path: Path) -> tuple[Tensors, Facts]:
     if (unnamed or metadata.keys() & {"sha256", "facts"}) and metadata.get("sha256") != _digest(content):
         raise DamagedError(f"{path} is damaged: its checksum does not match; use a copy, or train again")
     return tensors, json.loads(metadata.get("facts", "{}"))
+
+
+def has_checksum(path: Path) -> bool:
+    """Return whether a file that `read` accepts has a checksum, so that damage to it is noticed."""
+    return "sha256" in _header(path.read_bytes()).get("__metadata__", {})
 
 
 def _header(content: bytes) -> dict[str, Any]:

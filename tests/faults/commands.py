@@ -60,14 +60,14 @@ class Task(NamedTuple):
     """A command that writes a folder, and can be repeated or resumed after an interruption."""
 
     words: tuple[str, ...]
-    resume: tuple[str, ...]  # options with which it continues; torch_ref and studies just run again
+    resume: tuple[str, ...]  # options with which it continues, or starts again; studies just run again
     results: Callable[[Path], Results]
     begun: str = ".lock"  # appears in its folder before it trains; "." is the folder itself
 
 
 TASKS = {
     "jax_impl": Task(("jax_impl", "train", "--epochs", "3", *SMALL), ("--resume",), trained),
-    "torch_ref": Task(("torch_ref", "train", *REFERENCE), (), trained, begun="."),
+    "torch_ref": Task(("torch_ref", "train", *REFERENCE), ("--overwrite",), trained, begun="."),
     "study": Task(("jax_impl", "study", *GRID), (), studied),
     "rbm": Task(("jax_impl", "rbm", *MACHINE), ("--resume",), trained),
 }

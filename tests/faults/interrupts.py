@@ -16,7 +16,8 @@ LONGER = 1.15  # than undisturbed, as measured: without it the last half second,
 def killed(world: World, package: str, moment: float) -> str:
     """Kill a training at a moment, from 0 (it begins) to 1 (it is over), and resume it; return what is wrong.
 
-    torch_ref writes only at its end: a kill leaves the files of an earlier run, which lie in its folder.
+    torch_ref writes only at its end: a kill leaves the files of an earlier run, which lie in its folder. A kill while
+    these are replaced leaves a part of them, or a part of the new ones.
     """
     whole = world.whole(package)
     while True:
@@ -39,12 +40,11 @@ def killed(world: World, package: str, moment: float) -> str:
 
 def neither_earlier_nor_new(world: World, out: Path) -> str:
     """Return what is wrong with a folder in which a killed run was to replace an earlier one."""
-    earlier = [name for name in EARLIER if (out / name).read_bytes() == b"earlier"]
-    if len(earlier) == len(EARLIER):
-        return ""
-    if earlier:
-        return f"of the earlier run only {earlier} are left"
-    return world.other_result("torch_ref", out)
+    left = [name for name in EARLIER if (out / name).exists()]
+    earlier = [name for name in left if (out / name).read_bytes() == b"earlier"]
+    if earlier and earlier != left:
+        return f"of the earlier run {earlier} are left beside new files"
+    return "" if earlier or len(left) < len(EARLIER) else world.other_result("torch_ref", out)
 
 
 def terminated(world: World, package: str, moment: float) -> str:

@@ -147,7 +147,7 @@ def test_the_layers_and_packages_are_listed() -> None:
 
 
 def test_a_checkpoint_opens_as_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```$", text_of("docs/running.md"), re.MULTILINE | re.DOTALL)
+    _, block = re.findall(r"^```python\n(.*?)^```$", text_of("docs/running.md"), re.MULTILINE | re.DOTALL)
     *lines, last = block.splitlines()
     path = Path(re.findall(r'"([^"]*\.safetensors)"', block)[0])
     recipe = recipes.named("mnist_nn_xavier")

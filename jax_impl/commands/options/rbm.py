@@ -4,9 +4,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from jax_impl.commands.options import shared
+from jax_impl.commands.options import naming, shared
 from jax_impl.commands.options.shared import FILES, MACHINE, TRAINING, flag, integers, option
 from jax_impl.rbm.settings import PRETRAINING, Settings
+
+NAMES = tuple(field.name for field in fields(Settings) if field.name != "dtype")
+_FOLDER = " and the settings that are not the defaults"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,8 @@ class _Machines:
     weight_decay: Annotated[float, option("X", "Decay of the weights.", group=TRAINING)] = Settings.weight_decay
     seed: Annotated[int, option("N", "Seed of every random draw.", group=TRAINING)] = Settings.seed
     data_dir: shared.DataDir = None
-    out: Path
+    out: Path | None
+    overwrite: shared.Overwrite = False
     debug: shared.Debug = False
     resume: shared.Resume = False
     checkpoint_every: shared.CheckpointEvery = None
@@ -46,7 +50,7 @@ class TrainRbm(_Machines):
 
     hidden: Annotated[int, option("N", "Hidden units.", group=MACHINE)] = Settings.hidden
     epochs: Annotated[int, option("N", "Passes over the images.", group=TRAINING)] = Settings.epochs
-    out: Annotated[Path, option("DIR", "The run folder.", group=FILES)] = Path("runs/rbm")
+    out: Annotated[Path | None, option("DIR", "The run folder.", f"runs/rbm{_FOLDER}", group=FILES)] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,7 @@ class TrainDbn(_Machines):
     epochs: Annotated[int, option("N", "Passes over the images, for each machine.", group=TRAINING)] = (
         PRETRAINING.epochs
     )
-    out: Annotated[Path, option("DIR", "The run folder.", group=FILES)] = Path("runs/dbn")
+    out: Annotated[Path | None, option("DIR", "The run folder.", f"runs/dbn{_FOLDER}", group=FILES)] = None
 
 
 def sizes(command: TrainRbm | TrainDbn) -> tuple[int, ...]:
@@ -82,5 +86,30 @@ def settings(command: TrainRbm | TrainDbn) -> Settings:
     """
     shared.check_checkpoint_every(command.checkpoint_every)
     shared.check_out(command.out)
-    names = {field.name for field in fields(Settings)} - {"hidden", "dtype"}
-    return Settings(**{name: getattr(command, name) for name in names})
+    shared.check_overwrite(overwrite=command.overwrite, resume=command.resume)
+    return Settings(**{name: getattr(command, name) for name in NAMES if name != "hidden"})
+
+
+def changed_settings(command: TrainRbm | TrainDbn) -> dict[str, object]:
+    """Return the settings that are not the command's defaults. The hidden units are those of each machine."""
+    default = type(command)()
+    values = {name: (getattr(command, name), getattr(default, name)) for name in NAMES} | {
+        "hidden": (sizes(command), sizes(default))
+    }
+    return {name: value for name, (value, usual) in values.items() if value != usual}
+
+
+def run_folder(command: TrainRbm | TrainDbn) -> Path:
+    """Return the folder that --out names, or the default one: the command, and every setting that is not a default."""
+    return command.out or naming.folder(_kind(command).lower(), changed_settings(command))
+
+
+def title(command: TrainRbm | TrainDbn) -> str:
+    """Return what was trained, in words."""
+    start = f"{_kind(command)}, {'-'.join(map(str, sizes(command)))} hidden units, seed {command.seed}"
+    changes = {name: value for name, value in changed_settings(command).items() if name not in {"hidden", "seed"}}
+    return naming.words(start, changes)
+
+
+def _kind(command: TrainRbm | TrainDbn) -> str:
+    return "RBM" if isinstance(command, TrainRbm) else "DBN"

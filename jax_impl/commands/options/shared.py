@@ -56,6 +56,8 @@ Debug = Annotated[bool, flag("Show the traceback of an error.", group=OTHER)]
 
 _RESUME = "Continue from the last checkpoint in the run folder, if there is one."
 Resume = Annotated[bool, flag(_RESUME, group=STOPPING)]
+_REPLACE = "Replace what the folder holds, even if it is another experiment or an unfinished run."
+Overwrite = Annotated[bool, flag(_REPLACE, group=FILES)]
 _EVERY = "Save a checkpoint every N steps, and stop within N steps on Ctrl-C."
 CheckpointEvery = Annotated[int | None, option("N", _EVERY, "after an epoch, at most every 10 s", group=STOPPING)]
 _SECONDS = "Save and stop after X seconds, as on Ctrl-C, with exit code 124."
@@ -81,6 +83,12 @@ def check_out(out: Path | None) -> None:
     with contextlib.suppress(OSError, RuntimeError):  # the current folder was deleted, or links form a circle
         alone = out is None or out.resolve() not in (Path.cwd(), *Path.cwd().parents)
         require(alone, "--out", "a folder of its own, such as runs/x", str(out))
+
+
+def check_overwrite(*, overwrite: bool, resume: bool) -> None:
+    """Raise an ArgumentError if a run is to be both continued and replaced."""
+    if overwrite and resume:
+        raise ArgumentError("--resume continues a run and --overwrite replaces it: drop one of them")
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -10,6 +10,9 @@ from jax_impl.commands.options.shared import DEVICES, FILES, TRAINING, WEIGHTS, 
 from jax_impl.errors import ArgumentError
 from jax_impl.recipes import Recipe
 
+_IN_CONFIG = "the run's, in config.json"
+_FOLDER = "runs/jax_impl-RECIPE-SEED and the settings, except epochs, that are not the recipe's"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
@@ -53,7 +56,8 @@ class Train:
         choice("Random numbers: torch's, replayed without torch, or JAX's own.", group=WEIGHTS),
     ] = "torch"
     data_dir: shared.DataDir = None
-    out: Annotated[Path | None, option("DIR", "The run folder.", "runs/jax_impl-RECIPE-SEED", group=FILES)] = None
+    out: Annotated[Path | None, option("DIR", "The run folder.", _FOLDER, group=FILES)] = None
+    overwrite: shared.Overwrite = False
     debug: shared.Debug = False
     resume: shared.Resume = False
     checkpoint_every: shared.CheckpointEvery = None
@@ -81,15 +85,34 @@ def recipe_of(command: Train) -> Recipe:
         raise ArgumentError(f"--dbn needs --init dbn, got --init {recipe.init}")
     shared.check_checkpoint_every(command.checkpoint_every)
     shared.check_out(command.out)
+    shared.check_overwrite(overwrite=command.overwrite, resume=command.resume)
     return recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Print the test accuracy of parameters that either implementation wrote."""
+    """Print the test accuracy of parameters that either implementation wrote, with the settings in their config.json.
 
-    recipe: shared.RecipeName
-    activation: shared.Activation = None
-    params: Annotated[Path, option("FILE", "The params.safetensors of a run.", group=FILES)]
+    Without a config.json next to the file, name the RECIPE, and the --activation if it is not the recipe's.
+    """
+
+    recipe: Annotated[
+        str | None, option("RECIPE", f"One of {', '.join(recipes.RECIPES)}.", _IN_CONFIG, group=NETWORK)
+    ] = None
+    activation: Annotated[
+        str | None,
+        option(
+            "NAME",
+            f"Activation between the layers: {', '.join(recipes.NAMES['activation'])}.",
+            _IN_CONFIG,
+            group=NETWORK,
+        ),
+    ] = None
+    params: Annotated[Path, option("FILE|DIR", "The params.safetensors of a run, or its folder.", group=FILES)]
     data_dir: shared.DataDir = None
     debug: shared.Debug = False
+
+
+def check_names(command: Evaluate) -> None:
+    """Raise an ArgumentError if the recipe or the activation is unknown."""
+    recipes.named(command.recipe or recipes.DEFAULT).with_changes(activation=command.activation)

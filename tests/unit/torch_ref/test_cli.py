@@ -51,7 +51,7 @@ def test_without_options_the_recipe_is_the_notebooks() -> None:
     parsed = vars(cli.parse(["train"]))
     assert parsed.pop("recipe") == "mnist_nn_xavier"
     assert (parsed.pop("command"), parsed.pop("loader"), parsed.pop("threads")) == ("train", "dataloader", 1)
-    assert parsed.pop("debug") is False
+    assert parsed.pop("debug") is parsed.pop("overwrite") is False
     assert set(parsed.values()) == {None}
 
 

@@ -12,7 +12,7 @@ import torch_ref.__main__
 
 OPTIONS = {
     "train": "--epochs --seed --init --activation --optimizer --init-passes --batch-size --learning-rate --dtype "
-    "--loader --threads --data-dir --out --debug",
+    "--loader --threads --data-dir --out --overwrite --debug",
     "evaluate": "--params --activation --data-dir --debug",
 }
 

@@ -14,6 +14,7 @@ import torch_ref.__main__
 from torch_ref import commands, data, train
 
 EARLIER = dict.fromkeys(("config.json", "metrics.jsonl", "params.safetensors", "curve.png"), b"earlier")
+TENSOR = ("--loader", "tensor", "--overwrite")
 SIGNALS = {signal.SIGINT: (130, "interrupted: "), signal.SIGTERM: (143, "interrupted: SIGTERM; ")}
 
 
@@ -67,7 +68,7 @@ def test_a_signal_keeps_whole_epochs_or_the_earlier_run(
         return result
 
     monkeypatch.setattr(train, "train_epoch", train_epoch)
-    code, lines, err = call(monkeypatch, capsys, "train", "--epochs", "5", "--loader", "tensor", "--out", str(out))
+    code, lines, err = call(monkeypatch, capsys, "train", "--epochs", "5", *TENSOR, "--out", str(out))
     expected_code, start = SIGNALS[number]
     assert (code, lines.count("\n"), err.count("\n")) == (expected_code, epochs, 1)
     assert signal.getsignal(number) is handler
@@ -102,7 +103,7 @@ def test_a_training_that_diverges_later_keeps_its_first_epochs(
         return (float("inf"), []) if len(calls) == 2 else calls[-1]
 
     monkeypatch.setattr(train, "train_epoch", train_epoch)
-    code, _, err = call(monkeypatch, capsys, "train", "--epochs", "3", "--loader", "tensor", "--out", str(out))
+    code, _, err = call(monkeypatch, capsys, "train", "--epochs", "3", *TENSOR, "--out", str(out))
     assert code == 1
     assert err.startswith("error: the cost became inf in epoch 2: the learning rate 0.001 is probably too large")
     assert "; try --learning-rate 0.0001; " in err
@@ -114,7 +115,7 @@ def test_debug_shows_the_traceback_and_what_is_kept(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Exception, match="the cost became") as error:
-        call(monkeypatch, capsys, "train", "--learning-rate", "1e30", "--out", str(out), "--debug")
+        call(monkeypatch, capsys, "train", "--learning-rate", "1e30", "--out", str(out), "--debug", "--overwrite")
     assert error.value.__notes__ == ["no epoch was finished, and nothing was written"]
     assert files(out) == EARLIER
 

@@ -13,10 +13,18 @@ def test_it_prints_the_accuracy_of_the_last_epoch(dtype: str, call: Call, tmp_pa
     command = ("train", "--epochs", 2, "--dtype", dtype, "--activation", "tanh", "--out", tmp_path)
     assert call(*command)[0] == 0
     last = json.loads((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    evaluate = ("evaluate", "mnist_nn_xavier", "--params", tmp_path / "params.safetensors")
     expected = [f"Accuracy: {last['test_accuracy']:.4f}"]
-    assert call(*evaluate, "--activation", "tanh") == (0, expected, "")
-    assert call(*evaluate)[1] != expected  # the recipe's ReLU is another network
+    said = "mnist_nn_xavier, seed 777, activation tanh, epochs 2" + (", dtype float64" if dtype == "float64" else "")
+    for params in (tmp_path, tmp_path / "params.safetensors"):
+        for words in ((), ("mnist_nn_xavier",), ("--activation", "tanh")):
+            found = call("evaluate", *words, "--params", params)
+            assert found == (0, expected, f"evaluating {said}, trained by jax_impl\n")
+    (tmp_path / "config.json").unlink()
+    evaluate = ("evaluate", "mnist_nn_xavier", "--params", tmp_path)
+    assert call(*evaluate, "--activation", "tanh")[:2] == (0, expected)
+    code, lines, err = call(*evaluate)
+    assert (code, lines == expected) == (0, False)  # the recipe's ReLU is another network
+    assert err == "note: evaluating mnist_nn_xavier with relu: no config.json says how it was trained\n"
 
 
 @pytest.mark.parametrize(

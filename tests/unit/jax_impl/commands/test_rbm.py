@@ -96,7 +96,7 @@ def test_a_run_is_not_resumed_from_other_machines(call: Call, tmp_path: Path) ->
     assert call(*machines)[0] == 0
     train = ("train", "mnist_dbn", "--dbn", file, "--epochs", 1, "--out", run)
     assert call(*train)[0] == 0
-    assert call(*machines, "--seed", 1)[0] == 0
+    assert call(*machines, "--seed", 1, "--overwrite")[0] == 0
     code, _, err = call(*train, "--resume")
     assert (code, err.startswith(f"error: {run} cannot be resumed: its dbn is ")) == (2, True)
 
@@ -131,7 +131,7 @@ def test_a_machine_that_diverges_leaves_an_earlier_result_alone(call: Call, tmp_
     small = ("rbm", "--hidden", 4, "--epochs", 1, "--out", tmp_path)
     assert call(*small)[0] == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("[!.]*") if path.is_file()}
-    code, lines, err = call(*small, "--learning-rate", "1e20")
+    code, lines, err = call(*small, "--learning-rate", "1e20", "--overwrite")
     assert (code, lines) == (1, [])
     assert "RBM 1 diverged in epoch 1" in err
     assert err.endswith("try --learning-rate 0.1; no epoch was finished, nothing was written\n")
@@ -228,7 +228,7 @@ def test_machines_that_are_interrupted_within_an_epoch_end_in_the_same_bits(
         (): one,
         (6,): f"{one}, and a checkpoint of 6 steps {of_next}",
     }
-    resume: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ("--overwrite",)
     for every, words in held.items():
         segments = ("--checkpoint-every", *every) if every else ()
         code, lines, err = call(*command, "--out", out, "--max-seconds", "1e-9", *segments, *resume)

@@ -75,7 +75,7 @@ def test_without_epochs_the_initial_parameters_are_written(call: Call, tmp_path:
     """They replace an earlier run and its checkpoint, from which nobody must continue."""
     assert call("train", "mnist_nn_zeros", "--epochs", 1, "--out", tmp_path)[0] == 0
     assert files(tmp_path) == {"config.json", "metrics.jsonl", "params.safetensors", "curve.png", "checkpoints"}
-    code, _, err = call("train", "mnist_nn_zeros", "--epochs", 0, "--out", tmp_path)
+    code, _, err = call("train", "mnist_nn_zeros", "--epochs", 0, "--overwrite", "--out", tmp_path)
     assert (code, err) == (0, "")
     assert files(tmp_path) == {"config.json", "metrics.jsonl", "params.safetensors"}
     assert metrics(tmp_path) == []
@@ -136,8 +136,10 @@ def test_a_run_resumed_after_an_epoch_ends_in_the_same_bits(call: Call, tmp_path
         assert (out / "curve.png").exists()
         resume = ("--resume",)
     code, lines, err = call(*command, "--out", out)
-    line = f"error: {out} holds an unfinished run, 3 of 4 epochs: add --resume to continue it, name another --out"
-    assert (code, lines, err) == (1, [], f"{line}, or delete the folder\n")
+    line = (
+        f"error: {out} holds an unfinished run, 3 of 4 epochs: add --resume to continue it, --overwrite to replace it"
+    )
+    assert (code, lines, err) == (1, [], f"{line}, or name another --out\n")
     assert call(*command, "--out", out, "--resume")[::2] == (0, "")
     assert_same_results(out, tmp_path / "whole")
 
@@ -260,7 +262,7 @@ def test_an_interrupt_keeps_the_finished_epochs(
 
     (tmp_path / "curve.png").write_text("earlier", encoding="utf-8")
     monkeypatch.setattr(one_run, "advance", interrupted)
-    code, _, err = call("train", "--out", tmp_path)
+    code, _, err = call("train", "--out", tmp_path, "--overwrite")
     assert code == 130
     if epochs == 0:
         assert err == f"interrupted: {NOTHING}"

@@ -180,28 +180,22 @@ def test_room_is_checked_before_anything_is_written(kept: Checkpoints) -> None:
 
 def test_with_resume_the_newest_is_returned_or_a_line_says_that_there_is_none(kept: Checkpoints) -> None:
     lines: list[str] = []
-    found = kept.to_resume(resume=True, log=lines.append)
+    found = kept.to_resume(lines.append)
     assert found
     assert found.facts == facts(30)
     assert lines == []
     kept.remove()
-    assert kept.to_resume(resume=True, log=lines.append) is None
+    assert kept.to_resume(lines.append) is None
     assert lines == [f"nothing to resume in {kept.folder.parent}: starting"]
 
 
-def test_without_resume_an_unfinished_run_is_not_replaced(kept: Checkpoints) -> None:
-    """Whatever its settings are: the identity does not matter."""
-    for one in (kept, kept._replace(identity={})):
-        with pytest.raises(UserError) as error:
-            one.to_resume(resume=False, log=print)
-        assert str(error.value) == (
-            f"{kept.folder.parent} holds an unfinished run, 1 of 3 epochs: add --resume to continue it, name another "
-            "--out, or delete the folder"
-        )
-    kept.save(90, arrays(90), facts(90) | {"done": 3})
-    assert kept.to_resume(resume=False, log=print) is None  # a finished run may be replaced
+def test_a_run_can_be_resumed_by_the_same_one_with_as_many_epochs_or_more(kept: Checkpoints) -> None:
+    assert [kept.can_be_resumed(epochs) for epochs in (0, 1, 3, 9)] == [False, True, True, True]
+    kept.save(31, arrays(31), facts(31) | {"steps": 1})  # within the second epoch
+    assert [kept.can_be_resumed(epochs) for epochs in (1, 2)] == [False, True]
+    assert not kept._replace(identity={}).can_be_resumed(9)
     kept.remove()
-    assert kept.to_resume(resume=False, log=print) is None
+    assert not kept.can_be_resumed(9)
 
 
 def test_differences_are_named_by_their_path() -> None:
