@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from jax_impl import recipes
 from jax_impl.commands.options import shared
-from jax_impl.commands.options.shared import DEVICES, FILES, TRAINING, WEIGHTS, choice, flag, option, setting
+from jax_impl.commands.options.shared import DEVICES, FILES, NETWORK, TRAINING, WEIGHTS, choice, flag, option, setting
 from jax_impl.errors import ArgumentError
 from jax_impl.recipes import Recipe
 
