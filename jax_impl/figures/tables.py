@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, PercentFormatter
+from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from jax_impl.figures.numbers import floats, short
 
@@ -35,7 +35,7 @@ def number(value: float) -> str:
     """Format a number with four digits; 0 is 0, and NaN is a dash."""
     if math.isnan(value):
         return "–"
-    return str(value) if math.isinf(value) else short(value, 4)
+    return str(value) if math.isinf(value) else short(value + 0.0, 4)  # -0.0 becomes 0.0
 
 
 def _table(axes: Axes) -> Table | None:
@@ -70,8 +70,8 @@ def _columns(axes: Axes) -> dict[str, Column]:
 
 
 def _names_of_ticks(axes: Axes) -> dict[float, str]:
-    """Return the names of the values of x, if the axis names them."""
-    formatter = axes.xaxis.get_major_formatter()
-    if not isinstance(formatter, FixedFormatter):
+    """Return the labels of the values of x, if the ticks are fixed."""
+    if not isinstance(axes.xaxis.get_major_locator(), FixedLocator):
         return {}
-    return dict(zip(axes.get_xticks().tolist(), formatter.seq, strict=False))
+    formatter = axes.xaxis.get_major_formatter()
+    return {float(x): formatter(x) for x in axes.get_xticks()}

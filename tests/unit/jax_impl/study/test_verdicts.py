@@ -126,7 +126,8 @@ def test_the_advice_lists_slow_cells_with_their_accuracy() -> None:
     (advice,) = verdicts.advise(rows)
     assert verdicts.words(advice) == (
         "good trains best: 88.05 ± 0.07 % (2 seeds). Learning slowly: slow 68.50 ± 0.71 %. "
-        "Some seeds diverged: wild 99.00 % without them. Failed to train: zeros. Diverged: lost. Could not start: stuck."
+        "Some seeds diverged: wild 99.00 % without them. Failed to train: zeros. Diverged: lost. "
+        "Could not start: stuck."
     )
 
 
