@@ -22,6 +22,7 @@ DARK = {
     WHITE: "#1c2025", EDGE: "#555c66", GRID_LINE: "#30353c", BAND: "#262c33",
     GREY: "#c4c4c4", BROWN: "#d59267", PINK: "#ce5787", PURPLE: "#e69afe", BLUE: "#809bc2",
     GREEN: "#6edc64", TEAL: "#89fefe", OLIVE: "#e9f192", INDIGO: "#8671fa",
+    "#2166ac": "#6ea8e0", "#c8540a": "#f2955a", "#8a4fa3": "#c79ade", "#0f766e": "#4fbdb2",  # of the parity ladder
     "#8b929c": "#737a84", "#6f7680": "#8d949d", "#545a63": "#a9afb7", "#3b4149": "#c6cacf",
 }  # fmt: skip
 
