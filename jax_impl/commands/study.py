@@ -9,6 +9,7 @@ from functools import partial
 from jax_impl.commands import cluster
 from jax_impl.commands.data import load
 from jax_impl.commands.options import study as options
+from jax_impl.commands.options.command_line import command_line
 from jax_impl.commands.options.study import Study
 from jax_impl.commands.stopping import Stop
 from jax_impl.commands.terminal import complain, cost_bar, say
@@ -109,7 +110,7 @@ def _costs(command: Study, cells: list[Cell], n_images: int) -> dict[str, float]
         planned = budget.plan(left, n_images, max_hours=hours, max_gib=gib, workers=devices.workers())
         costs = {cell.key: cost.seconds for cell, cost in zip(left, planned, strict=True)}
         say(f"{len(left)} of {len(cells)} cells to run, about {sum(costs.values()) / 60:.1f} minutes")
-    manifest.remember(command.out, cells=cells)
+    manifest.remember(command.out, cells=cells, command=command_line("study", command))
     return costs
 
 
@@ -126,7 +127,7 @@ def _run_presets(command: Study, chosen: list[Preset], mnist: Mnist, stop: Stop)
                 bar.update(task, advance=1, done=done, description=f"{preset.name}: {label}")
                 if done < parts:
                     cluster.raise_if_stopped(stop)
-            manifest.remember(command.out, measured={preset.name: seeds})
+            manifest.remember(command.out, measured={preset.name: seeds}, command=command_line("study", command))
             say(f"{preset.name}: {preset.claim}")
             for check in preset.checks(published.measured_data(preset, seeds, command.out) or {}):
                 verdict = "pass" if check.passed else "FAIL"

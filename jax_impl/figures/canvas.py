@@ -2,23 +2,26 @@
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-INK, MUTED, GOOD, BAD = "#23272e", "#5f656d", "#2c7a4b", "#b3261e"
+from jax_impl.figures import tables
+from jax_impl.figures.colors import BAD, DARK, EDGE, GOOD, GRID_LINE, INK, MUTED
+from jax_impl.figures.numbers import date, duration, floats, short
+from jax_impl.figures.tables import Table
+
+__all__ = ["BAD", "GOOD", "INK", "MUTED", "Picture", "date", "duration", "floats", "render", "short", "templates"]
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
-    "axes.edgecolor": "#b9bdc4",
+    "axes.edgecolor": EDGE,
     "axes.grid": True,
     "axes.labelcolor": MUTED,
     "axes.labelsize": 8.5,
@@ -26,7 +29,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.titlesize": 8.5,
     "font.size": 8.5,
-    "grid.color": "#e6e8eb",
+    "grid.color": GRID_LINE,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "svg.fonttype": "none",  # keeps text as text, so that the page's fonts apply
@@ -56,11 +59,23 @@ class Picture:
     title: str = field(kw_only=True)
     caption: str = field(kw_only=True)
     alt: str = field(kw_only=True)
+    values: Callable[[], list[Table]] | None = field(
+        default=None, kw_only=True, repr=False
+    )  # instead of the drawn ones
 
     def svg(self, *, narrow: bool) -> str:
-        """Return the figure for a narrow or a wide screen as base64 SVG."""
+        """Return the figure for a narrow or a wide screen as base64 SVG. Its colours follow the reader's dark mode."""
         svg = self._render(narrow=narrow, format="svg", dpi=220, transparent=True, metadata={"Date": None})
-        return base64.b64encode(svg.replace(b"'DejaVu Sans'", FONTS.encode())).decode()
+        return base64.b64encode(with_dark_mode(svg.decode().replace("'DejaVu Sans'", FONTS)).encode()).decode()
+
+    def tables(self) -> list[Table]:
+        """Return the numbers that the figure shows, one table per pair of axes."""
+        if self.values is not None:
+            return self.values()
+        with rc_context(STYLE):
+            figure = Figure()
+            self.draw(figure, False)
+        return tables.shown_in(figure)
 
     def png(self) -> bytes:
         """Return the wide figure as PNG on white, at 1.5 times its size."""
@@ -81,39 +96,15 @@ def render(draw: Callable[[Figure], None], size: tuple[float, float], **options:
     return file.getvalue()
 
 
-def short(value: float, digits: int = 2) -> str:
-    """Format a number with few digits and without padding its exponent: 1e-7, not 1e-07."""
-    text = f"{value:.{digits}g}"
-    if 0 < abs(value) < 1e-3:
-        text = f"{value:.{digits - 1}e}"
-    mantissa, _, exponent = text.partition("e")
-    if not exponent:
-        return mantissa
-    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
-
-
-def duration(seconds: float | int) -> str:
-    """Format seconds: 1.5 s, 2 min 05 s, 1 h 30 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def date(made: str) -> str:
-    """Format an ISO 8601 time as 24 November 2026, 07:00 UTC. Return any other text unchanged."""
-    try:
-        moment = datetime.fromisoformat(made)
-    except ValueError:
-        return made
-    return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname() or ''}".rstrip()
-
-
-def floats(values: Any) -> NDArray[np.float64]:
-    """Return numbers as a float64 array. None becomes NaN; the strings "nan" and "inf" are allowed."""
-    return np.asarray(values, np.float64)
+def with_dark_mode(svg: str) -> str:
+    """Return an SVG whose colours have the values of `DARK` if the reader prefers a dark page."""
+    names = {color: f"--c{color[1:]}" for color in DARK}
+    light = "".join(f"{name}:{color};" for color, name in names.items())
+    dark = "".join(f"{names[color]}:{dark};" for color, dark in DARK.items())
+    style = f"<style>svg{{{light}}}@media (prefers-color-scheme: dark){{svg{{{dark}}}}}</style>"
+    svg = re.sub("|".join(DARK), lambda found: f"var({names[found[0]]})", svg)
+    head, tag, rest = svg.partition("<metadata>")
+    return f"{head}{style}{tag}{rest}"
 
 
 @lru_cache(maxsize=4)

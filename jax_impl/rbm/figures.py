@@ -12,8 +12,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jax_impl.figures.axes import COLORS, integer_ticks
+from jax_impl.figures.axes import integer_ticks
 from jax_impl.figures.canvas import MUTED, render
+from jax_impl.figures.colors import DASHES, MARKERS, SHADES
 from jax_impl.figures.titles import wrapped
 from jax_impl.rbm.machine import Rbm
 from jax_impl.rbm.training import RbmRecord
@@ -84,10 +85,12 @@ def curves(records: Sequence[RbmRecord], title: str) -> bytes:
         figure.suptitle(wrapped(title, figure.get_figwidth()))
         layers = sorted({record.layer for record in records})
         for axes, (name, label) in zip(figure.subplots(1, len(MONITORS)), MONITORS.items(), strict=True):
-            for layer, color in zip(layers, cycle(COLORS), strict=False):
+            looks = zip(layers, cycle(reversed(SHADES[::2])), cycle(MARKERS), cycle(DASHES), strict=False)
+            for layer, color, marker, dash in looks:
                 of_layer = [record for record in records if record.layer == layer]
                 epochs, values = [record.epoch for record in of_layer], [getattr(record, name) for record in of_layer]
-                axes.plot(epochs, values, "o-", ms=3.5, color=color, lw=1.3, label=f"RBM {layer}")
+                style: dict[str, Any] = {"color": color, "marker": marker, "ls": dash, "ms": 3.5, "lw": 1.3}
+                axes.plot(epochs, values, label=f"RBM {layer}", **style)
             axes.set(xlabel="epoch", ylabel=label)
             integer_ticks(axes.xaxis, min_n_ticks=1)
             if name == "free_energy_gap":

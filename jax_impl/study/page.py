@@ -1,20 +1,19 @@
 """The report of a study's folder: `index.html`, `study.md` and a PNG per figure. It measures nothing."""
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jax_impl.figures.canvas import date, duration, templates
+from jax_impl.figures.canvas import duration, templates
 from jax_impl.storage import files, records
 from jax_impl.storage.records import Record
 from jax_impl.study import grid, manifest, presets
 from jax_impl.study.figures import pictures, title
 from jax_impl.study.presets.drawing import draw_preset
 from jax_impl.study.presets.preset import RECORDS, Check, Data, Preset, Seeds, saved_parts
-from jax_impl.study.verdicts import ALIKE, TARGET, Advice, Row, advise, row, words
+from jax_impl.study.verdicts import ALIKE, MEANINGS, NOT_TRAINED, TARGET, Advice, Row, advise, row, words
 
 FEW_SEEDS = "With few seeds, even a large difference may not be significant."
 
@@ -27,6 +26,7 @@ class Reproduction(NamedTuple):
     records: list[Record]  # one per part
     data: Data
     checks: list[Check]
+    command: str  # that measured it
 
 
 class Result(NamedTuple):
@@ -36,6 +36,7 @@ class Result(NamedTuple):
     rows: list[Row]
     advice: list[Advice]
     presets: dict[str, Reproduction]  # by name
+    command: str = ""  # that made the grid; empty if the folder does not say
 
 
 def read(out: Path) -> Result:
@@ -47,7 +48,9 @@ def read(out: Path) -> Result:
     noted, saved = manifest.read(out), records.load(out / grid.RECORDS)
     cells = [saved[key] for key in noted["cells"] if key in saved]
     rows = [row(record) for record in cells]
-    return Result(cells, rows, advise(rows), _reproductions(noted["presets"], records.load(out / RECORDS)))
+    commands = noted["commands"]
+    presets = _reproductions(noted["presets"], records.load(out / RECORDS), commands)
+    return Result(cells, rows, advise(rows), presets, commands.get(manifest.GRID, ""))
 
 
 def write(out: Path) -> Result:
@@ -61,10 +64,13 @@ def write(out: Path) -> Result:
     reproductions = [(one, draw_preset(one.preset, one.data)) for one in result.presets.values()]
     of_presets = [picture for _, picture in reproductions]
     page = {
-        "measured": measured_on(chain(result.cells, *(one.records for one, _ in reproductions))),
+        "setup": manifest.setup(
+            result.command, result.cells, chain.from_iterable(one.records for one in result.presets.values())
+        ),
         "cells": len(result.cells),
         "seeds": sorted({len(record["seeds"]) for record in result.cells}),
-        "epochs": sorted({record["recipe"]["epochs"] for record in result.cells}),
+        "meanings": {name: MEANINGS[name] for name in MEANINGS if any(row.verdict == name for row in result.rows)},
+        "reasons": manifest.not_started(result.cells),
         "seconds": duration(sum(record["seconds"] for record in result.cells)),
         "advice": [{"title": title(advice.best), "words": words(advice)} for advice in result.advice],
         "alike": ALIKE,
@@ -85,20 +91,6 @@ def write(out: Path) -> Result:
     return result
 
 
-def measured_on(measured: Iterable[Record]) -> list[str]:
-    """Return a line for each machine and version of jax on which records were measured, with the time."""
-    times: dict[str, list[str]] = {}
-    for record in measured:
-        times.setdefault(record["where"], []).append(record["made"])
-    return [f"{where}, {_period(date(min(made)), date(max(made)))}" for where, made in times.items()]
-
-
-def _period(first: str, last: str) -> str:
-    """Return a period in words: 24 November 2026, 11:05 to 11:09 UTC."""
-    day, _, _ = first.partition(", ")
-    return first if first == last else f"{first.removesuffix(' UTC')} to {last.removeprefix(f'{day}, ')}"
-
-
 def table_row(row: Row) -> dict[str, str]:
     """Return the texts of a row of the table, by the heads of their columns."""
     return {
@@ -108,8 +100,8 @@ def table_row(row: Row) -> dict[str, str]:
         "optimizer": row.optimizer,
         "verdict": row.verdict,
         "test accuracy": row.accuracy.percent(),
-        "cost": "–" if math.isnan(row.cost.mean) else str(row.cost),
-        f"epochs to {TARGET:.0%}": row.epochs_to_target() if row.verdict != "not trained" else "–",
+        "cost": str(row.cost),
+        f"epochs to {TARGET:.0%}": row.epochs_to_target() if row.verdict != NOT_TRAINED else "–",
         "diverged": f"{row.diverged} of {row.seeds}",
         "seconds": f"{row.seconds:.1f}",
     }
@@ -132,11 +124,18 @@ def heat_maps(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def markdown(page: Mapping[str, Any]) -> str:
     """Return the page's sentences and tables as Markdown, for a terminal or a pull request."""
-    lines = ["# Initialisation study", "", *(f"Measured on {where}." for where in page["measured"]), ""]
+    lines = [
+        "# Initialisation study",
+        "",
+        *(f"- {name}: {f'`{value}`' if name == 'command' else value}" for name, value in page["setup"]),
+        "",
+    ]
     if page["advice"]:
         lines += ["## Which initialiser trains best", ""]
         lines += [*(f"- **{advice['title']}**: {advice['words']}" for advice in page["advice"]), ""]
-        lines += [f"Not significantly different: p > {ALIKE} in Welch's test. {FEW_SEEDS}", ""]
+        if page["seeds"] != [1]:
+            lines += [f"Not significantly different: p > {ALIKE} in Welch's test. {FEW_SEEDS}", ""]
+        lines += ["Verdicts:", "", *(f"- {name}: {meaning}" for name, meaning in page["meanings"].items()), ""]
     if page["rows"]:
         lines += [*_table(page["rows"][0], [row.values() for row in page["rows"]]), ""]
     for reproduction, _ in page["reproductions"]:
@@ -150,14 +149,17 @@ def markdown(page: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _reproductions(seeds: Mapping[str, Seeds], saved: Mapping[str, Record]) -> dict[str, Reproduction]:
+def _reproductions(
+    seeds: Mapping[str, Seeds], saved: Mapping[str, Record], commands: Mapping[str, str]
+) -> dict[str, Reproduction]:
     """Return the presets of which `saved` has every part; `seeds` are those of each preset by its name."""
     complete = {}
     for name, preset in presets.PRESETS.items():
         parts = saved_parts(preset, seeds[name], saved) if name in seeds else None
         if parts is not None:
             data = {label: record["data"] for label, record in parts.items()}
-            complete[name] = Reproduction(preset, seeds[name], list(parts.values()), data, preset.checks(data))
+            command = commands.get(name, f"python -m jax_impl study --preset {name}")
+            complete[name] = Reproduction(preset, seeds[name], list(parts.values()), data, preset.checks(data), command)
     return complete
 
 

@@ -1,7 +1,7 @@
 """What the records of a study say: a row of numbers per cell, and which initialiser trains best."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -15,7 +15,20 @@ from jax_impl.study.cells import label
 
 CHANCE = math.log(10)  # the loss of guessing among ten classes, in nats
 GUESSING = 0.2  # a test accuracy below this is hardly more than guessing; always naming the largest class gives 0.1135
+TRAINED = 0.7  # a network with a test accuracy of at least this trains; one between the two learns slowly
 TARGET = 0.97  # the test accuracy of `Row.to_target`
+TRAINS, SLOW, DEAD = "trains", "learns slowly", "dead"
+PARTLY, DIVERGED, NOT_STARTED, NOT_TRAINED = "partly diverged", "diverged", "not started", "not trained"
+# What each verdict says, for reports. The accuracy is the mean over the seeds after the last epoch.
+MEANINGS = {
+    TRAINS: f"the test accuracy is at least {100 * TRAINED:.0f} %",
+    SLOW: f"it is between {100 * GUESSING:.0f} % and {100 * TRAINED:.0f} %",
+    DEAD: f"it is below {100 * GUESSING:.0f} %, hardly more than guessing, which gives about 11 %",
+    PARTLY: "some seeds diverged: their loss or their parameters became NaN or infinite",
+    DIVERGED: "all seeds diverged",
+    NOT_STARTED: "the initialiser failed for every seed",
+    NOT_TRAINED: "the study has no epochs",
+}
 ALIKE = 0.05  # two means differ significantly if the p-value of Welch's test is at most this
 
 
@@ -26,7 +39,9 @@ class Spread(NamedTuple):
     deviation: float  # with n - 1; NaN for fewer than two seeds
 
     def __str__(self) -> str:
-        """Return mean ± deviation."""
+        """Return mean ± deviation, or a dash for no number."""
+        if math.isnan(self.mean):
+            return "–"
         return f"{self.mean:.4g}" + ("" if math.isnan(self.deviation) else f" ± {self.deviation:.2g}")
 
     def percent(self) -> str:
@@ -51,7 +66,8 @@ class Row:
     accuracy: Spread  # on the test images, after the last epoch
     accuracies: tuple[float, ...]  # of the seeds that did not diverge
     to_target: tuple[int | None, ...]  # by seed: the first epoch with a test accuracy of at least `TARGET`
-    verdict: str  # trains, crawls, dead or not trained
+    not_started: int  # seeds for which the initialiser failed; they also count as diverged
+    verdict: str  # one of `MEANINGS`
     seconds: float
 
     @property
@@ -72,7 +88,7 @@ class Advice(NamedTuple):
     """Which initialiser trains a kind of network best."""
 
     best: Row
-    alike: list[Row]  # those that train and whose test accuracy does not differ significantly
+    alike: list[Row]  # those with the same verdict whose test accuracy does not differ significantly
     rest: list[Row]  # best first
 
 
@@ -82,19 +98,21 @@ def row(record: Record) -> Row:
     trained = recipe["epochs"] > 0
     finite = [index for index, epoch in enumerate(diverged_in) if epoch is None and trained]  # indices of seeds
     accuracies = tuple(record["test_accuracy"][index][-1] for index in finite)
-    last_losses = [record["loss"][index][-1] if index in finite else None for index in range(len(diverged_in))]
+    diverged = sum(epoch is not None for epoch in diverged_in)
+    not_started = sum(reason is not None for reason in record.get("not_started", ()))
     return Row(
         label=label(recipe),
         depth=len(recipe["layers"]) - 2,
         activation=recipe["activation"],
         optimizer=recipe["optimizer"],
         seeds=len(record["seeds"]),
-        diverged=sum(epoch is not None for epoch in diverged_in),
+        diverged=diverged,
+        not_started=not_started,
         cost=spread([record["cost"][index][-1] for index in finite]),
         accuracy=spread(accuracies),
         accuracies=accuracies,
         to_target=tuple(map(_first_epoch_at_target, record["test_accuracy"], diverged_in)),
-        verdict=verdict(last_losses, accuracies) if trained else "not trained",
+        verdict=verdict(accuracies, diverged, not_started) if trained else NOT_TRAINED,
         seconds=record["seconds"],
     )
 
@@ -104,28 +122,37 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(fmean(values) if values else math.nan, stdev(values) if len(values) > 1 else math.nan)
 
 
-def verdict(losses: Sequence[float | None], accuracies: Sequence[float]) -> str:
-    """Return how training ended: "trains", "crawls" or "dead".
+def verdict(accuracies: Sequence[float], diverged: int, not_started: int = 0) -> str:
+    """Return how training ended, as one of `MEANINGS`.
 
-    A cell trains if the last loss of every seed, in nats, is below `CHANCE` / 2; None is that of a seed that diverged.
-    Another cell is dead if no accuracy of the seeds that did not diverge reaches `GUESSING`.
+    Args:
+        accuracies: The last test accuracies of the seeds that did not diverge.
+        diverged: The number of the other seeds.
+        not_started: How many of these could not be initialised.
     """
-    if all(loss is not None and loss < CHANCE / 2 for loss in losses):
-        return "trains"
-    return "crawls" if any(accuracy >= GUESSING for accuracy in accuracies) else "dead"
+    if not accuracies:
+        return NOT_STARTED if diverged == not_started else DIVERGED
+    if diverged:
+        return PARTLY
+    mean = fmean(accuracies)
+    if mean >= TRAINED:
+        return TRAINS
+    return SLOW if mean >= GUESSING else DEAD
 
 
 def advise(rows: Sequence[Row]) -> list[Advice]:
     """Return the best cell of each group: of those that train, the one with the highest test accuracy.
 
-    If none trains, it is the one with the fewest diverged seeds. Cells without training are left out.
+    If none trains, it is the best of those that learn slowly, or else the one with the fewest diverged seeds. Cells
+    without training are left out.
     """
     advice = []
     of_group = attrgetter("group")
-    trained = sorted((row for row in rows if row.verdict != "not trained"), key=of_group)
+    trained = sorted((row for row in rows if row.verdict != NOT_TRAINED), key=of_group)
     for _, members in groupby(trained, key=of_group):
         best, *others = sorted(members, key=_rank)
-        alike = [row for row in others if row.verdict == best.verdict == "trains" and _alike(best, row)]
+        same = [row for row in others if row.verdict == best.verdict and best.verdict in (TRAINS, SLOW)]
+        alike = [row for row in same if _alike(best, row)]
         advice.append(Advice(best, alike, [row for row in others if row not in alike]))
     return advice
 
@@ -133,30 +160,51 @@ def advise(rows: Sequence[Row]) -> list[Advice]:
 def words(advice: Advice) -> str:
     """Return the advice and its evidence in a few sentences."""
     best = advice.best
-    if best.verdict != "trains":
-        reached = [row for row in (best, *advice.rest) if row.accuracies]
-        if not reached:
-            return "None trains: every seed diverged."
-        furthest = max(reached, key=lambda row: row.accuracy.mean)
-        diverged = f", but {furthest.diverged} of {furthest.seeds} seeds diverged" if furthest.diverged else ""
-        return f"None trains. {furthest.label} gets furthest: {furthest.accuracy.percent()}{diverged}."
+    if best.verdict not in (TRAINS, SLOW):
+        return _words_if_none_learns([best, *advice.rest])
     seeds = f"{best.seeds} seed{'' if best.seeds == 1 else 's'}"
-    worse = [row for row in advice.rest if row.verdict == "trains"]
+    reached = f"{best.accuracy.percent()} ({seeds})"
+    lead = f"{best.label} trains best: {reached}."
+    if best.verdict == SLOW:
+        lead = f"None reaches {100 * TRAINED:.0f} %. {best.label} gets furthest: {reached}."
+    others = "Lower, but not tested with one seed" if best.seeds == 1 else "Worse"
+    by_verdict = {name: [row for row in advice.rest if row.verdict == name] for name in MEANINGS}
     sentences = [
-        f"{best.label} trains best: {best.accuracy.percent()} ({seeds}).",
-        _list("Not significantly different", [f"{row.label} {row.accuracy.percent()}" for row in advice.alike]),
-        _list("Worse", [f"{row.label} {row.accuracy.percent()}" for row in worse]),
-        _list("Failed to train", [row.label for row in advice.rest if row.verdict != "trains"]),
+        lead,
+        _list("Not significantly different", map(_with_accuracy, advice.alike)),
+        _list(others, map(_with_accuracy, by_verdict[best.verdict])),
+        _list("Learning slowly", map(_with_accuracy, by_verdict[SLOW])) if best.verdict != SLOW else "",
+        _list("Some seeds diverged", [f"{_with_accuracy(row)} without them" for row in by_verdict[PARTLY]]),
+        _list("Failed to train", [row.label for row in by_verdict[DEAD]]),
+        _list("Diverged", [row.label for row in by_verdict[DIVERGED]]),
+        _list("Could not start", [row.label for row in by_verdict[NOT_STARTED]]),
     ]
     return " ".join(filter(None, sentences))
 
 
-def _list(heading: str, entries: Sequence[str]) -> str:
-    return f"{heading}: {', '.join(entries)}." if entries else ""
+def _words_if_none_learns(rows: Sequence[Row]) -> str:
+    """Return the advice on a group of which no cell trains or learns slowly."""
+    reached = [row for row in rows if row.accuracies]
+    if not reached:
+        started = any(row.verdict != NOT_STARTED for row in rows)
+        return f"None trains: every seed {'diverged' if started else 'failed to start'}."
+    furthest = max(reached, key=lambda row: row.accuracy.mean)
+    diverged = f", but {furthest.diverged} of {furthest.seeds} seeds diverged" if furthest.diverged else ""
+    return f"None trains. {furthest.label} gets furthest: {furthest.accuracy.percent()}{diverged}."
 
 
-def _rank(row: Row) -> tuple[bool, int, float, str]:
-    return row.verdict != "trains", row.diverged, -row.accuracy.mean if row.accuracies else 0.0, row.label
+def _with_accuracy(row: Row) -> str:
+    return f"{row.label} {row.accuracy.percent()}"
+
+
+def _list(heading: str, entries: Iterable[str]) -> str:
+    text = ", ".join(entries)
+    return f"{heading}: {text}." if text else ""
+
+
+def _rank(row: Row) -> tuple[int, int, float, str]:
+    kind = {TRAINS: 0, SLOW: 1}.get(row.verdict, 2)
+    return kind, row.diverged, -row.accuracy.mean if row.accuracies else 0.0, row.label
 
 
 def _alike(best: Row, other: Row) -> bool:
@@ -164,7 +212,7 @@ def _alike(best: Row, other: Row) -> bool:
     from scipy import stats  # takes half a second to import
 
     if min(len(best.accuracies), len(other.accuracies)) < 2:
-        return True  # a single seed cannot show a difference
+        return False  # a single seed can show neither a difference nor that there is none
     if np.ptp(best.accuracies) == np.ptp(other.accuracies) == 0:
         return best.accuracies[0] == other.accuracies[0]
     return bool(stats.ttest_ind(best.accuracies, other.accuracies, equal_var=False).pvalue > ALIKE)

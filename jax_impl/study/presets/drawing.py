@@ -5,6 +5,7 @@ Matplotlib before it trains.
 """
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,18 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
-from jax_impl.figures.axes import COLORS, integer_ticks, legend, log_axis, log_mean, plain_log_ticks, two_axes
+from jax_impl.figures.axes import apart, integer_ticks, legend, log_axis, log_mean, two_axes
 from jax_impl.figures.canvas import INK, MUTED, Picture, floats
+from jax_impl.figures.colors import INITIALISERS, MARKERS, SHADES
 from jax_impl.study.cells import POINTS
 from jax_impl.study.presets.preset import Data, Preset
 from jax_impl.study.verdicts import CHANCE
 
 # The presets find everything that they draw with in this file.
 __all__ = [
-    "COLORS", "INK", "MUTED", "PUBLISHED", "draw_preset", "epoch_axis", "fixed_ticks", "floats", "integer_ticks",
-    "legend", "log_axis", "log_mean", "loss_axes", "loss_curve", "mean_and_range", "percent_axis", "plain_log_ticks",
-    "published_line", "two_axes",
+    "INK", "MARKERS", "MUTED", "PUBLISHED", "SHADES", "apart", "color_of", "draw_preset", "epoch_axis", "fixed_ticks",
+    "floats", "integer_ticks", "legend", "log_axis", "log_mean", "loss_axes", "loss_curve", "marker_of",
+    "mean_and_range", "percent_axis", "published_line", "two_axes",
 ]  # fmt: skip
 
 PUBLISHED: dict[str, Any] = {"color": INK, "lw": 1.0, "ls": (0, (4, 2))}  # the style of a published value
@@ -42,11 +44,21 @@ def draw_preset(preset: Preset, data: Data) -> Picture:
     )
 
 
+def color_of(init: str) -> str:
+    """Return the colour of an initialiser, the same in all reports."""
+    return INITIALISERS[init].color
+
+
+def marker_of(init: str) -> str:
+    """Return the marker of an initialiser."""
+    return INITIALISERS[init].marker
+
+
 def published_line(axes: Axes, y: float, label: str) -> None:
-    """Draw a published value as a horizontal line with its label at the left end."""
-    axes.axhline(y, **PUBLISHED)
-    position: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
-    axes.annotate(label, (0.01, y), (0, 2), fontsize=7.5, color=INK, **position)
+    """Draw a published value as a horizontal line, with its label to the right of the axes, away from all data."""
+    axes.axhline(y, zorder=1.5, **PUBLISHED)  # below the measured lines
+    position: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    axes.annotate(fill(label, 13), (1, y), (3, 0), fontsize=7.5, color=INK, **position)
 
 
 def mean_and_range(axes: Axes, x: Sequence[int], rows: object, color: str, line: str = "-", **style: Any) -> None:

@@ -75,7 +75,8 @@ def _draw(figure: Figure, data: Data, narrow: bool) -> None:
     from jax_impl.study.presets import drawing
 
     jacobians, sigmoid = drawing.two_axes(figure, narrow)
-    for (init, expected), color in zip(INITS.items(), drawing.COLORS, strict=False):
+    for init, expected in INITS.items():
+        color = drawing.color_of(init)
         for activation, marker in (("linear", "s"), ("tanh", "o")):
             values = drawing.floats(data[f"{activation} {init}"]["measured"]["jacobian"])[:, 1:-1]  # square layers
             layers = np.arange(2, 2 + values.shape[1])
@@ -90,10 +91,12 @@ def _draw(figure: Figure, data: Data, narrow: bool) -> None:
 
     steps = data["sigmoid linear_default"]["steps"]
     means = drawing.floats(data["sigmoid linear_default"]["mean"]).mean(axis=0)  # (probes, layers)
-    for layer, color in zip(range(means.shape[1] - 1), drawing.COLORS[2:], strict=False):
-        sigmoid.plot(steps, means[:, layer], color=color, lw=1.5)
-        end = (steps[-1], means[-1, layer])
-        sigmoid.annotate(f"layer {layer + 1}", end, (3, -2), textcoords="offset points", color=color)
+    heights = drawing.apart(means[-1, :-1].tolist(), 0.05)
+    for layer, height in enumerate(heights):
+        color, marker = drawing.SHADES[layer], drawing.MARKERS[layer]
+        sigmoid.plot(steps, means[:, layer], marker, ls="-", color=color, lw=1.5, ms=4, label=f"_layer {layer + 1}")
+        end = (steps[-1], height)
+        sigmoid.annotate(f"layer {layer + 1}", end, (6, -3), textcoords="offset points", color=color)
     sigmoid.set(ylim=(0, 1), xlabel="training step", ylabel="mean activation, sigmoid")
     sigmoid.set_xlim(0, 1.14 * steps[-1])
     drawing.legend(figure, jacobians, narrow)

@@ -37,11 +37,13 @@ def _draw(figure: Figure, data: Data, narrow: bool) -> None:
 
     signal, training = drawing.two_axes(figure, narrow)
     dashes = {30: "-", 10: (0, (4, 2))}  # by the number of layers
-    for init, color in zip(INITS, drawing.COLORS, strict=False):
+    for init in INITS:
+        color, marker = drawing.color_of(init), drawing.marker_of(init)
         scale = np.log2(drawing.log_mean(data[f"signal {init}"]["measured"]["variance"])[:-1]) / 2
-        signal.plot(np.arange(1, len(scale) + 1), scale - scale[0], "o-", color=color, ms=3, lw=1.2, label=init)
+        signal.plot(np.arange(1, len(scale) + 1), scale - scale[0], f"{marker}-", color=color, ms=4, lw=1.2, label=init)
         for layers, dash in dashes.items():
-            drawing.loss_curve(training, data[f"{layers} layers {init}"]["loss"], color=color, ls=dash, lw=1.4)
+            name = f"{layers} layers {init}"
+            drawing.loss_curve(training, data[name]["loss"], color=color, ls=dash, lw=1.4, label=f"_{name}")
     layer = np.arange(1, 31)
     signal.plot(layer, -(layer - 1) / 2, **drawing.PUBLISHED, label="published: a factor of 1/√2 a layer")
     signal.set(xlabel="hidden layer", ylabel="log2 of the activations' scale over layer 1's")

@@ -1,5 +1,7 @@
 """Mishkin & Matas 2015: layer-sequential unit variance (LSUV) lets 30 layers train with any activation."""
 
+from typing import Any
+
 import numpy as np
 
 from jax_impl.study.presets.measures import scaled, sgd_recipe
@@ -31,14 +33,15 @@ def _draw(figure: Figure, data: Data, narrow: bool) -> None:
 
     variance, training = drawing.two_axes(figure, narrow)
     for activation, dash in DASHES.items():
-        for init, color in zip(INITS, drawing.COLORS, strict=False):
+        for init in INITS:
             part = data[f"{activation} {init}"]
+            style: dict[str, Any] = {"color": drawing.color_of(init), "ls": dash, "lw": 1.3}
             variances = drawing.log_mean(part["pre_variance"])
-            variance.plot(np.arange(1, len(variances) + 1), variances, color=color, ls=dash, lw=1.3)
-            drawing.loss_curve(training, part["loss"], color=color, ls=dash, lw=1.3)
+            variance.plot(np.arange(1, len(variances) + 1), variances, label=f"_{activation} {init}", **style)
+            drawing.loss_curve(training, part["loss"], label=f"_{activation} {init}", **style)
         training.plot([], [], color=drawing.MUTED, ls=dash, label=activation)
-    for init, color in zip(INITS, drawing.COLORS, strict=False):
-        variance.plot([], [], color=color, label=init)
+    for init in INITS:
+        variance.plot([], [], color=drawing.color_of(init), label=init)
     drawing.published_line(variance, 1.0, "published: 1")
     drawing.log_axis(variance)
     variance.set(xlabel="layer (the last is the output)", ylabel="variance of pre-activations")

@@ -9,7 +9,6 @@ from jax_impl.study.presets.preset import Check, Data, Figure, Part, Preset, che
 INITS = ("zeros", "constant")
 LARGEST_CLASS = 0.1135  # of the 10,000 test images, 1,135 are ones
 ROUNDING = 1e-6  # of the largest weight: two units with equal weights may be summed in a different order
-FLOOR = 1e-8  # the smallest norm on the logarithmic axis
 
 
 def _checks(data: Data) -> list[Check]:
@@ -47,18 +46,21 @@ def _draw(figure: Figure, data: Data, narrow: bool) -> None:
 
     gradients, accuracy = drawing.two_axes(figure, narrow)
     names = [f"{name} {layer}" for name in ("kernel", "bias") for layer in (1, 2, 3)]
-    for shift, init, color in zip((-0.18, 0.18), INITS, drawing.COLORS, strict=False):
+    for shift, init in zip((-0.18, 0.18), INITS, strict=True):
+        color, marker = drawing.color_of(init), drawing.marker_of(init)
         norms = [drawing.floats(data[init][f"{name}_gradient"])[:, 1] for name in ("kernel", "bias")]
-        for x, norm in enumerate(np.concatenate(norms, axis=1).mean(axis=0)):
-            gradients.bar(x + shift, max(norm, FLOOR), 0.34, color=color, label=init if x == 0 else None)
-            if norm == 0:
-                gradients.text(x + shift, FLOOR * 1.4, "exactly 0", rotation=90, ha="center", color=color)
-        for seed in data[init]["test_accuracy"]:
-            accuracy.plot(range(1, len(seed) + 1), [100 * share for share in seed], "o-", color=color, ms=3.5, lw=1.2)
+        means = np.concatenate(norms, axis=1).mean(axis=0)
+        gradients.bar(np.arange(len(means)) + shift, means, 0.34, color=color, label=init)
+        zeros = np.flatnonzero(means == 0)
+        gradients.plot(zeros + shift, 0 * zeros, marker, color=color, ms=5)
+        for seed, shares in enumerate(data[init]["test_accuracy"], start=1):
+            percent, line = [100 * share for share in shares], f"{marker}-"
+            name = f"_{init}, run {seed}"
+            accuracy.plot(range(1, len(shares) + 1), percent, line, color=color, ms=4.5, lw=1.2, label=name)
     gradients.set_xticks(range(6), names, rotation=30 if narrow else 0)
-    drawing.plain_log_ticks(gradients)
-    gradients.set(ylim=(FLOOR, None), ylabel="gradient's norm after the first epoch")
-    drawing.published_line(accuracy, 100 * LARGEST_CLASS, "the largest class, 11.35 %")
+    drawing.log_axis(gradients)
+    gradients.set_ylabel("gradient's norm after the first epoch")
+    drawing.published_line(accuracy, 100 * LARGEST_CLASS, "the largest class, 11.35\u00a0%")
     drawing.epoch_axis(accuracy)
     accuracy.set(ylim=(0, 40))
     drawing.percent_axis(accuracy, "test accuracy")

@@ -1,5 +1,7 @@
 """The notebook's second claim: changing only the initial weights raises the accuracy."""
 
+from typing import Any
+
 import numpy as np
 
 from jax_impl import recipes
@@ -31,11 +33,19 @@ def _draw(figure: Figure, data: Data, narrow: bool) -> None:
     from jax_impl.study.presets import drawing
 
     cost, accuracy = drawing.two_axes(figure, narrow)
-    for (init, label), color in zip(INITS.items(), drawing.COLORS, strict=False):
+    for init, label in INITS.items():
+        style: dict[str, Any] = {
+            "color": drawing.color_of(init),
+            "marker": drawing.marker_of(init),
+            "ms": 3.5,
+            "lw": 1.2,
+        }
         for seed, (costs, shares) in enumerate(zip(data[init]["cost"], data[init]["test_accuracy"], strict=True)):
             epochs = range(1, len(costs) + 1)
-            cost.plot(epochs, costs, color=color, lw=1.2, label=None if seed else label)
-            accuracy.plot(epochs, [100 * share for share in shares], color=color, lw=1.2)
+            name = f"_{label}, run {seed + 1}"
+            cost.plot(epochs, costs, label=name, **style)
+            accuracy.plot(epochs, [100 * share for share in shares], label=name, **style)
+        cost.plot([], [], label=label, **style)
     printed = range(1, len(NOTEBOOK_COSTS) + 1)
     cost.plot(
         printed, NOTEBOOK_COSTS, "D", mfc="white", mec=drawing.INK, ms=4, label="printed in the notebook", zorder=3

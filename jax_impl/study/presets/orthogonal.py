@@ -34,17 +34,17 @@ def _draw(figure: Figure, data: Data, _narrow: bool) -> None:
     from jax_impl.study.presets import drawing
 
     axes = figure.subplots()
-    for (init, label), color in zip(INITS.items(), drawing.COLORS, strict=False):
+    for init, label in INITS.items():
+        color, marker = drawing.color_of(init), drawing.marker_of(init)
         parts = [data[f"{depth} layers {init}"] for depth in DEPTHS]
         steps = drawing.floats([[part["limit"] if n is None else n for n in part["steps"]] for part in parts])
         drawing.mean_and_range(axes, DEPTHS, steps.T, color, label=label)
         for depth, mean, part in zip(DEPTHS, steps.mean(axis=1), parts, strict=True):
             missed = None in part["steps"]
-            axes.plot(depth, mean, "^" if missed else "o", color=color, ms=8 if missed else 4)
+            axes.plot(depth, mean, marker, color=color, ms=8 if missed else 5)
             if missed:
-                axes.annotate(
-                    "not reached", (depth, mean), (-6, 4), textcoords="offset points", ha="right", color=color
-                )
+                below = (-8, 8) if init == "lecun_normal" else (-2, -18)  # so that two such labels do not overlap
+                axes.annotate("not reached", (depth, mean), below, textcoords="offset points", ha="right", color=color)
     axes.set(xscale="log", yscale="log", xlabel="hidden layers", ylabel="training steps to a loss of 0.6")
     drawing.fixed_ticks(axes.xaxis, DEPTHS)
     drawing.fixed_ticks(axes.yaxis, (30, 50, 100, 200, 300))

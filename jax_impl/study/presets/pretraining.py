@@ -48,22 +48,23 @@ def _draw(figure: Figure, data: Data, narrow: bool) -> None:
     from jax_impl.study.presets import drawing
 
     few, deep = drawing.two_axes(figure, narrow)
-    for (init, label), color in zip(INITS.items(), drawing.COLORS, strict=False):
+    for init, label in INITS.items():
+        color, marker = drawing.color_of(init), drawing.marker_of(init)
         errors = 100 * (1 - drawing.floats(data[init]["test_accuracy"]))
-        drawing.mean_and_range(few, data[init]["labels"], errors, color, "o-", ms=4, label=label)
+        drawing.mean_and_range(few, data[init]["labels"], errors, color, f"{marker}-", ms=4.5, label=label)
     few.set(xscale="log", yscale="log", xlabel="labelled images")
     drawing.fixed_ticks(few.xaxis, data["dbn"]["labels"], "{:,.0f}")
     drawing.fixed_ticks(few.yaxis, (1, 2, 3, 5, 10, 20, 30))
     drawing.percent_axis(few, "test error")
 
-    colors = (*drawing.COLORS[:2], drawing.COLORS[3])
-    for (init, label), color in zip(DEEP_INITS.items(), colors, strict=True):
+    for init, label in DEEP_INITS.items():
+        color, marker = drawing.color_of(init), drawing.marker_of(init)
         for seed, shares in enumerate(data[f"deep {init}"]["test_accuracy"]):
-            shown = None if seed or init in INITS else label  # the left half explains the others
+            hidden = seed or init in INITS  # the left half explains these
+            name = f"_{label}, run {seed + 1}" if hidden else label
             percent = 100 * drawing.floats(shares)
-            deep.plot(range(1, len(shares) + 1), percent, "o-", color=color, ms=3.5, lw=1.2, label=shown)
-    deep.axhline(10, **drawing.PUBLISHED)
-    deep.annotate("chance", (1, 10), (0, -12), textcoords="offset points", fontsize=7.5, color=drawing.INK)
+            deep.plot(range(1, len(shares) + 1), percent, f"{marker}-", color=color, ms=4, lw=1.2, label=name)
+    drawing.published_line(deep, 10.0, "chance")
     drawing.epoch_axis(deep)
     deep.set(ylim=(0, 100))
     drawing.percent_axis(deep, "test accuracy")

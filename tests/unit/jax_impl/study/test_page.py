@@ -145,7 +145,7 @@ def test_the_report_names_machines_and_times(small: Mnist, tmp_path: Path) -> No
 
 
 def test_an_empty_folder_gives_an_empty_report(tmp_path: Path) -> None:
-    assert study_report.read(tmp_path) == ([], [], [], {})
+    assert study_report.read(tmp_path) == ([], [], [], {}, "")
 
 
 WHERE = {"made": "2026-11-24T07:00:00Z", "where": "a made-up machine"}
@@ -197,3 +197,46 @@ def test_an_incomplete_preset_is_left_out(tmp_path: Path) -> None:
     records.add(tmp_path / RECORDS, {"key": record_key(preset, label, [1]), "data": {}})
     manifest.remember(tmp_path, measured={"he-2015": [1]})
     assert study_report.read(tmp_path).presets == {}
+
+
+def test_the_page_tells_how_it_was_made(small: Mnist, tmp_path: Path) -> None:
+    cells = grid.Grid(inits=("zeros", "ones"), depths=(1,), width=8, seeds=1, epochs=1).cells()
+    for _ in grid.run_remaining(cells, small, tmp_path):
+        pass
+    manifest.remember(tmp_path, cells=cells, command="python -m jax_impl study --width 8")
+    study_report.write(tmp_path)
+    words = " ".join(Page((tmp_path / "index.html").read_text(encoding="utf-8")).words)
+    for text in (
+        "command python -m jax_impl study --width 8", "width 8 units", "learning rate 0.01 (sgd)", "batch size 100",
+        "epochs 1", "seeds 0 data MNIST", f"jax {jax.__version__}",
+    ):  # fmt: skip
+        assert text in words
+    assert "±" not in words.partition("Training curves")[0]  # one seed has no deviation
+    for name, meaning in verdicts.MEANINGS.items():
+        assert (f"{name} {meaning}" in words) == (name in {row.verdict for row in study_report.read(tmp_path).rows})
+
+
+def test_every_figure_has_a_table_of_its_values(folder: Path) -> None:
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert text.count("<details") == text.count("<figure") == 8
+    (zeros,) = re.findall(r"variance of activations</caption>.*?</table>", text, re.S)[:1]
+    rows = [re.findall(r">([^<]*)</t[hd]>", row) for row in re.findall(r"<tr>.*?</tr>", zeros)]
+    place = rows[0].index("zeros")
+    assert [row[place] for row in rows[1:]] == ["0", "0"]  # of a hidden layer and the output
+    assert "e+00" not in text.partition("</style>")[2]
+
+
+def test_seeds_that_did_not_start_are_told_with_the_reason(small: Mnist, tmp_path: Path) -> None:
+    cells = grid.Grid(inits=("zeros",), depths=(1,), width=8, seeds=2, epochs=1).cells()
+    ((_, record, _),) = grid.run_remaining(cells, small, tmp_path)
+    record |= {"diverged_in": [1, 1], "not_started": ["a made-up reason"] * 2, "loss": [[None]] * 2}
+    signal = record["propagation"]["measured"]
+    signal["pre_variance"] = signal["pre_mean"] = [[None, None]] * 2
+    (tmp_path / grid.RECORDS).unlink()
+    records.add(tmp_path / grid.RECORDS, record)
+    manifest.remember(tmp_path, cells=cells)
+    result = study_report.write(tmp_path)
+    assert [row.verdict for row in result.rows] == ["not started"]
+    text = " ".join(Page((tmp_path / "index.html").read_text(encoding="utf-8")).words)
+    assert "zeros, 1 hidden layer, relu, sgd did not start: a made-up reason" in text
+    assert "None trains: every seed failed to start." in text

@@ -25,21 +25,38 @@ def record(init: str, *accuracies: float, depth: int = 2, **changes: Any) -> dic
 
 
 @pytest.mark.parametrize(
-    ("losses", "accuracies", "verdict"),
+    ("accuracies", "diverged", "not_started", "verdict"),
     [
-        ([0.3, 1.15], [0.9, 0.6], "trains"),
-        ([0.3, 1.16], [0.9, 0.6], "crawls"),  # half of ln 10 is 1.151
-        ([4.5, 4.6], [0.87, 0.86], "crawls"),
-        ([2.3, 2.3], [0.1135, 0.199], "dead"),
-        ([2.3, 2.3], [0.1135, 0.2], "crawls"),
-        ([None, 0.3], [0.9], "crawls"),
-        ([None, None], [], "dead"),
+        ([0.98, 0.97], 0, 0, "trains"),
+        ([0.7], 0, 0, "trains"),
+        ([0.685, 0.685], 0, 0, "learns slowly"),
+        ([0.95, 0.4], 0, 0, "learns slowly"),
+        ([0.2], 0, 0, "learns slowly"),
+        ([0.1135, 0.199], 0, 0, "dead"),
+        ([0.9], 1, 0, "partly diverged"),
+        ([0.9], 1, 1, "partly diverged"),
+        ([], 2, 0, "diverged"),
+        ([], 2, 1, "diverged"),
+        ([], 2, 2, "not started"),
     ],
 )
-def test_the_verdict_depends_on_loss_and_accuracy(
-    losses: list[float | None], accuracies: list[float], verdict: str
+def test_the_verdict_depends_on_accuracy_and_divergence(
+    accuracies: list[float], diverged: int, not_started: int, verdict: str
 ) -> None:
-    assert verdicts.verdict(losses, accuracies) == verdict
+    assert verdicts.verdict(accuracies, diverged, not_started) == verdict
+    assert verdict in verdicts.MEANINGS
+
+
+def test_the_meanings_state_the_thresholds() -> None:
+    assert "70 %" in verdicts.MEANINGS["trains"]
+    assert all("20 %" in verdicts.MEANINGS[name] for name in ("learns slowly", "dead"))
+
+
+@pytest.mark.parametrize("accuracy", [0.25, 0.685, 0.7, 0.86])
+def test_no_cell_that_learns_is_said_to_have_failed(accuracy: float) -> None:
+    rows = [verdicts.row(record("best", 0.95, 0.951)), verdicts.row(record("other", accuracy, accuracy + 0.001))]
+    assert "Failed" not in verdicts.words(verdicts.advise(rows)[0])
+    assert f"other {100 * accuracy + 0.05:.2f}" in verdicts.words(verdicts.advise(rows)[0])
 
 
 def test_a_diverged_seed_is_counted_but_not_averaged() -> None:
@@ -47,7 +64,7 @@ def test_a_diverged_seed_is_counted_but_not_averaged() -> None:
         record("normal", 0.9, 0.098, 0.8, cost=[[0.4], [None], [0.6]], loss=[[0.4], [None], [0.6]])
         | {"diverged_in": [None, 1, None]}
     )
-    assert (row.seeds, row.diverged, row.verdict, row.depth) == (3, 1, "crawls", 2)
+    assert (row.seeds, row.diverged, row.verdict, row.depth) == (3, 1, "partly diverged", 2)
     assert row.accuracies == (0.9, 0.8)
     assert row.accuracy == pytest.approx((0.85, math.sqrt(0.005)))
     assert row.cost == pytest.approx((0.5, math.sqrt(0.02)))
@@ -94,22 +111,40 @@ def test_advice_names_the_best_the_equal_and_the_worse_ones() -> None:
 
 def test_a_seed_that_diverged_in_its_last_step_has_not_trained() -> None:
     row = verdicts.row(record("a", 0.9, 0.9, diverged_in=[None, 1]))  # whose last loss was still a number
-    assert (row.verdict, row.diverged) == ("crawls", 1)
+    assert (row.verdict, row.diverged) == ("partly diverged", 1)
 
 
-def test_a_cell_that_trains_ranks_above_one_with_a_higher_accuracy_that_does_not() -> None:
+def test_the_advice_lists_slow_cells_with_their_accuracy() -> None:
     rows = [
-        verdicts.row(record("crawls", 0.885, 0.885, loss=[[4.6]] * 2)),
-        verdicts.row(record("trains", 0.880, 0.881)),
+        verdicts.row(record("slow", 0.68, 0.69)),
+        verdicts.row(record("good", 0.88, 0.881)),
+        verdicts.row(record("zeros", 0.1135, 0.1135)),
+        verdicts.row(record("wild", 0.99, 0.1, diverged_in=[None, 1])),
+        verdicts.row(record("lost", 0.1, 0.1, diverged_in=[1, 1])),
+        verdicts.row(record("stuck", 0.1, 0.1, diverged_in=[1, 1], not_started=["a reason"] * 2)),
     ]
     (advice,) = verdicts.advise(rows)
-    assert verdicts.words(advice) == "trains trains best: 88.05 ± 0.07 % (2 seeds). Failed to train: crawls."
+    assert verdicts.words(advice) == (
+        "good trains best: 88.05 ± 0.07 % (2 seeds). Learning slowly: slow 68.50 ± 0.71 %. "
+        "Some seeds diverged: wild 99.00 % without them. Failed to train: zeros. Diverged: lost. "
+        "Could not start: stuck."
+    )
 
 
-def test_one_seed_cannot_show_a_difference() -> None:
+def test_advice_if_all_learn_slowly() -> None:
+    rows = [verdicts.row(record("a", 0.68, 0.69)), verdicts.row(record("b", 0.3, 0.31))]
+    (advice,) = verdicts.advise(rows)
+    assert verdicts.words(advice) == (
+        "None reaches 70 %. a gets furthest: 68.50 ± 0.71 % (2 seeds). Worse: b 30.50 ± 0.71 %."
+    )
+
+
+def test_one_seed_is_not_tested() -> None:
     rows = [verdicts.row(record("a", 0.9001)), verdicts.row(record("b", 0.9000))]
     (advice,) = verdicts.advise(rows)
-    assert verdicts.words(advice) == "a trains best: 90.01 % (1 seed). Not significantly different: b 90.00 %."
+    assert verdicts.words(advice) == (
+        "a trains best: 90.01 % (1 seed). Lower, but not tested with one seed: b 90.00 %."
+    )
 
 
 def test_a_named_recipe_is_labelled_with_its_name() -> None:
@@ -142,3 +177,5 @@ def test_advice_if_nothing_trains(accuracies: list[float], diverged_in: list[int
     assert verdicts.words(advice) == words
     (advice,) = verdicts.advise([verdicts.row(record("normal", 0.1, loss=[[None]], diverged_in=[1]))])
     assert verdicts.words(advice) == "None trains: every seed diverged."
+    stuck = record("lsuv", 0.1, loss=[[None]], diverged_in=[1], not_started=["a reason"])
+    assert verdicts.words(verdicts.advise([verdicts.row(stuck)])[0]) == "None trains: every seed failed to start."

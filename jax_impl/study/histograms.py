@@ -1,0 +1,88 @@
+"""The figure of a grid's pre-activations: a ridge per layer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from jax_impl.figures.canvas import INK, MUTED, Picture, floats, short
+from jax_impl.figures.colors import Look
+from jax_impl.figures.tables import Table
+from jax_impl.storage.records import Record
+
+
+def histograms(cells: Mapping[str, Record], looks: Mapping[str, Look]) -> Picture:
+    """Draw the pre-activations of up to five hidden layers, of the first seed."""
+
+    def draw(figure: Figure, narrow: bool) -> None:
+        columns = 2 if narrow else 4
+        panels = figure.subplots(-(-len(cells) // columns), columns, squeeze=False).ravel()
+        for axes, (init, record) in zip(panels, cells.items(), strict=False):
+            axes.set_title(init, color=INK, pad=3)
+            _ridges(axes, record["propagation"]["measured"], looks[init].color)
+        for axes in panels[len(cells) :]:
+            axes.set_visible(False)
+
+    return Picture(
+        draw,
+        (1070, 40 + 170 * -(-len(cells) // 4)),
+        (350, 40 + 150 * -(-len(cells) // 2)),
+        key="histograms",
+        title="Pre-activations by layer",
+        caption="Before training, first seed. Each ridge is a hidden layer, from the first (bottom) to the last; all "
+        "share the scale of the first. A spike: the signal vanished. A flat band: it exploded.",
+        alt="Histograms of the pre-activations of up to five layers: " + ", ".join(cells),
+        values=lambda: [_moments(cells)],
+    )
+
+
+def _moments(cells: Mapping[str, Record]) -> Table:
+    """Return the mean and the standard deviation of each hidden layer's pre-activations, of the first seed."""
+    signals = [record["propagation"]["measured"] for record in cells.values()]
+    means, variances = ([floats(signal[name])[0][:-1] for signal in signals] for name in ("pre_mean", "pre_variance"))
+    rows = [
+        [
+            str(layer + 1),
+            *(
+                _mean_and_deviation(mean[layer], variance[layer])
+                for mean, variance in zip(means, variances, strict=True)
+            ),
+        ]
+        for layer in range(len(means[0]))
+    ]
+    return Table(
+        "pre-activations of the first seed, mean ± standard deviation over units and images", ["layer", *cells], rows
+    )
+
+
+def _mean_and_deviation(mean: float, variance: float) -> str:
+    if not np.isfinite([mean, variance]).all():
+        return "–"
+    return f"{short(mean)} ± {short(variance**0.5)}"
+
+
+def _ridges(axes: Axes, measured: Mapping[str, Any], color: str) -> None:
+    counts, edges = (floats(measured["pre_histogram"][name]) for name in ("counts", "edges"))  # (layers, bins)
+    means, variances = (floats(measured[name])[0] for name in ("pre_mean", "pre_variance"))
+    hidden = len(counts) - 1
+    layers = sorted({int(layer) for layer in np.linspace(0, hidden - 1, min(5, hidden)).round()})
+    limit = 4 * np.sqrt(variances[0])
+    limit = limit if 0 < limit < np.inf else 1.0  # NaN too
+    for level, layer in enumerate(layers):
+        if variances[layer] == 0:
+            axes.plot([means[layer]] * 2, [level, level + 0.9], color=color, lw=1)
+        elif np.isfinite(edges[layer]).all():
+            height = level + 0.9 * counts[layer] / counts[layer].max()
+            axes.stairs(height, edges[layer], baseline=level, fill=True, color=color, alpha=0.35, lw=0)
+            axes.stairs(height, edges[layer], baseline=level, color=color, lw=0.8)
+    axes.set(xlim=(-limit, limit), ylim=(-0.05, len(layers)))
+    axes.set_yticks(range(len(layers)), [f"{layer + 1}" for layer in layers])
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short(x).replace("-", "−")))
+    axes.tick_params(labelsize=7.5, pad=1)
+    axes.grid(visible=False)
+    if not np.isfinite(variances[:hidden]).any():
+        axes.text(0, len(layers) / 2, "no values", color=MUTED, ha="center", va="center")
