@@ -35,6 +35,11 @@ def require(condition: bool, name: str, expected: str, value: object) -> None:
         raise ArgumentError(f"{name} must be {expected}, got {value!r}")
 
 
+def require_integer(value: int, name: str, least: int, largest: int = 2**31 - 1) -> None:
+    """Raise an ArgumentError that gives the name, the range and the value, unless the value is in the range."""
+    require(least <= value <= largest, name, f"an integer from {least} to {largest}", value)
+
+
 def require_known(kind: str, name: str, known: Iterable[str]) -> None:
     """Raise an ArgumentError that suggests the closest name and lists all names, unless `name` is known."""
     if name not in (known := sorted(known)):

@@ -6,7 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from jax_impl import recipes
-from jax_impl.errors import ArgumentError, require
+from jax_impl.errors import ArgumentError, require, require_integer
 
 
 def option(metavar: str, text: str, default: str | None = None) -> object:
@@ -40,8 +40,9 @@ ProcessId = Annotated[int | None, option("N", "With --distributed: number of thi
 
 
 def check_checkpoint_every(steps: int | None) -> None:
-    """Raise an ArgumentError if --checkpoint-every is less than 1."""
-    require(steps is None or steps >= 1, "--checkpoint-every", "an integer >= 1", steps)
+    """Raise an ArgumentError if --checkpoint-every is out of its range."""
+    if steps is not None:
+        require_integer(steps, "--checkpoint-every", 1)
 
 
 def listed(text: str) -> tuple[str, ...]:

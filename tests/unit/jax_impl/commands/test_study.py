@@ -159,7 +159,7 @@ def test_a_mistake_gets_one_line_before_anything_starts(
 ) -> None:
     (tmp_path / "text").write_text("not a folder", encoding="utf-8")
     monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("a cell was run"))
-    monkeypatch.setattr(budget, "measure", lambda: budget.Speed(flop=1e-11, layer=2e-5))
+    monkeypatch.setattr(estimate, "measure", lambda: budget.Speed(flop=1e-11, layer=2e-5))
     found, lines, err = call("study", *words)
     assert (found, lines) == (code, [])
     assert message in err
