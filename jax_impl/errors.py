@@ -1,4 +1,4 @@
-"""Errors that a user can cause and fix. Everything else is a bug and keeps its traceback."""
+"""Errors that a user can cause and fix. Everything else is a bug."""
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches

@@ -21,7 +21,7 @@ from jax_impl.rbm.estimate import machines, machines_work
 from jax_impl.rbm.likelihood import LogLikelihood
 from jax_impl.rbm.machine import Rbm
 from jax_impl.rbm.settings import Settings
-from jax_impl.rbm.training import Images, RbmRecord
+from jax_impl.rbm.training import HeldOut, Images, RbmRecord
 from jax_impl.storage import files, runs
 from jax_impl.storage.checkpoints import FOLDER, Checkpoints
 from jax_impl.trainer import estimate
@@ -84,7 +84,7 @@ def _check_size(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: 
     announce(machines_work(sizes, settings))
 
 
-def _likelihood(out: Path, rbm: Rbm, train: Images, test: Images, stop: Stop) -> LogLikelihood:
+def _likelihood(out: Path, rbm: Rbm, train: Images, test: HeldOut, stop: Stop) -> LogLikelihood:
     """Estimate the likelihood; show the progress, because it takes about as long as an epoch or two."""
     with waiting("estimating the log-likelihood", total=outputs.ANNEALED) as show, stop.polling():
 

@@ -68,9 +68,7 @@ def download_bar() -> contextlib.AbstractContextManager[progress.Progress]:
 
 
 @contextlib.contextmanager
-def waiting(
-    what: str, total: float | None = None, *, silent: float = STATUS_SECONDS
-) -> Iterator[Callable[[float], None]]:
+def waiting(what: str, total: int | None = None, *, silent: float = STATUS_SECONDS) -> Iterator[Callable[[int], None]]:
     """Show a progress bar. Yield a function that takes how much of the total is done; None is of unknown length.
 
     Without a terminal, the first line comes after `silent` seconds.

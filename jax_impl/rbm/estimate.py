@@ -34,13 +34,13 @@ def machines(sizes: Sequence[int], settings: Settings, *, annealed: bool = False
     kept = size * sum(visible * hidden for visible, hidden in pairs)
     largest = size * max((2 * visible + settings.batch_size) * hidden for visible, hidden in pairs)
     return Memory(
-        device=pixels + device,
+        device=float(pixels + device),
         # The states before and after an epoch, a checkpoint and the parameter file as arrays and as bytes.
-        host=5 * kept + 4 * largest + 3 * n_images * PIXELS,
+        host=float(5 * kept + 4 * largest + 3 * n_images * PIXELS),
     )
 
 
-def _device(visible: int, hidden: int, settings: Settings, size: int) -> float:
+def _device(visible: int, hidden: int, settings: Settings, size: int) -> int:
     """Return the bytes of one machine while it trains, without its images."""
     weights, units, batch = visible * hidden, visible + hidden, settings.batch_size
     # XLA draws the random numbers of several steps together, as integers first, in several passes.

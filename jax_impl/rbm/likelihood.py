@@ -4,6 +4,7 @@ Both are for machines with so many hidden units that log Z cannot be computed ex
 """
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import NamedTuple
 
 import jax
@@ -141,9 +142,8 @@ def log_likelihood(
     )
     chains, steps = _begin_annealing(rbm, annealing_key, temperatures)
     for first in range(0, temperatures, STEPS_AT_ONCE):
-        chains = jax.block_until_ready(
-            _anneal_part(rbm, chains, [part[first : first + STEPS_AT_ONCE] for part in steps])
-        )
+        part = jax.tree.map(itemgetter(slice(first, first + STEPS_AT_ONCE)), steps)
+        chains = jax.block_until_ready(_anneal_part(rbm, chains, part))
         watch(min(first + STEPS_AT_ONCE, temperatures))
     log_z, low, high = _end_annealing(rbm, chains[1])
     return LogLikelihood(of_train - log_z, of_test - log_z, of_test - high, of_test - low, log_z)

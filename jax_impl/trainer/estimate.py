@@ -75,7 +75,7 @@ def flops(recipe: Recipe, runs: int) -> float:
 def network_work(recipe: Recipe) -> Work:
     """Return the work of training one network on MNIST."""
     steps = recipe.epochs * (TRAIN_IMAGES // recipe.batch_size)
-    return Work(steps * flops(recipe, 1), steps * (len(recipe.layers) - 1))
+    return Work(steps * flops(recipe, 1), float(steps * (len(recipe.layers) - 1)))
 
 
 def network(recipe: Recipe, runs: int = 1) -> Memory:
@@ -90,14 +90,16 @@ def network(recipe: Recipe, runs: int = 1) -> Memory:
     orders = 3 * 4 * TRAIN_IMAGES  # int32; drawn, cut, and copied to the device
     return Memory(
         # Beside the state: the initial parameters, the gradients and the updates.
-        device=state + 3 * parameters + max(batch, tested) + orders + _mnist(),
+        device=float(state + 3 * parameters + max(batch, tested) + orders + _mnist()),
         # The states before and after an epoch, the last one written, and a checkpoint as arrays and as bytes. Each
         # run's initial parameters, as drawn and in the layout of JAX.
-        host=runs * (5 * state + 2 * parameters) + 2 * parameters + 2 * _mnist(),
+        host=float(runs * (5 * state + 2 * parameters) + 2 * parameters + 2 * _mnist()),
     )
 
 
-def refuse(needs: Callable[..., Memory], what: str = "this run", max_gib: float | int | None = None, **options: int) -> None:
+def refuse(
+    needs: Callable[..., Memory], what: str = "this run", max_gib: float | int | None = None, **options: int
+) -> None:
     """Refuse a run that does not fit into the memory. `needs` takes these options and returns the run's memory.
 
     `max_gib` is a limit for the device's memory that the user gave.
@@ -127,17 +129,13 @@ def shortage(memory: Memory, max_gib: float | int | None = None) -> str | None:
     """
     if max_gib is not None and not memory.device <= max_gib * GIB:
         return f"{memory.device / GIB:.3g} GiB of memory, more than the {max_gib:.3g} GiB of --max-gib"
-    if jax.default_backend() == "cpu":
-        needs = [(memory.device + memory.host + PROCESS, devices.memory(), "this machine")]
-    else:
-        needs = [
-            (memory.device, devices.memory(), "this device"),
-            (memory.host + PROCESS, devices.host_memory(), "this machine"),
-        ]
-    for needed, there_is, where in needs:
-        if not needed <= SHARE * there_is:
-            text = f"{needed / GIB:.3g} GiB of memory, more than the {SHARE * there_is / GIB:.3g} GiB"
-            return f"{text} available on {where}"
+    shared = jax.default_backend() == "cpu"
+    for of_device in (False,) if shared else (True, False):
+        needed = memory.device if of_device else memory.host + PROCESS + shared * memory.device
+        allowed = SHARE * (devices.memory() if of_device or shared else devices.host_memory())
+        if not needed <= allowed:
+            where = "device" if of_device else "machine"
+            return f"{needed / GIB:.3g} GiB of memory, more than the {allowed / GIB:.3g} GiB available on this {where}"
     return None
 
 

@@ -133,9 +133,15 @@ def test_a_bug_is_one_line_where_no_file_can_be_written(
     ("error", "start"),
     [
         (MemoryError(), "the memory does not suffice (MemoryError): use a smaller network or batch"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore"), "the memory does not suffice (RuntimeError: RESOURCE_"),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore"),
+            "the memory does not suffice (RuntimeError: RESOURCE_",
+        ),
         (ModuleNotFoundError("x", name="optax"), "optax is not installed: run make train-jax"),
-        (RuntimeError("Unable to initialize backend 'x': y"), "JAX cannot use the device of JAX_PLATFORMS='cpu' (Runti"),
+        (
+            RuntimeError("Unable to initialize backend 'x': y"),
+            "JAX cannot use the device of JAX_PLATFORMS='cpu' (Runti",
+        ),
     ],
 )
 def test_an_error_of_a_known_cause_is_no_bug(

@@ -1,15 +1,19 @@
 """The commands `rbm` and `dbn`: what they write and keep, and every foreseeable mistake."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jax_impl import interop
 from jax_impl.rbm import dbn, outputs
 from jax_impl.rbm.files import load_stack
+from jax_impl.trainer import devices
 from jax_impl.trainer.progress import Progress
 from tests.tiers import slow
 from tests.unit.jax_impl.commands.conftest import Call
@@ -180,6 +184,56 @@ def test_an_interrupt_after_the_training_keeps_the_machines(
     assert (code, err, len(lines)) == (0, "", 2)  # the likelihood, and where all is written
     assert results(tmp_path) == before
     assert files(tmp_path) == FILES | {"likelihood.json", "checkpoints"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_estimate_of_the_likelihood_stops_between_its_parts(
+    number: signal.Signals, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes most of a minute, within which Python handles no signal until a part is finished."""
+    parts: list[int] = []
+    real = outputs.log_likelihood
+
+    def signalled(*arguments: Any) -> Any:
+        *others, watch = arguments
+
+        def count(done: int) -> None:
+            parts.append(done)
+            if len(parts) == 2:
+                os.kill(os.getpid(), number)
+            watch(done)
+
+        return real(*others, count)
+
+    monkeypatch.setattr(outputs, "log_likelihood", signalled)
+    code, _, err = call("rbm", "--hidden", 4, "--epochs", 1, "--out", tmp_path)
+    note = f"{tmp_path} holds the trained machines: repeat the command with --resume to draw the figures"
+    reason = "" if number == signal.SIGINT else "SIGTERM; "
+    told = err.replace("Saving. Press Ctrl-C again to quit immediately.\n", "")  # another thread prints this line
+    assert (code, told) == (128 + number, f"interrupted: {reason}{note}\n")
+    assert parts == [50, 100]
+    assert not (tmp_path / "likelihood.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("rbm --hidden 100000000", r"--hidden \d+"),
+        ("rbm --k 100000", r"--batch-size \d+ or --k \d+"),
+        ("rbm --hidden 1000000 --batch-size 60000", r"--hidden \d+"),
+        ("dbn --hidden 500,1000000", r"--hidden \d+"),
+    ],
+)
+def test_machines_that_do_not_fit_into_the_memory_are_refused(
+    words: str, remedy: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "memory", lambda: 20 * 2**30)
+    code, lines, err = call(*words.split(), "--out", tmp_path / "run")
+    assert (code, lines) == (2, [])
+    assert re.fullmatch(
+        rf"error: this run would need about \S+ GiB of memory, more than .*: use at most {remedy}\n", err
+    )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

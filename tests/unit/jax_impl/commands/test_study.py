@@ -16,6 +16,7 @@ from jax_impl.study import budget, presets
 from jax_impl.study import cells as study_cells
 from jax_impl.study import grid as study
 from jax_impl.study.presets.preset import Part, Preset, check
+from jax_impl.trainer import estimate
 from tests.unit.jax_impl.commands.conftest import Call
 
 SMALL = ("--inits", "xavier_normal,zeros", "--width", "8", "--seeds", "2", "--epochs", "1")

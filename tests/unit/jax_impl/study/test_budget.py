@@ -41,11 +41,15 @@ def test_a_study_of_too_many_hours_is_refused() -> None:
 
 def test_a_study_that_needs_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = grid.Grid(inits=("zeros",), depths=(2,), width=100_000).cells()
-    message = r"the cell zeros, 2 hidden .* need about \d+ GiB of memory, more than the 8 GiB of --max-gib: use at most --w"
+    message = (
+        r"the cell zeros, 2 hidden .* need about \d+ GiB of memory, more than the 8 GiB of --max-gib: use at most --w"
+    )
     with pytest.raises(ArgumentError, match=message):
         budget.plan(wide, 60_000, speed=SPEED, max_hours=1e9, max_gib=8)
     monkeypatch.setattr(devices, "memory", lambda: 2**31)
-    with pytest.raises(ArgumentError, match=r"more than the 1.6 GiB available on this machine: use at most --width \d+$"):
+    with pytest.raises(
+        ArgumentError, match=r"more than the 1.6 GiB available on this machine: use at most --width \d+$"
+    ):
         budget.plan(wide, 60_000, speed=SPEED, max_hours=1e9, max_gib=None)
 
 
