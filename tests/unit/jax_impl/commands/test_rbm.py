@@ -13,6 +13,7 @@ import pytest
 from jax_impl import interop
 from jax_impl.rbm import dbn, outputs
 from jax_impl.rbm.files import load_stack
+from jax_impl.rbm.likelihood import LogLikelihood
 from jax_impl.trainer import devices
 from jax_impl.trainer.progress import Progress
 from tests.tiers import slow
@@ -33,8 +34,8 @@ def few_temperatures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what comes after the training. It takes its time, and has tests of its own."""
-    for last in ("likelihood", "draw"):
-        monkeypatch.setattr(outputs, last, lambda *_: None)
+    monkeypatch.setattr(outputs, "likelihood", lambda *_: LogLikelihood(-2.0, -2.0, -3.0, -1.0, 1.0))
+    monkeypatch.setattr(outputs, "draw", lambda *_: None)
 
 
 def files(out: Path) -> set[str]:
@@ -108,15 +109,15 @@ def test_a_run_is_not_resumed_from_other_machines(call: Call, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("rbm", "--k", 0), "k must be an integer >= 1, got 0"),
-        (("rbm", "--hidden", 0), "hidden must be an integer >= 1, got 0"),
+        (("rbm", "--k", 0), "k must be an integer from 1 to 2147483647, got 0"),
+        (("rbm", "--hidden", 0), "hidden must be an integer from 1 to 2147483647, got 0"),
         (("rbm", "--learning-rate", "nan"), "learning rate must be a number from 1e-30 to 1e+30, got nan"),
         (("rbm", "--batch-size", 1001), "batch size must be at most the 1000 training images, got 1001"),
-        (("rbm", "--checkpoint-every", 0), "--checkpoint-every must be an integer >= 1, got 0"),
-        (("dbn", "--checkpoint-every", -3), "--checkpoint-every must be an integer >= 1, got -3"),
+        (("rbm", "--checkpoint-every", 0), "--checkpoint-every must be an integer from 1 to 2147483647, got 0"),
+        (("dbn", "--checkpoint-every", -3), "--checkpoint-every must be an integer from 1 to 2147483647, got -3"),
         (("dbn", "--hidden", "500,x"), "hidden must be integers separated by commas, got 500,x"),
         (("dbn", "--hidden", ","), "hidden must be one or more integers separated by commas, got ','"),
-        (("dbn", "--hidden", "8,0"), "hidden must be an integer >= 1, got 0"),
+        (("dbn", "--hidden", "8,0"), "hidden must be an integer from 1 to 2147483647, got 0"),
         (("dbn", "--momentum", 1), "momentum must be a number from 0 to below 1, got 1.0"),
     ],
 )
