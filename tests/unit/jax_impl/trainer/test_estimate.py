@@ -57,12 +57,13 @@ def test_an_accelerator_has_a_memory_of_its_own(monkeypatch: pytest.MonkeyPatch)
     both = Memory(device=5.0 * GIB, host=5.0 * GIB)
     assert estimate.shortage(both) == "10.8 GiB of memory, more than the 8 GiB available on this machine"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(devices, "host_memory", lambda: 20 * GIB)
     assert estimate.shortage(both) is None
     assert estimate.shortage(both._replace(device=9.0 * GIB)) == (
         "9 GiB of memory, more than the 8 GiB available on this device"
     )
-    assert estimate.shortage(both._replace(host=9.0 * GIB)) == (
-        "9.8 GiB of memory, more than the 8 GiB available on this machine"
+    assert estimate.shortage(both._replace(host=19.0 * GIB)) == (
+        "19.8 GiB of memory, more than the 16 GiB available on this machine"
     )
 
 
