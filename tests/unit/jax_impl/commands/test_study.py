@@ -146,7 +146,11 @@ def test_a_study_that_is_interrupted_within_an_epoch_ends_in_the_same_numbers(ca
         (["--preset", "lsuv", "--distributed"], 2, "leave out --distributed"),
         (["--checkpoint-every", "0"], 2, "--checkpoint-every must be an integer from 1 to 2147483647, got 0"),
         (["--preset", "lsuv", "--seeds", "0"], 2, "seeds must be an integer from 1 to 10000, got 0"),
-        (["--preset", "lsuv", "--first-seed", "4294967294"], 2, "first seed must be an integer from 0 to 4294967293, got 42"),
+        (
+            ["--preset", "lsuv", "--first-seed", "4294967294"],
+            2,
+            "first seed must be an integer from 0 to 4294967293, got 42",
+        ),
         (["--preset", "lsuv", "--first-seed", "-1"], 2, "first seed must be an integer from 0 to 4294967293, got -1"),
         (["--preset", ","], 2, "--preset must name at least one"),
         (["--depths", "30", "--seeds", "1000", "--epochs", "1000"], 2, "hours here, more than --max-hours 12"),
