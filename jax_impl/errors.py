@@ -1,10 +1,11 @@
-"""Errors that a user can cause and fix. Everything else is a bug and keeps its traceback."""
+"""Errors that a user can cause and fix. Everything else is a bug."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 Log = Callable[[str], None]  # takes one line for a person to read
+LARGEST = 2**31 - 1  # count that JAX's indices and counters hold: they are int32
 
 
 class UserError(Exception):
@@ -46,6 +47,11 @@ def require(condition: bool, field: str, expected: str, value: object) -> None:
     """Raise an ArgumentError that names the field, what was expected and the value, unless the condition holds."""
     if not condition:
         raise ArgumentError(f"{field} must be {expected}, got {value!r}")
+
+
+def require_integer(value: int, field: str, least: int, largest: int = LARGEST) -> None:
+    """Raise an ArgumentError that names the field, the range and the value, unless the value is in the range."""
+    require(least <= value <= largest, field, f"an integer from {least} to {largest}", value)
 
 
 # Words in names that people try, and our words

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from jax_impl.errors import ArgumentError, require, unknown_name
+from jax_impl.errors import ArgumentError, require, require_integer, unknown_name
 
 TORCH_INITS = (
     "uniform", "normal", "small_normal", "trunc_normal", "constant", "ones", "zeros", "eye", "xavier_uniform",
@@ -12,6 +12,7 @@ TORCH_INITS = (
 JAX_INITS = ("lecun_uniform", "lecun_normal", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal")
 DATA_DRIVEN = {"lsuv": "orthogonal", "dbn": "xavier_uniform"}  # use training images, after this random start
 
+LARGEST_SEEDS = 10_000  # of a study; each is a run of its own
 NAMES = {
     "init": (*TORCH_INITS, *JAX_INITS, *DATA_DRIVEN),
     "bias init": ("linear_default", "zeros"),
@@ -19,6 +20,8 @@ NAMES = {
     "optimizer": ("adam", "sgd"),
     "dtype": ("float32", "float64"),
 }
+
+LARGEST_SEED = 2**32 - 1  # that a key of JAX distinguishes without 64-bit integers; torch takes larger ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +47,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require(len(self.layers) >= 2 and min(self.layers) >= 1, "layers", "two or more sizes >= 1", self.layers)
+        require_integer(max(self.layers), "layers", 1)
         representable = 1e-30 <= self.learning_rate <= 1e30  # in float32, and not NaN
         require(representable, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate)
-        require(self.init_passes >= 1, "init passes", "an integer >= 1", self.init_passes)
-        require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
-        require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
-        require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
+        require_integer(self.init_passes, "init passes", 1)
+        require_integer(self.batch_size, "batch size", 1)
+        require_integer(self.epochs, "epochs", 0)
+        require_integer(self.seed, "seed", 0, LARGEST_SEED)
         for field, allowed in NAMES.items():
             if (name := getattr(self, field.replace(" ", "_"))) not in allowed:
                 raise unknown_name(field, name, allowed)
@@ -92,6 +96,12 @@ def changed_settings(recipe: Recipe) -> dict[str, Any]:
     original = RECIPES.get(recipe.name, Recipe(name=recipe.name))
     values = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if field.name != "seed"}
     return {name: value for name, value in values.items() if value != getattr(original, name)}
+
+
+def check_seeds(count: int, first: int) -> None:
+    """Raise an ArgumentError unless there is a seed, not too many, and all are in the range of seeds."""
+    require_integer(count, "seeds", 1, LARGEST_SEEDS)
+    require_integer(first, "first seed", 0, LARGEST_SEED + 1 - count)
 
 
 def check_replayable(recipe: Recipe) -> None:

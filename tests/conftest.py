@@ -10,6 +10,9 @@ from pathlib import Path
 
 # Tests compare CPUs, also on a machine with an accelerator. The loopback mirror is not behind a proxy.
 os.environ |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+os.environ["MNIST_STATUS_SECONDS"] = (
+    "0"  # on a busy machine, lines about slow work would be among those that tests compare
+)
 # NumPy's threads would wait for those of the other test processes. Workers inherit this before they import NumPy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Test processes share compiled programs. The cache's key is the program itself, so a changed program is compiled again.

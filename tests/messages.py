@@ -10,7 +10,7 @@ HOLE = "…"  # in place of what varies
 # Functions and methods that show the user a line, and the place of the line among their arguments.
 SPEAKERS = {"log": 0, "complain": 0, "with_note": 1, "error": 0, "wrong_value": 0}
 # Functions that return such a line, or a part of one.
-TELLERS = {"_keep", "_difference", "difference", "reason", "_unknown"}
+TELLERS = {"_keep", "_difference", "difference", "reason", "shortage", "_unknown"}
 PREFIXES = {f"error: {HOLE}", f"interrupted{HOLE}"}  # before a message that is collected where it is written
 
 

@@ -13,11 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from torch_ref import configs, data, loaders, model, recipes, runs
 from torch_ref import train as training
-from torch_ref.errors import ArgumentError, UserError, require
+from torch_ref.errors import ArgumentError, UserError, require_integer
 
 BY_HAND = "restore it, or put the parameters into a folder without it and name RECIPE"
 # Fields of the recipe that an option can replace.
 OPTIONS = ("epochs", "seed", "init", "activation", "optimizer", "init_passes", "batch_size", "learning_rate", "dtype")
+
+THREADS = 1024  # more than any machine gains from; the system refuses to start many thousands
 
 
 def train(command: Namespace, print_line: Callable[[str], None]) -> None:
@@ -31,10 +33,10 @@ def train(command: Namespace, print_line: Callable[[str], None]) -> None:
     """
     recipe = recipes.named(command.recipe).with_changes(**{field: getattr(command, field) for field in OPTIONS})
     model.initialisers(recipe)
+    require_integer(command.threads, "threads", 1, THREADS)
     out = command.out or recipes.run_folder(recipe)
     if not command.overwrite:
         configs.check_replaceable(out, recipe, runs.FILES)
-    require(command.threads >= 1, "threads", "an integer >= 1", command.threads)
     torch.set_num_threads(command.threads)
     mnist_train, mnist_test = data.load(command.data_dir, dtype=recipe.dtype)
     loaders.check_batch_size(recipe, mnist_train)

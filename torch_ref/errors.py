@@ -1,4 +1,4 @@
-"""Errors that a user can cause and fix. Everything else is a bug and keeps its traceback."""
+"""Errors that a user can cause and fix. Everything else is a bug."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -34,6 +34,11 @@ def require(condition: bool, name: str, expected: str, value: object) -> None:
     """Raise an ArgumentError that gives the name, what was expected and the value, unless the condition holds."""
     if not condition:
         raise ArgumentError(f"{name} must be {expected}, got {value!r}")
+
+
+def require_integer(value: int, name: str, least: int, largest: int = 2**31 - 1) -> None:
+    """Raise an ArgumentError that gives the name, the range and the value, unless the value is in the range."""
+    require(least <= value <= largest, name, f"an integer from {least} to {largest}", value)
 
 
 # Words in names that people try, and our words

@@ -1,5 +1,6 @@
 """The notebook's batches, and whole data sets as one tensor."""
 
+import os
 from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from torchvision.datasets import MNIST
 
 from torch_ref.errors import require
 from torch_ref.recipes import Recipe
+
+PROCESS = 1.5 * 2**30  # bytes of torch, the data set in both dtypes, and the network
 
 
 class Batches(Sized, Iterable[tuple[torch.Tensor, torch.Tensor]], Protocol):
@@ -33,9 +36,15 @@ class TensorLoader:
 
 
 def check_batch_size(recipe: Recipe, mnist_train: MNIST) -> None:
-    """Raise an ArgumentError if the training set holds no full batch."""
+    """Raise an ArgumentError if the training set holds no full batch, or if the memory does not suffice for one."""
     n = len(mnist_train)
     require(recipe.batch_size <= n, "batch size", f"at most the {n} training images", recipe.batch_size)
+    size = 4 if recipe.dtype == "float32" else 8
+    # The pixels as images, as a batch and as rows; per unit two values and their gradients.
+    of_image = size * (3 * 784 + 4 * sum(recipe.layers[1:]))
+    memory = 0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - PROCESS
+    fits = max(1, int(memory / of_image))
+    require(recipe.batch_size <= fits, "batch size", f"at most {fits} for this machine's memory", recipe.batch_size)
 
 
 def make_loader(recipe: Recipe, mnist_train: MNIST, loader: str = "dataloader") -> Batches:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from torch_ref.errors import ArgumentError, DivergedError, require
+from torch_ref.errors import ArgumentError, DivergedError, require, require_integer
+from torch_ref.recipes import LARGEST_SEED
 
 INITIAL_STD = 0.01  # of the weights: section 8.1
 LIMIT = 1e4  # of a parameter: a float32 sigmoid is 1 for inputs above 104, where learning has stopped
@@ -40,17 +41,16 @@ class Settings:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        require(self.hidden >= 1, "hidden", "an integer >= 1", self.hidden)
-        require(self.k >= 1, "k", "an integer >= 1", self.k)
-        require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
-        require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
+        for name, value in (("hidden", self.hidden), ("k", self.k), ("batch size", self.batch_size)):
+            require_integer(value, name, 1)
+        require_integer(self.epochs, "epochs", 0)
         representable = 1e-30 <= self.learning_rate <= 1e30  # in float32, and not NaN
         require(representable, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate)
         require(0 <= self.momentum < 1, "momentum", "a number from 0 to below 1", self.momentum)
         require(0 < self.sparsity_target < 1, "sparsity target", "a number between 0 and 1", self.sparsity_target)
         require(0 <= self.weight_decay < math.inf, "weight decay", "a number >= 0", self.weight_decay)
         require(0 <= self.sparsity_cost < math.inf, "sparsity cost", "a number >= 0", self.sparsity_cost)
-        require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
+        require_integer(self.seed, "seed", 0, LARGEST_SEED)
 
 
 class Uniforms(NamedTuple):

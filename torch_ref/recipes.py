@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch_ref.errors import require, require_known
+from torch_ref.errors import require, require_integer, require_known
 
 NAMES = {
     "activation": ("relu", "tanh", "sigmoid", "softsign", "linear", "leaky_relu", "gelu", "selu"),
@@ -16,6 +16,8 @@ NAMES = {
 
 LONGEST = 180  # characters of a run folder's name
 LOADERS = ("dataloader", "tensor")  # the notebook's, and the same batches from memory
+
+LARGEST_SEED = 2**32 - 1  # that JAX distinguishes; torch itself takes larger ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +43,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require(len(self.layers) >= 2 and min(self.layers) >= 1, "layers", "two or more sizes >= 1", self.layers)
+        require_integer(max(self.layers), "layers", 1)
         representable = 1e-30 <= self.learning_rate <= 1e30  # in float32, and not NaN
         require(representable, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate)
-        require(self.init_passes >= 1, "init passes", "an integer >= 1", self.init_passes)
-        require(self.batch_size >= 1, "batch size", "an integer >= 1", self.batch_size)
-        require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
-        require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
+        require_integer(self.init_passes, "init passes", 1)
+        require_integer(self.batch_size, "batch size", 1)
+        require_integer(self.epochs, "epochs", 0)
+        require_integer(self.seed, "seed", 0, LARGEST_SEED)
         for field, allowed in NAMES.items():
             require_known(field, getattr(self, field), allowed)
 

@@ -14,7 +14,7 @@ from jax_impl.commands.options.study import Study
 from jax_impl.commands.options.train import Train
 from jax_impl.commands.stopping import Stop
 from jax_impl.commands.terminal import complain
-from jax_impl.errors import ArgumentError, Interrupted, UserError
+from jax_impl.errors import LARGEST, ArgumentError, Interrupted, UserError, require_integer
 
 JOIN_TIMEOUT = 300  # seconds that the processes wait for each other at the start
 HEARTBEAT_TIMEOUT = 20  # seconds without a heartbeat after which a process counts as dead; a busy machine delays some
@@ -34,9 +34,9 @@ def check(command: Train | Study) -> None:
     host, _, port = (command.coordinator or "host:1").rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ArgumentError(f"--coordinator must be HOST:PORT, got {command.coordinator!r}")
-    if command.processes is not None and command.processes < 1:
-        raise ArgumentError(f"--processes must be an integer >= 1, got {command.processes}")
-    if command.process_id is not None and not 0 <= command.process_id < (command.processes or 2**31):
+    if command.processes is not None:
+        require_integer(command.processes, "--processes", 1)
+    if command.process_id is not None and not 0 <= command.process_id < (command.processes or LARGEST):
         raise ArgumentError(f"--process-id must be from 0 to below --processes, got {command.process_id}")
 
 

@@ -27,9 +27,9 @@ def load(data_dir: Path | None) -> data.Mnist:
 def ensure(data_dir: Path | None, mirror: str | None = None) -> str:
     """Make sure that MNIST is in its folder; failed attempts are printed to standard error."""
     with download_bar() as bar:
-        task = bar.add_task("downloading MNIST", total=None, visible=False)
+        task = bar.add_task("looking for MNIST", total=None)
 
         def watch(arrived: int, total: int) -> None:
-            bar.update(task, completed=arrived, total=total, visible=True)
+            bar.update(task, description="downloading MNIST", completed=arrived, total=total)
 
         return folder.ensure(data_dir, sources=sources.default(mirror, watch=watch), log=complain)

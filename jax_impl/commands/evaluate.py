@@ -14,7 +14,7 @@ from jax_impl import interop, recipes
 from jax_impl.commands.data import load
 from jax_impl.commands.options import naming
 from jax_impl.commands.options.train import Evaluate
-from jax_impl.commands.terminal import complain, say
+from jax_impl.commands.terminal import complain, say, waiting
 from jax_impl.errors import ArgumentError, UserError, require
 from jax_impl.model import Params, accuracy
 from jax_impl.recipes import Recipe
@@ -50,7 +50,8 @@ def run(command: Evaluate) -> None:
         complain(f"note: {path} has no checksum, so damage to it cannot be noticed")
     jax.config.update("jax_enable_x64", params["linear1"]["kernel"].dtype == "float64")
     mnist = load(command.data_dir)
-    share = accuracy(params, jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels), recipe.activation)
+    with waiting("evaluating"):
+        share = accuracy(params, jnp.asarray(mnist.test_images), jnp.asarray(mnist.test_labels), recipe.activation)
     say(f"Accuracy: {share:.4f}")
 
 

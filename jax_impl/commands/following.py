@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
-from jax_impl.commands.terminal import epochs_bar, say
+from jax_impl.commands.terminal import complain, epochs_bar, say, waiting
 from jax_impl.errors import DivergedError, with_note
+from jax_impl.trainer import estimate
 from jax_impl.trainer.progress import Progress, pack
 from jax_impl.trainer.saving import Saver
 
@@ -27,6 +28,17 @@ class Outputs(Protocol):
 
     def keep(self, progress: Progress) -> None:
         """Write the results after the last whole epoch."""
+
+
+def announce(work: estimate.Work) -> None:
+    """Print how long a run will take, if that is long. It may be what the user wants, so it is not refused."""
+
+    def timed() -> estimate.Speed:
+        with waiting("timing this machine"):
+            return estimate.measure()
+
+    if (hours := estimate.hours_if_long(work, timed)) is not None:
+        complain(f"the whole run takes about {hours:.3g} hours here: Ctrl-C saves it, and --resume continues it")
 
 
 def follow(

@@ -1,5 +1,6 @@
 """The commands `rbm` and `dbn`: train machines, measure and draw them."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -7,19 +8,24 @@ import jax.numpy as jnp
 
 from jax_impl.commands import cluster
 from jax_impl.commands.data import load
-from jax_impl.commands.following import follow
+from jax_impl.commands.following import announce, follow
 from jax_impl.commands.options import rbm as options
 from jax_impl.commands.options.rbm import TrainDbn, TrainRbm
 from jax_impl.commands.stopping import Stop
 from jax_impl.commands.terminal import complain, say, waiting
 from jax_impl.data import digest
+from jax_impl.draws import check_batch_size
 from jax_impl.errors import with_note
 from jax_impl.model import scale
 from jax_impl.rbm import dbn, outputs
+from jax_impl.rbm.estimate import machines, machines_work
+from jax_impl.rbm.likelihood import LogLikelihood
+from jax_impl.rbm.machine import Rbm
 from jax_impl.rbm.settings import Settings
-from jax_impl.rbm.training import RbmRecord
+from jax_impl.rbm.training import HeldOut, Images, RbmRecord
 from jax_impl.storage import files, runs
 from jax_impl.storage.checkpoints import FOLDER, Checkpoints
+from jax_impl.trainer import estimate
 from jax_impl.trainer.progress import Progress, unpack
 from jax_impl.trainer.saving import VERSION, Saver
 
@@ -31,6 +37,7 @@ def run(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings
         UserError: The folder cannot be written, or holds another run.
         DivergedError: The learning rate is too large. The text says what is kept; so does that of an `Interrupted`.
     """
+    _check_size(command, sizes, settings)
     out, mnist = options.run_folder(command), load(command.data_dir)
     runs.check_writable(out)
     train, test = (scale(jnp.asarray(part), settings.dtype) for part in (mnist.train_images, mnist.test_images))
@@ -48,7 +55,8 @@ def run(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings
             folder.check_replaceable(checkpoints, overwrite=command.overwrite)
         course = dbn.advance(sizes, settings, train, test, since, command.checkpoint_every)
         # Without epochs, the last progress has all machines.
-        initial = since or (next(course) if settings.epochs else list(course)[-1])
+        with waiting("preparing the first machine"):
+            initial = since or (next(course) if settings.epochs else list(course)[-1])
         trained = (progress for progress in course if not dbn.is_untrained(progress))
         steps = len(train) // settings.batch_size
         saver = Saver(checkpoints, epochs=settings.epochs * len(sizes), steps=steps, every=command.checkpoint_every)
@@ -57,15 +65,38 @@ def run(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings
             folder.keep(progress)
         try:
             if isinstance(command, TrainRbm):
-                with waiting("annealed importance sampling"):
-                    likelihood = outputs.likelihood(out, progress.state.stack[0], train, test)
+                likelihood = _likelihood(out, progress.state.stack[0], train, test, stop)
                 say(f"log-likelihood of the test images: {likelihood}")
-            with waiting("drawing"):
+            with waiting("drawing the figures"):
                 outputs.draw(out, progress.records, progress.state.stack, mnist.test_images, options.title(command))
         except KeyboardInterrupt as error:
             note = f"{out} holds the trained machines: repeat the command with --resume to draw the figures"
             raise with_note(error, note) from error
     say(f"written to {out}")
+
+
+def _check_size(command: TrainRbm | TrainDbn, sizes: tuple[int, ...], settings: Settings) -> None:
+    """Refuse machines that do not fit into the memory, and announce a long run."""
+    check_batch_size(settings.batch_size, estimate.TRAIN_IMAGES)
+    annealed = isinstance(command, TrainRbm)
+
+    def needs(hidden: int, batch_size: int, k: int) -> estimate.Memory:
+        smaller = [min(size, hidden) for size in sizes]
+        return machines(smaller, replace(settings, batch_size=batch_size, k=k), annealed=annealed)
+
+    estimate.refuse(needs, hidden=max(sizes), batch_size=settings.batch_size, k=settings.k)
+    announce(machines_work(sizes, settings))
+
+
+def _likelihood(out: Path, rbm: Rbm, train: Images, test: HeldOut, stop: Stop) -> LogLikelihood:
+    """Estimate the likelihood; show the progress, because it takes about as long as an epoch or two."""
+    with waiting("estimating the log-likelihood", total=outputs.ANNEALED) as show, stop.polling():
+
+        def watch(temperatures: int) -> None:
+            show(temperatures)
+            cluster.raise_if_stopped(stop)
+
+        return outputs.likelihood(out, rbm, train, test, watch)
 
 
 class MachinesFolder:

@@ -12,7 +12,7 @@ from jax_impl.commands.options import study as options
 from jax_impl.commands.options.command_line import command_line
 from jax_impl.commands.options.study import Study
 from jax_impl.commands.stopping import Stop
-from jax_impl.commands.terminal import complain, cost_bar, say
+from jax_impl.commands.terminal import complain, cost_bar, say, waiting
 from jax_impl.data import Mnist
 from jax_impl.errors import UserError, with_note
 from jax_impl.storage import files, records, runs
@@ -63,7 +63,8 @@ def _report(command: Study, chosen: list[Preset]) -> None:
     """Write the report; print the advice, or the published results that were not reproduced."""
     from jax_impl.study import figures, page  # imports Matplotlib, after the training
 
-    result = page.write(command.out)
+    with waiting("writing the report"):
+        result = page.write(command.out)
     for advice in [] if chosen else result.advice:
         say(f"{figures.title(advice.best)}: {verdicts.words(advice)}")
     say(f"written to {command.out / 'index.html'}")
@@ -107,7 +108,8 @@ def _costs(command: Study, cells: list[Cell], n_images: int) -> dict[str, float]
     costs: dict[str, float] = {}
     if left:
         hours, gib = command.max_hours, command.max_gib
-        planned = budget.plan(left, n_images, max_hours=hours, max_gib=gib, workers=devices.workers())
+        with waiting("timing this machine"):
+            planned = budget.plan(left, n_images, max_hours=hours, max_gib=gib, workers=devices.workers())
         costs = {cell.key: cost.seconds for cell, cost in zip(left, planned, strict=True)}
         say(f"{len(left)} of {len(cells)} cells to run, about {sum(costs.values()) / 60:.1f} minutes")
     manifest.remember(command.out, cells=cells, command=command_line("study", command))

@@ -1,16 +1,23 @@
-"""What commands print, and the progress bars on standard error."""
+"""What commands print, and the progress bars on standard error.
+
+Without a terminal there are no bars. A line then says what a command does and for how long, so that no wait is silent.
+"""
 
 import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import progress
 from rich.console import Console
 from rich.table import Table
 
 from jax_impl.errors import UserError
+
+STATUS_SECONDS = 2.0  # without a terminal, work that takes longer prints a line
 
 
 def say(text: str) -> None:
@@ -57,32 +64,36 @@ def end(code: int) -> None:
     os._exit(code)
 
 
-def epochs_bar() -> progress.Progress:
+def epochs_bar() -> contextlib.AbstractContextManager[progress.Progress]:
     """Return the progress bar of a training."""
     return _bar(progress.MofNCompleteColumn(), progress.TextColumn("epochs"))
 
 
-def cost_bar(what: str, count: int) -> progress.Progress:
+def cost_bar(what: str, count: int) -> contextlib.AbstractContextManager[progress.Progress]:
     """Return a progress bar whose length is estimated time; the text shows how many of `count` parts are done."""
     return _bar(progress.TextColumn(f"{{task.fields[done]}}/{count} {what}"))
 
 
-def download_bar() -> progress.Progress:
+def download_bar() -> contextlib.AbstractContextManager[progress.Progress]:
     """Return the progress bar of a download."""
     return _bar(progress.DownloadColumn())
 
 
 @contextlib.contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show a progress bar for work of unknown length."""
-    with _bar() as bar:
-        bar.add_task(what, total=None)
-        yield
+def waiting(what: str, total: int | None = None, *, silent: float = STATUS_SECONDS) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar. Yield a function that takes how much of the total is done; None is of unknown length.
+
+    Without a terminal, the first line comes after `silent` seconds.
+    """
+    with _bar(silent=silent) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
-def _bar(*amount: progress.ProgressColumn) -> progress.Progress:
-    """Return a progress bar that appears only on a terminal and disappears when it is done."""
-    return progress.Progress(
+@contextlib.contextmanager
+def _bar(*amount: progress.ProgressColumn, silent: float = STATUS_SECONDS) -> Iterator[progress.Progress]:
+    """Show a progress bar that appears only on a terminal and disappears when it is done; elsewhere, lines."""
+    bar = progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         *amount,
@@ -94,3 +105,39 @@ def _bar(*amount: progress.ProgressColumn) -> progress.Progress:
         redirect_stdout=sys.stdout.isatty(),  # on a terminal, printed lines appear above the bar
         disable=not sys.stderr.isatty(),
     )
+    with bar, contextlib.nullcontext() if sys.stderr.isatty() else _status_lines(bar, silent):
+        yield bar
+
+
+@contextlib.contextmanager
+def _status_lines(bar: progress.Progress, silent: float) -> Iterator[None]:
+    """Print how far the tasks of a bar have come: first after `silent` seconds, then at doubling intervals."""
+    over, started = threading.Event(), time.monotonic()
+
+    def speak() -> None:
+        wait = _status_seconds(silent)
+        while 0 < wait < threading.TIMEOUT_MAX and not over.wait(wait):
+            wait = time.monotonic() - started
+            with contextlib.suppress(OSError, ValueError):  # standard error may be closed
+                complain(f"{'; '.join(map(_status, bar.tasks))}: {wait:.0f} s so far")
+
+    thread = threading.Thread(target=speak, name="status", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _status(task: progress.Task) -> str:
+    """Return what a task does, and how much of it is done."""
+    return task.description if not task.total else f"{task.description}, {task.percentage:.0f} %"
+
+
+def _status_seconds(default: float) -> float:
+    """Return after how many seconds the first line comes: those of the environment variable, if it is a number."""
+    try:
+        return float(os.environ["MNIST_STATUS_SECONDS"])
+    except (KeyError, ValueError):
+        return default

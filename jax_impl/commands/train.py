@@ -6,7 +6,7 @@ With several processes, all of them train; the first one prints and writes.
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +15,15 @@ import jax
 from jax_impl import interop
 from jax_impl.commands import cluster
 from jax_impl.commands.data import load
-from jax_impl.commands.following import follow
+from jax_impl.commands.following import announce, follow
 from jax_impl.commands.options import naming
 from jax_impl.commands.options.train import Train
 from jax_impl.commands.stopping import Stop
-from jax_impl.commands.terminal import complain, epochs_bar, say
+from jax_impl.commands.terminal import complain, epochs_bar, say, waiting
 from jax_impl.data import Mnist
-from jax_impl.draws import Draws, native
+from jax_impl.draws import Draws, check_batch_size, native
 from jax_impl.errors import ArgumentError
+from jax_impl.rbm.estimate import machines
 from jax_impl.rbm.files import load_stack
 from jax_impl.rbm.machine import Rbm
 from jax_impl.rbm.settings import PRETRAINING
@@ -32,7 +33,7 @@ from jax_impl.starts.from_images import start_from_images
 from jax_impl.starts.replayed import replayed
 from jax_impl.storage import files, runs
 from jax_impl.storage.checkpoints import FOLDER, Checkpoints
-from jax_impl.trainer import devices, one_run, processes
+from jax_impl.trainer import devices, estimate, one_run, processes
 from jax_impl.trainer.progress import Progress
 from jax_impl.trainer.saving import Saver, file_digest, identity
 
@@ -46,12 +47,13 @@ def run(command: Train, recipe: Recipe, stop: Stop) -> None:
         UserError: A file cannot be read or written, or the folder holds another run.
         DivergedError: The text says what is kept. So does that of an `Interrupted`.
     """
+    _check_size(command, recipe)
     dbn, dbn_digest = (load_stack(command.dbn), file_digest(command.dbn)) if command.dbn else (None, None)
     out = command.out or naming.run_folder(recipe, **_not_in_recipe(command.stream, dbn_digest))
     jax.config.update("jax_enable_x64", recipe.dtype == "float64")
     mnist = load(command.data_dir)
     n_images = len(mnist.train_images)
-    draws = replayed(recipe, n_images) if command.stream == "torch" else native(recipe, n_images)
+    draws = _replayed(recipe, n_images, stop) if command.stream == "torch" else native(recipe, n_images)
     leads = cluster.leads()
     if leads:
         runs.check_writable(out)
@@ -64,7 +66,7 @@ def run(command: Train, recipe: Recipe, stop: Stop) -> None:
         if leads and saved is None:
             outputs.check_replaceable(checkpoints, overwrite=command.overwrite)
         if not processes.from_first(saved is not None):
-            draws = _start_from_images(recipe, mnist, draws, dbn)
+            draws = _start_from_images(recipe, mnist, draws, dbn, stop)
         initial = one_run.begin(recipe, draws, saved)
         reached = len(initial.records) + bool(initial.steps)
         if recipe.epochs < reached:
@@ -80,7 +82,8 @@ def run(command: Train, recipe: Recipe, stop: Stop) -> None:
             steps = n_images // recipe.batch_size
             saver = Saver(checkpoints, epochs=recipe.epochs, steps=steps, every=command.checkpoint_every)
             progress = follow(course, initial, outputs, saver, partial(cluster.raise_if_stopped, stop))
-        outputs.keep(progress)
+            with waiting("writing the results"):
+                outputs.keep(progress)
     say("Learning finished")
     say(f"written to {out}")
 
@@ -129,7 +132,34 @@ def _not_in_recipe(stream: str, dbn: str | None) -> dict[str, object]:
     return {"stream": None if stream == "torch" else stream, "dbn": dbn and dbn[:8]}
 
 
-def _start_from_images(recipe: Recipe, mnist: Mnist, draws: Draws, dbn: Sequence[Rbm] | None) -> Draws:
+def _check_size(command: Train, recipe: Recipe) -> None:
+    """Refuse a run that does not fit into the memory, and announce a long one."""
+    check_batch_size(recipe.batch_size, estimate.TRAIN_IMAGES)
+    pretraining = replace(PRETRAINING, dtype=recipe.dtype)
+    hidden = recipe.layers[1:-1] if recipe.init == "dbn" and not command.dbn else ()
+
+    def needs(batch_size: int) -> estimate.Memory:
+        memory = estimate.network(recipe.with_changes(batch_size=batch_size))
+        return memory.plus(machines(hidden, pretraining)) if hidden else memory
+
+    estimate.refuse(needs, batch_size=recipe.batch_size)
+    if cluster.leads():
+        announce(estimate.network_work(recipe))
+
+
+def _replayed(recipe: Recipe, n_images: int, stop: Stop) -> Draws:
+    """Return torch's draws. Many passes of the init cell take long, so they show their progress and can be stopped."""
+    with waiting("running the init cell", total=recipe.init_passes) as show:
+
+        def watch(passes: int) -> None:
+            show(passes)
+            if passes < recipe.init_passes:
+                cluster.raise_if_stopped(stop)
+
+        return replayed(recipe, n_images, watch=watch)
+
+
+def _start_from_images(recipe: Recipe, mnist: Mnist, draws: Draws, dbn: Sequence[Rbm] | None, stop: Stop) -> Draws:
     """Let an initialiser that uses images change the draws; show the progress of a DBN's training."""
     with epochs_bar() as bar:
         total = PRETRAINING.epochs * (len(recipe.layers) - 2)
@@ -139,5 +169,6 @@ def _start_from_images(recipe: Recipe, mnist: Mnist, draws: Draws, dbn: Sequence
             if cluster.leads():
                 say(str(record))
             bar.update(task, advance=1)
+            cluster.raise_if_stopped(stop)
 
         return start_from_images(mnist.train_images, recipe, draws, stack=dbn, held_out=mnist.test_images, watch=watch)

@@ -81,7 +81,8 @@ def advance(
             yield replace(progress, state=StackState(below, progress.state), records=(*earlier, *progress.records))
         assert progress is not None  # noqa: S101 - `training.advance` yields at least the initial machine
         rbm = progress.state.rbm
-        images, held_out = _hidden(rbm, images), _hidden(rbm, held_out)
+        if layer < len(machines):  # the images of the next machine
+            images, held_out = _hidden(rbm, images), _hidden(rbm, held_out)
         below, earlier, progress = (*below, rbm), (*earlier, *progress.records), None
 
 

@@ -1,7 +1,7 @@
 """The files of a `rbm` or `dbn` run: config.json, metrics.jsonl, params.safetensors, likelihood.json and figures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,20 @@ def record(out: Path, records: Sequence[RbmRecord], stack: dbn.Stack) -> None:
     rbm_files.save_stack(out / "params.safetensors", stack)
 
 
-def likelihood(out: Path, rbm: Rbm, train: Float[Array, "n pixels"], test: Float[Array, "m pixels"]) -> LogLikelihood:
-    """Estimate the log-likelihood and write likelihood.json. An infinite end of the interval is written as null."""
+def likelihood(
+    out: Path,
+    rbm: Rbm,
+    train: Float[Array, "n pixels"],
+    test: Float[Array, "m pixels"],
+    watch: Callable[[int], None] = lambda _: None,
+) -> LogLikelihood:
+    """Estimate the log-likelihood and write likelihood.json. An infinite end of the interval is written as null.
+
+    `watch` gets the number of finished temperatures, of `ANNEALED`, and may end the estimate by raising.
+    """
     on_device = jax.tree.map(jnp.asarray, rbm)
-    estimate = LogLikelihood(*map(float, log_likelihood(on_device, train, test, jax.random.key(0), ANNEALED)))
+    measured = log_likelihood(on_device, train, test, jax.random.key(0), ANNEALED, watch)
+    estimate = LogLikelihood(*map(float, measured))
     content: dict[str, Any] = {**plain(estimate), "chains": CHAINS, "temperatures": ANNEALED}
     files.write(out / "likelihood.json", (json.dumps(content, indent=2) + "\n").encode())
     return estimate

@@ -6,7 +6,8 @@ Section numbers refer to Hinton 2010, "A practical guide to training restricted 
 import math
 from dataclasses import dataclass
 
-from jax_impl.errors import require
+from jax_impl.errors import require, require_integer
+from jax_impl.recipes import LARGEST_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +33,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, value in (("hidden", self.hidden), ("k", self.k), ("batch size", self.batch_size)):
-            require(value >= 1, name, "an integer >= 1", value)
-        require(self.epochs >= 0, "epochs", "an integer >= 0", self.epochs)
+            require_integer(value, name, 1)
+        require_integer(self.epochs, "epochs", 0)
         representable = 1e-30 <= self.learning_rate <= 1e30  # in float32, and not NaN
         require(representable, "learning rate", "a number from 1e-30 to 1e+30", self.learning_rate)
         require(0 <= self.momentum < 1, "momentum", "a number from 0 to below 1", self.momentum)
         require(0 < self.sparsity_target < 1, "sparsity target", "a number between 0 and 1", self.sparsity_target)
         for name, number in (("weight decay", self.weight_decay), ("sparsity cost", self.sparsity_cost)):
             require(0 <= number < math.inf, name, "a number >= 0", number)
-        require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 4294967295", self.seed)
+        require_integer(self.seed, "seed", 0, LARGEST_SEED)
 
 
 # Of each machine of a DBN. 10 epochs improved the accuracy after fine-tuning by at most 0.2 percentage points.

@@ -20,22 +20,29 @@ BIASES = ("linear_default", "zeros")
 
 
 def initial_tensors(
-    generator: TorchGenerator, layers: tuple[int, ...], *, init: str, bias_init: str, init_passes: int = 1
+    generator: TorchGenerator,
+    layers: tuple[int, ...],
+    *,
+    init: str,
+    bias_init: str,
+    init_passes: int = 1,
+    watch: Callable[[int], None] = lambda _: None,
 ) -> dict[str, np.ndarray]:
     """Return the notebook's initial `linear1.weight`, `linear1.bias`, … in float32. The generator advances as torch's.
 
     `layers` are the units per layer, from the pixels to the classes. `init` is a name in `WEIGHTS` and `bias_init` one
-    in `BIASES`. The init cell runs `init_passes` times.
+    in `BIASES`. The init cell runs `init_passes` times; `watch` gets the number of finished passes after each.
     """
     tensors: dict[str, np.ndarray] = {}
     for number, (fan_in, fan_out) in enumerate(pairwise(layers), start=1):
         bound = 1 / math.sqrt(fan_in)
         tensors[f"linear{number}.weight"] = WEIGHTS["linear_default"](generator, (fan_out, fan_in))
         tensors[f"linear{number}.bias"] = generator.uniform(fan_out, -bound, bound)
-    for _ in range(init_passes):
+    for done in range(1, init_passes + 1):
         for name, tensor in tensors.items():
             if name.endswith("weight") and init != "linear_default":
                 tensors[name] = WEIGHTS[init](generator, tensor.shape)
+        watch(done)
     if bias_init == "zeros":
         tensors |= {name: np.zeros_like(tensor) for name, tensor in tensors.items() if name.endswith("bias")}
     return tensors

@@ -1,6 +1,6 @@
 """A run's draws from torch's random stream, without torch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Int32
@@ -12,8 +12,8 @@ from jax_impl.replay import notebook
 from jax_impl.replay.generator import TorchGenerator
 
 
-def replayed(recipe: Recipe, n_images: int) -> Draws:
-    """Return what torch draws on the CPU for this recipe.
+def replayed(recipe: Recipe, n_images: int, *, watch: Callable[[int], None] = lambda _: None) -> Draws:
+    """Return what torch draws on the CPU for this recipe. `watch` gets the number of finished passes of the init cell.
 
     Weights are torch's float32 ones whatever the recipe's dtype, so a float64 run starts from the same numbers.
 
@@ -29,6 +29,7 @@ def replayed(recipe: Recipe, n_images: int) -> Draws:
         init=DATA_DRIVEN.get(recipe.init, recipe.init),
         bias_init=recipe.bias_init,
         init_passes=recipe.init_passes,
+        watch=watch,
     )
     params = from_torch({name: tensor.astype(recipe.dtype) for name, tensor in tensors.items()}, recipe.layers)
     return Draws(params, orders(generator, n_images, recipe.batch_size))

@@ -14,8 +14,8 @@ import jax
 
 from jax_impl import recipes
 from jax_impl.data import Mnist, digest
-from jax_impl.errors import ArgumentError, Log
-from jax_impl.recipes import Recipe
+from jax_impl.errors import ArgumentError, Log, require_integer
+from jax_impl.recipes import Recipe, check_seeds
 from jax_impl.storage import records
 from jax_impl.storage.records import Record
 from jax_impl.study.cells import NAME, Cell, run
@@ -23,6 +23,7 @@ from jax_impl.study.saving import Session
 from jax_impl.trainer import devices, processes
 
 RECORDS = "cells.jsonl"
+DEEPEST = 10_000  # hidden layers; XLA needs about 0.1 s to compile each
 LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}  # the notebook's, and the one at which depth separates the initialisers
 
 
@@ -64,10 +65,12 @@ class Grid:
         for axis in ("inits", "depths", "activations", "optimizers"):
             if getattr(self, axis) == ():
                 raise ArgumentError(f"{axis} must name at least one, got none")
-        for name, least in (("depths", 1), ("width", 1), ("seeds", 1), ("epochs", 0)):
-            values = getattr(self, name)
-            if values is not None and min(values if isinstance(values, tuple) else (values,)) < least:
-                raise ArgumentError(f"{name} must be an integer >= {least}, got {values}")
+        for depth in self.depths or ():
+            require_integer(depth, "depths", 1, DEEPEST)
+        for name, least in (("width", 1), ("epochs", 0)):
+            if (value := getattr(self, name)) is not None:
+                require_integer(value, name, least)
+        check_seeds(self.seeds, self.first_seed)
 
     def cells(self) -> list[Cell]:
         """Return the cells without repetitions. Deep networks come last, so that the first results appear soon.

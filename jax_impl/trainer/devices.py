@@ -5,7 +5,9 @@ device, and these functions only convert arrays. Every process runs the same pro
 the runs that its own devices train.
 """
 
+import contextlib
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from jaxtyping import Array
 from jax_impl.errors import UserError
 
 RUNS, DATA = "runs", "data"
-CGROUP = Path("/sys/fs/cgroup/memory.max")
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 SIDE_BY_SIDE = 64  # runs of a small network that an accelerator trains in little more time than one
 
 
@@ -170,12 +172,36 @@ def workers() -> int:
 
 
 def memory() -> int:
-    """Return the bytes of the default device's memory. A CPU has the machine's, or the container's limit."""
+    """Return the bytes of the default device's memory. A CPU has the host's."""
     stats = jax.local_devices()[0].memory_stats() or {}
-    if stats.get("bytes_limit"):
-        return int(stats["bytes_limit"])
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(stats.get("bytes_limit") or 0) or host_memory()
+
+
+def host_memory() -> int:
+    """Return the bytes of memory that this process may use: the machine's, or less if a limit is set.
+
+    Limits are those of the process (`ulimit -v`) and of its container, or batch job: a cgroup of version 1 or 2.
+    """
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    process_limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    limits += [process_limit] if process_limit != resource.RLIM_INFINITY else []
+    for path in _cgroup_files():
+        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+            limits.append(int(path.read_text(encoding="ascii")))
+    return min(limits)
+
+
+def _cgroup_files() -> list[Path]:
+    """Return the files that may hold a limit of memory: of this process's cgroup and of those around it."""
     try:
-        return min(physical, int(CGROUP.read_text(encoding="ascii")))
-    except (OSError, ValueError):  # no cgroup, or "max"
-        return physical
+        lines = OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    found = []
+    for _, controllers, own in (line.split(":", 2) for line in lines if line.count(":") > 1):
+        if controllers not in {"", "memory"}:
+            continue
+        root, name = (CGROUPS, "memory.max") if not controllers else (CGROUPS / "memory", "memory.limit_in_bytes")
+        own_folder = root / own.lstrip("/")
+        found += [folder / name for folder in (own_folder, *own_folder.parents) if folder.is_relative_to(root)]
+    return found

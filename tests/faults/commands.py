@@ -128,7 +128,7 @@ def run(
 
 def judged(found: Ended, *codes: int) -> str:
     """Return what is wrong with how a process ended: its exit code, or that it did not say why in one line."""
-    if found.code not in codes or "Traceback" in found.err:
+    if found.code not in codes or "Traceback" in found.err or "this is a bug" in found.err:
         return f"exit code {found.code}: {found.err[-400:]}"
     if found.code and (not found.last.startswith("error: ") or found.err.count("error: ") > 1):
         return f"said {found.err[-400:]!r}"

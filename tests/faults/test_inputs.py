@@ -8,22 +8,34 @@ import os
 import random
 import struct
 import tempfile
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import torch_ref.cli
+import torch_ref.commands
 import torch_ref.recipes
 import torch_ref.runs
 from jax_impl import data, interop, recipes
+from jax_impl.commands import cluster
+from jax_impl.commands import rbm as rbm_command
+from jax_impl.commands import study as study_command
+from jax_impl.commands import train as train_command
 from jax_impl.commands.options import parser
+from jax_impl.commands.options import rbm as rbm_options
+from jax_impl.commands.options import study as study_options
+from jax_impl.commands.options import train as train_options
 from jax_impl.errors import ArgumentError, UserError
 from jax_impl.storage import tensors as tensor_files
+from jax_impl.study import budget
+from jax_impl.trainer import estimate
 from torch_ref.errors import ArgumentError as TorchArgumentError
 from torch_ref.errors import UserError as TorchUserError
 
@@ -176,6 +188,85 @@ def test_a_command_line_of_torch_ref_is_parsed_or_refused(words: list[str]) -> N
 @given(words=st.lists(WORDS, max_size=7))
 def test_a_command_line_of_jax_impl_is_parsed_or_refused(words: list[str]) -> None:
     parsed_or_refused(parser.parse, ArgumentError, words)
+
+
+# Integers as they come, and where counters, indices and floating-point numbers end.
+INTEGERS = st.integers() | st.sampled_from(
+    [sign * (2**bits + more) for sign in (1, -1) for bits in (0, 7, 31, 32, 53, 63, 64) for more in (-1, 0, 1)]
+    + [10**20, 10**400, -(10**400)]
+)
+
+
+def integer_options() -> list[tuple[str, str]]:
+    """Every command of jax_impl, with each of its options that takes an integer or several."""
+    found = []
+    for name, options in parser.COMMANDS.items():
+        hints = typing.get_type_hints(options)
+        found += [(name, field) for field, kind in hints.items() if int in (kind, *typing.get_args(kind))]
+    return [*found, ("dbn", "hidden"), ("study", "depths")]
+
+
+def checked(words: list[str]) -> object:
+    """What `main.run` does with a command line before it trains: every check of numbers and of memory."""
+    command = parser.parse(words)
+    match command:
+        case train_options.Train():
+            cluster.check(command)
+            train_command._check_size(command, train_options.recipe_of(command))
+        case study_options.Study():
+            study_options.check(command)
+            cluster.check(command)
+            _, cells = study_command.plan(command)
+            for cell in cells[:1]:
+                budget.plan([cell], 60_000, speed=estimate.Speed(1e-11, 1e-5), max_hours=1e300)
+        case rbm_options.TrainRbm() | rbm_options.TrainDbn():
+            sizes, of_machines = rbm_options.sizes(command), rbm_options.settings(command)
+            rbm_command._check_size(command, sizes, of_machines)
+    return command
+
+
+def test_all_integer_options_are_found() -> None:
+    found = integer_options()
+    assert {("train", "epochs"), ("study", "seeds"), ("rbm", "k"), ("dbn", "batch_size")} <= set(found)
+    assert len(found) == len(set(found)) == 27
+
+
+@many
+@given(option=st.sampled_from(integer_options()), number=INTEGERS)
+def test_an_integer_is_accepted_or_refused_in_one_line(option: tuple[str, str], number: int) -> None:
+    command, name = option
+    more = ["--distributed"] if name in {"processes", "process_id"} else []
+    more += ["--data-parallel"] if more and command == "train" else []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimate, "measure", lambda: estimate.Speed(1e-11, 1e-5))
+        try:
+            checked([command, f"--{name.replace('_', '-')}={number}", *more])
+        except ArgumentError as error:
+            assert "\n" not in str(error)
+            assert error.exit_code == 2
+            return
+    assert 0 <= number < 2**32
+
+
+TORCH_OPTIONS = ("--epochs", "--seed", "--init-passes", "--batch-size", "--threads")
+
+
+@many
+@given(option=st.sampled_from(TORCH_OPTIONS), number=INTEGERS)
+def test_an_integer_is_accepted_or_refused_in_one_line_by_torch_ref(option: str, number: int) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt  # where the data would be read
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch_ref.commands.data, "load", stop)
+        patch.setattr(torch_ref.commands.torch, "set_num_threads", lambda _: None)
+        try:
+            torch_ref.commands.train(torch_ref.cli.parse(["train", f"{option}={number}"]), print)
+        except TorchArgumentError as error:
+            assert "\n" not in str(error)
+            return
+        except KeyboardInterrupt:
+            assert 0 <= number < (2**32 if option == "--seed" else 1025 if option == "--threads" else 2**31)
 
 
 def parsed_or_refused(parse: Callable[[list[str]], object], refusal: type[Exception], words: list[str]) -> None:

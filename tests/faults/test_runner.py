@@ -32,6 +32,7 @@ def test_every_case_changes_a_file_and_all_files_and_kinds_come_up(tmp_path: Pat
         (Ended(0, "", ""), ""),
         (Ended(1, "", "error: the disk is full\n"), ""),
         (Ended(2, "", "error: what\n"), "exit code 2"),
+        (Ended(1, "", "error: this is a bug, KeyError: x; y says where\n"), "exit code 1"),
         (Ended(1, "", "Traceback (most recent call last):\nerror: x\n"), "exit code 1"),
         (Ended(1, "", "error: x\nand more\n"), "said"),
         (Ended(1, "", "error: x\nerror: y\n"), "said"),
@@ -88,7 +89,7 @@ def test_every_property_has_its_long_form() -> None:
     """The table would not show that a reader was left out."""
     found = [name for name, value in vars(test_inputs).items() if hasattr(value, "hypothesis")]
     assert [case.title for case in runner.inputs(1).cases] == found[::-1]
-    assert len(found) == 6
+    assert len(found) == 8
 
 
 @pytest.mark.slow

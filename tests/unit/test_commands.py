@@ -133,7 +133,9 @@ MISTAKES = [
     (["train", "--optimizer", "ADAM"], 2, "unknown optimizer 'ADAM': did you mean 'adam'?"),
     (["train", "--activation", "rleu"], 2, "unknown activation 'rleu': did you mean 'relu'"),
     (["train", "--optimizer", "adamw"], 2, "unknown optimizer 'adamw': did you mean 'adam'"),
-    (["train", "--epochs", "-1"], 2, "epochs must be an integer >= 0, got -1"),
+    (["train", "--epochs", "-1"], 2, "epochs must be an integer from 0 to 2147483647, got -1"),
+    (["train", "--epochs", "100000000000000000000"], 2, "epochs must be an integer from 0 to 2147483647, got 1000"),
+    (["train", "--init-passes", str(2**63)], 2, "init passes must be an integer from 1 to 2147483647, got 92"),
     (["train", "--epochs", "two"], 2, "--epochs must be a whole number, got 'two'"),
     (["train", "--learning-rate", "x"], 2, "--learning-rate must be a number, got 'x'"),
     (["train", "--epochs"], 2, "--epochs needs a value, got none; see python -m "),
@@ -142,7 +144,7 @@ MISTAKES = [
     (["train", "--seed", "1", "--seed", "2"], 2, "--seed is given twice: give it once; see python -m "),
     (["train", "--debug=yes"], 2, "--debug takes no value, got 'yes'; see python -m "),
     (["train", "--batch-size", "60001"], 2, "batch size must be at most the 60000 training images, got 60001"),
-    (["train", "--batch-size", "0"], 2, "batch size must be an integer >= 1, got 0"),
+    (["train", "--batch-size", "0"], 2, "batch size must be an integer from 1 to 2147483647, got 0"),
     (["train", "--learning-rate", "nan"], 2, "learning rate must be a number from 1e-30 to 1e+30, got nan"),
     *(
         (["train", "--learning-rate", number], 2, "learning rate must be a number from 1e-30 to 1e+30, got ")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from jax_impl import recipes
-from jax_impl.errors import ArgumentError, require
+from jax_impl.errors import ArgumentError, require, require_integer
 
 # The groups of the help
 NETWORK, TRAINING, WEIGHTS = "network", "training", "initial weights and random numbers"
@@ -74,8 +74,9 @@ ProcessId = Annotated[int | None, option("N", _NUMBER, _DETECTED, group=DEVICES)
 
 
 def check_checkpoint_every(steps: int | None) -> None:
-    """Raise an ArgumentError if --checkpoint-every is less than 1."""
-    require(steps is None or steps >= 1, "--checkpoint-every", "an integer >= 1", steps)
+    """Raise an ArgumentError if --checkpoint-every is out of its range."""
+    if steps is not None:
+        require_integer(steps, "--checkpoint-every", 1)
 
 
 def check_out(out: Path | None) -> None:

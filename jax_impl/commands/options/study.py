@@ -74,6 +74,7 @@ class Study:
 
 def check(command: Study) -> None:
     """Raise an ArgumentError if options contradict each other, a name is unknown, or a list or a number is wrong."""
+    recipes.check_seeds(command.seeds, command.first_seed)
     given = axes(command)
     for kind, allowed in (NAMES | {"recipe": tuple(recipes.RECIPES)}).items():
         if unknown := [name for name in given.get(f"{kind}s", ()) if name not in allowed]:
@@ -112,7 +113,7 @@ def presets(command: Study) -> tuple[str, ...]:
     """Return the names of the requested presets.
 
     Raises:
-        ArgumentError: Options that do not apply to presets were given too, or a seed is out of range.
+        ArgumentError: Options that do not apply to presets were given too, or no name.
     """
     if command.preset is None:
         return ()
@@ -122,11 +123,6 @@ def presets(command: Study) -> tuple[str, ...]:
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ArgumentError(f"--preset sets its own grid and runs in one process: leave out {flags}")
-    if command.seeds < 1 or not 0 <= command.first_seed <= 2**32 - command.seeds:
-        raise ArgumentError(
-            "seeds must be an integer >= 1, and first seed from 0 on with all below 4294967296, "
-            f"got {command.seeds} and {command.first_seed}"
-        )
     if not (names := listed(command.preset)):
         raise ArgumentError("--preset must name at least one, or all, got none")
     return names

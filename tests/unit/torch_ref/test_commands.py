@@ -56,7 +56,7 @@ def test_a_mistake_in_an_option_of_its_own_gets_one_line(
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(
         (
-            "error: threads must be an integer >= 1, got 0; see python -m torch_ref train --help",
+            "error: threads must be an integer from 1 to 1024, got 0; see python -m torch_ref train --help",
             "error: unknown option --resume",
         )
     )

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import safetensors.torch
 import torch
 
 import torch_ref.__main__
-from torch_ref import commands, data, train
+from torch_ref import commands, data, loaders, train
 
 EARLIER = dict.fromkeys(("config.json", "metrics.jsonl", "params.safetensors", "curve.png"), b"earlier")
 TENSOR = ("--loader", "tensor", "--overwrite")
@@ -139,12 +140,61 @@ def test_what_torch_needs_is_named(
     assert err.startswith(f"error: {message}")
 
 
-@pytest.mark.parametrize("error", [ModuleNotFoundError("x", name="x"), FileNotFoundError(2, "x"), ValueError("x")])
-def test_a_bug_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ModuleNotFoundError("x", name="x"), FileNotFoundError(2, "x"), ValueError("x\ny")])
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_bug_is_one_line_and_its_traceback_a_file(
+    error: Exception,
+    writable: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path if writable else tmp_path / "absent"))
+    monkeypatch.setattr(commands, "train", fail)
+    code, lines, err = call(monkeypatch, capsys, "train")
+    written = list(tmp_path.iterdir())
+    where = f"{written[0]} says where" if writable else "add --debug to see where"
+    first = str(error).partition("\n")[0]
+    line = f"error: this is a bug, {type(error).__name__}: {first}; {where}: report it with the command as an issue\n"
+    assert (code, lines, err, len(written)) == (1, "", line, writable)
+    if writable:
+        assert "in fail" in written[0].read_text()
+    with pytest.raises(type(error)):
+        call(monkeypatch, capsys, "train", "--debug")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")]
+)
+def test_too_little_memory_is_no_bug(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(commands, "train", fail)
-    monkeypatch.setattr(sys, "argv", ["torch_ref", "train"])
-    with pytest.raises(type(error)):
-        torch_ref.__main__.main()
+    code, lines, err = call(monkeypatch, capsys, "train")
+    assert (code, lines, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"error: the memory does not suffice ({type(error).__name__}")
+
+
+def test_a_batch_that_does_not_fit_into_the_memory_is_refused(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": (loaders.PROCESS + 4 * (3 * 784 + 4 * 522) * 50.5) / 0.8}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    code, _, err = call(monkeypatch, capsys, "train", "--batch-size", "51", "--out", str(out))
+    assert (code, err) == (2, "error: batch size must be at most 50 for this machine's memory, got 51\n")
+    assert call(monkeypatch, capsys, "train", "--batch-size", "50", "--epochs", "0", "--out", str(out))[0] == 0
+
+
+def test_a_late_result_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("MNIST_STATUS_SECONDS")
+    waits: list[float] = []
+    monkeypatch.setattr(torch_ref.__main__.SPOKEN, "wait", lambda seconds: waits.append(seconds) or len(waits) > 2)
+    torch_ref.__main__._tell_of_waits()
+    assert capsys.readouterr().err == "preparing the data and the network: 0 s so far\n" * 2
+    assert waits[0] == 10.0

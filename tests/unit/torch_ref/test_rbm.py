@@ -163,10 +163,10 @@ def test_a_network_without_hidden_layers_has_nothing_to_pretrain() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden": 0}, "hidden must be an integer >= 1, got 0"),
-        ({"k": 0}, "k must be an integer >= 1"),
-        ({"batch_size": 0}, "batch size must be an integer >= 1"),
-        ({"epochs": -1}, "epochs must be an integer >= 0"),
+        ({"hidden": 0}, "hidden must be an integer from 1 to 2147483647, got 0"),
+        ({"k": 0}, "k must be an integer from 1 to 2147483647"),
+        ({"batch_size": 0}, "batch size must be an integer from 1 to 2147483647"),
+        ({"epochs": -1}, "epochs must be an integer from 0 to 2147483647"),
         ({"learning_rate": float("nan")}, "learning rate must be a number from 1e-30 to 1e\\+30"),
         ({"momentum": 1.0}, "momentum must be a number from 0 to below 1"),
         ({"sparsity_target": 0.0}, "sparsity target must be a number between 0 and 1"),

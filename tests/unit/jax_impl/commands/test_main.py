@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 import pytest
 
 from jax_impl.commands import main, terminal
@@ -104,13 +106,99 @@ def test_an_error_is_one_line_and_its_exit_code(
         call("train", "--debug")
 
 
-def test_a_bug_keeps_its_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def failing(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
-        raise KeyError("a bug")
+        raise error
 
     monkeypatch.setattr(main, "run", fail)
+
+
+def test_a_bug_is_one_line_and_its_traceback_a_file(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    failing(KeyError("a bug\nof two lines"), monkeypatch)
+    code, lines, err = call("train", "--epochs", 3)
+    (path,) = tmp_path.iterdir()
+    told = f"{path} says where: report it with the command as an issue"
+    assert (code, lines, err) == (1, [], f"error: this is a bug, KeyError: 'a bug\\nof two lines'; {told}\n")
+    text = path.read_text(encoding="utf-8")
+    assert "'train', '--epochs', '3'" in text
+    assert "Traceback" in text
+    assert "in fail" in text
     with pytest.raises(KeyError):
-        call("train")
+        call("train", "--debug")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_bug_is_one_line_where_no_file_can_be_written(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    failing(ValueError("first\nsecond"), monkeypatch)
+    line = "error: this is a bug, ValueError: first; add --debug to see where: report it with the command as an issue\n"
+    assert call("train") == (1, [], line)
+
+
+@pytest.mark.parametrize(
+    ("error", "start"),
+    [
+        (MemoryError(), "the memory does not suffice (MemoryError): use a smaller network or batch"),
+        (
+            RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore"),
+            "the memory does not suffice (RuntimeError: RESOURCE_",
+        ),
+        (ModuleNotFoundError("x", name="optax"), "optax is not installed: run make train-jax"),
+        (
+            RuntimeError("Unable to initialize backend 'x': y"),
+            "JAX cannot use the device of JAX_PLATFORMS='cpu' (Runti",
+        ),
+    ],
+)
+def test_an_error_of_a_known_cause_is_no_bug(
+    error: Exception, start: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(error, monkeypatch)
+    code, lines, err = call("train")
+    assert (code, lines, err.count("\n")) == (1, [], 1)
+    assert err.startswith(f"error: {start}")
+
+
+@pytest.mark.parametrize("platform", ["cuda", "nonsense"])
+@pytest.mark.parametrize("command", ["train", "evaluate mnist_nn --params x", "study", "rbm", "dbn"])
+def test_a_device_that_is_not_there_is_named_in_one_line(
+    command: str, platform: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JAX keeps the first devices that it found, so their discovery is replaced. The next test has a process."""
+
+    def fail() -> None:
+        raise AssertionError if platform == "cuda" else RuntimeError("Unable to initialize backend 'nonsense': x\ny")
+
+    monkeypatch.setenv("JAX_PLATFORMS", platform)
+    monkeypatch.setattr(jax, "devices", fail)
+    code, lines, err = call(*command.split())
+    assert (code, lines, err.count("\n")) == (1, [], 1)
+    assert err.startswith(f"error: JAX cannot use the device of JAX_PLATFORMS='{platform}' (")
+    assert err.endswith("): set it to cpu or drop it, or install JAX's build and the driver for this device\n")
+
+
+def test_a_broken_plugin_of_jax_is_told_without_a_traceback(tmp_path: Path) -> None:
+    plugin = tmp_path / "jax_plugins" / "broken"
+    plugin.mkdir(parents=True)
+    (plugin / "__init__.py").write_text("def initialize():\n    raise RuntimeError('no driver')\n", encoding="utf-8")
+    paths = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[4])))
+    result = subprocess.run(
+        [sys.executable, "-m", "jax_impl", "rbm"],
+        env=os.environ | {"PYTHONPATH": paths, "JAX_PLATFORMS": "broken"},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    warning, error = result.stderr.splitlines()
+    assert result.returncode == 1
+    assert warning.endswith("jax_plugins.broken.initialize(): RuntimeError: no driver")
+    assert error.startswith("error: JAX cannot use the device of JAX_PLATFORMS='broken' (RuntimeError: Unable to init")
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_every_option_of_train_changes_its_field() -> None:
         ("--out /", "--out must be a folder of its own, such as runs/x, got '/'"),
         ("--dbn file", "--dbn needs --init dbn, got --init xavier_uniform"),
         ("--distributed", "train --distributed needs work to share: add --data-parallel, or drop --distributed"),
-        ("--checkpoint-every 0", "--checkpoint-every must be an integer >= 1, got 0"),
+        ("--checkpoint-every 0", "--checkpoint-every must be an integer from 1 to 2147483647, got 0"),
     ],
 )
 def test_options_of_train_that_contradict_each_other_are_refused(words: str, message: str) -> None:

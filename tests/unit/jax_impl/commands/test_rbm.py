@@ -1,15 +1,20 @@
 """The commands `rbm` and `dbn`: what they write and keep, and every foreseeable mistake."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jax_impl import interop
 from jax_impl.rbm import dbn, outputs
 from jax_impl.rbm.files import load_stack
+from jax_impl.rbm.likelihood import LogLikelihood
+from jax_impl.trainer import devices
 from jax_impl.trainer.progress import Progress
 from tests.tiers import slow
 from tests.unit.jax_impl.commands.conftest import Call
@@ -29,8 +34,8 @@ def few_temperatures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what comes after the training. It takes its time, and has tests of its own."""
-    for last in ("likelihood", "draw"):
-        monkeypatch.setattr(outputs, last, lambda *_: None)
+    monkeypatch.setattr(outputs, "likelihood", lambda *_: LogLikelihood(-2.0, -2.0, -3.0, -1.0, 1.0))
+    monkeypatch.setattr(outputs, "draw", lambda *_: None)
 
 
 def files(out: Path) -> set[str]:
@@ -104,15 +109,15 @@ def test_a_run_is_not_resumed_from_other_machines(call: Call, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("rbm", "--k", 0), "k must be an integer >= 1, got 0"),
-        (("rbm", "--hidden", 0), "hidden must be an integer >= 1, got 0"),
+        (("rbm", "--k", 0), "k must be an integer from 1 to 2147483647, got 0"),
+        (("rbm", "--hidden", 0), "hidden must be an integer from 1 to 2147483647, got 0"),
         (("rbm", "--learning-rate", "nan"), "learning rate must be a number from 1e-30 to 1e+30, got nan"),
         (("rbm", "--batch-size", 1001), "batch size must be at most the 1000 training images, got 1001"),
-        (("rbm", "--checkpoint-every", 0), "--checkpoint-every must be an integer >= 1, got 0"),
-        (("dbn", "--checkpoint-every", -3), "--checkpoint-every must be an integer >= 1, got -3"),
+        (("rbm", "--checkpoint-every", 0), "--checkpoint-every must be an integer from 1 to 2147483647, got 0"),
+        (("dbn", "--checkpoint-every", -3), "--checkpoint-every must be an integer from 1 to 2147483647, got -3"),
         (("dbn", "--hidden", "500,x"), "hidden must be integers separated by commas, got 500,x"),
         (("dbn", "--hidden", ","), "hidden must be one or more integers separated by commas, got ','"),
-        (("dbn", "--hidden", "8,0"), "hidden must be an integer >= 1, got 0"),
+        (("dbn", "--hidden", "8,0"), "hidden must be an integer from 1 to 2147483647, got 0"),
         (("dbn", "--momentum", 1), "momentum must be a number from 0 to below 1, got 1.0"),
     ],
 )
@@ -182,6 +187,56 @@ def test_an_interrupt_after_the_training_keeps_the_machines(
     assert (code, err, len(lines)) == (0, "", 2)  # the likelihood, and where all is written
     assert results(tmp_path) == before
     assert files(tmp_path) == FILES | {"likelihood.json", "checkpoints"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_estimate_of_the_likelihood_stops_between_its_parts(
+    number: signal.Signals, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes most of a minute, within which Python handles no signal until a part is finished."""
+    parts: list[int] = []
+    real = outputs.log_likelihood
+
+    def signalled(*arguments: Any) -> Any:
+        *others, watch = arguments
+
+        def count(done: int) -> None:
+            parts.append(done)
+            if len(parts) == 2:
+                os.kill(os.getpid(), number)
+            watch(done)
+
+        return real(*others, count)
+
+    monkeypatch.setattr(outputs, "log_likelihood", signalled)
+    code, _, err = call("rbm", "--hidden", 4, "--epochs", 1, "--out", tmp_path)
+    note = f"{tmp_path} holds the trained machines: repeat the command with --resume to draw the figures"
+    reason = "" if number == signal.SIGINT else "SIGTERM; "
+    told = err.replace("Saving. Press Ctrl-C again to quit immediately.\n", "")  # another thread prints this line
+    assert (code, told) == (128 + number, f"interrupted: {reason}{note}\n")
+    assert parts == [50, 100]
+    assert not (tmp_path / "likelihood.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("rbm --hidden 100000000", r"--hidden \d+"),
+        ("rbm --k 100000", r"--batch-size \d+ or --k \d+"),
+        ("rbm --hidden 1000000 --batch-size 60000", r"--hidden \d+"),
+        ("dbn --hidden 500,1000000", r"--hidden \d+"),
+    ],
+)
+def test_machines_that_do_not_fit_into_the_memory_are_refused(
+    words: str, remedy: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "memory", lambda: 20 * 2**30)
+    code, lines, err = call(*words.split(), "--out", tmp_path / "run")
+    assert (code, lines) == (2, [])
+    assert re.fullmatch(
+        rf"error: this run would need about \S+ GiB of memory, more than .*: use at most {remedy}\n", err
+    )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -1,10 +1,13 @@
 """The command `train`: what it computes, writes and keeps."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,10 +15,11 @@ import pytest
 import safetensors.numpy
 
 from jax_impl import draws, recipes, train
+from jax_impl.commands import train as train_command
 from jax_impl.data import Mnist
 from jax_impl.interop import to_torch
 from jax_impl.starts.replayed import replayed
-from jax_impl.trainer import one_run, saving
+from jax_impl.trainer import devices, estimate, one_run, saving
 from tests.unit.jax_impl.commands.conftest import Call
 
 STREAMS = {"torch": replayed, "jax": draws.native}
@@ -142,6 +146,48 @@ def test_a_run_resumed_after_an_epoch_ends_in_the_same_bits(call: Call, tmp_path
     assert (code, lines, err) == (1, [], f"{line}, or name another --out\n")
     assert call(*command, "--out", out, "--resume")[::2] == (0, "")
     assert_same_results(out, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stop", ["time", "signal"])
+def test_many_passes_of_the_init_cell_can_be_stopped(
+    stop: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take minutes before the first epoch."""
+    passes: list[int] = []
+    real = train_command.replayed
+
+    def watched(*arguments: Any, watch: Any) -> Any:
+        def count(done: int) -> None:
+            passes.append(done)
+            if stop == "signal" and done == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            watch(done)
+
+        return real(*arguments, watch=count)
+
+    monkeypatch.setattr(train_command, "replayed", watched)
+    limit = ("--max-seconds", "1e-9") if stop == "time" else ()
+    code, lines, err = call("train", "--init-passes", 100_000, "--out", tmp_path, *limit)
+    reason = ": the limit of --max-seconds 1e-09 is reached" if stop == "time" else ""
+    assert (code, lines, err) == (124 if limit else 130, [], f"interrupted{reason}\n")
+    assert passes == ([1] if limit else [1, 2, 3])
+
+
+def test_a_batch_that_does_not_fit_into_the_memory_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "memory", lambda: 2 * 2**30)
+    code, lines, err = call("train", "mnist_nn_deep", "--batch-size", 60_000)
+    assert (code, lines) == (2, [])
+    assert re.fullmatch(r"error: this run would need about .* GiB .*: use at most --batch-size \d+\n", err)
+    assert call("train", "--batch-size", 10**9)[2].endswith("at most the 60000 training images, got 1000000000\n")
+
+
+def test_a_long_run_is_announced(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "measure", lambda: estimate.Speed(1e-9, 0.0))
+    monkeypatch.setattr(one_run, "advance", lambda *_, **__: iter(()))
+    code, _, err = call("train", "--epochs", 10**6, "--out", tmp_path)
+    hours = 1e-9 * 6 * 100 * (784 * 256 + 256 * 256 + 256 * 10) * 600 * 1e6 / 3600
+    told = f"the whole run takes about {hours:.3g} hours here: Ctrl-C saves it, and --resume continues it\n"
+    assert (code, err) == (0, told)
 
 
 def test_a_run_resumed_within_an_epoch_ends_in_the_same_bits(call: Call, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_wrong_sizes_are_refused_before_any_training(small: Mnist) -> None:
     train = scale(jnp.asarray(small.train_images), "float32")
     with pytest.raises(ArgumentError, match="a DBN needs at least one hidden layer, got none"):
         next(dbn.fit_stack([], SETTINGS, train, train))
-    with pytest.raises(ArgumentError, match="hidden must be an integer >= 1, got 0"):
+    with pytest.raises(ArgumentError, match="hidden must be an integer from 1 to 2147483647, got 0"):
         next(dbn.fit_stack([20, 0], SETTINGS, train, train))
 
 

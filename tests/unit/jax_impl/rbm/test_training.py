@@ -147,10 +147,10 @@ def test_records_hold_the_monitors_of_each_epoch(small: Mnist) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("hidden", 0, "hidden must be an integer >= 1, got 0"),
-        ("k", 0, "k must be an integer >= 1, got 0"),
-        ("batch_size", 0, "batch size must be an integer >= 1, got 0"),
-        ("epochs", -1, "epochs must be an integer >= 0, got -1"),
+        ("hidden", 0, "hidden must be an integer from 1 to 2147483647, got 0"),
+        ("k", 0, "k must be an integer from 1 to 2147483647, got 0"),
+        ("batch_size", 0, "batch size must be an integer from 1 to 2147483647, got 0"),
+        ("epochs", -1, "epochs must be an integer from 0 to 2147483647, got -1"),
         ("learning_rate", 0.0, "learning rate must be a number from 1e-30 to 1e+30, got 0.0"),
         ("learning_rate", float("nan"), "learning rate must be a number from 1e-30 to 1e+30, got nan"),
         ("momentum", 1.0, "momentum must be a number from 0 to below 1, got 1.0"),

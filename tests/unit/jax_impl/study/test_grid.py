@@ -27,14 +27,14 @@ def test_a_grid_has_every_combination_and_the_deep_ones_last() -> None:
 @pytest.mark.parametrize(
     ("axes", "message"),
     [
-        ({"depths": (0,)}, "depths must be an integer >= 1"),
-        ({"epochs": -1}, "epochs must be an integer >= 0"),
-        ({"seeds": 0}, "seeds must be an integer >= 1"),
+        ({"depths": (0,)}, "depths must be an integer from 1 to 10000"),
+        ({"epochs": -1}, "epochs must be an integer from 0"),
+        ({"seeds": 0}, "seeds must be an integer from 1 to 10000"),
         ({"inits": ()}, "inits must name at least one"),
         ({"inits": ("xavier",)}, "unknown init 'xavier': did you mean 'xavier_normal'"),
         ({"activations": ("rleu",)}, "unknown activation 'rleu': did you mean 'relu'"),
         ({"optimizers": ("lion",)}, "unknown optimizer 'lion'"),
-        ({"width": 0}, "width must be an integer >= 1"),
+        ({"width": 0}, "width must be an integer from 1 to 2147483647"),
         ({"learning_rate": -1.0}, "learning rate must be"),
         ({"recipes": ("mnist",)}, "unknown recipe"),
     ],

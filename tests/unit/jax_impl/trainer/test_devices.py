@@ -54,15 +54,26 @@ def test_a_function_over_runs_gives_each_its_own_result(runs: int) -> None:
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1073741824\n", 2**30), ("max\n", None), (None, None)])
+@pytest.mark.parametrize("version", ["1", "2"])
+@pytest.mark.parametrize("where", [".", "job", "job/step"])
 def test_a_container_s_limit_is_the_memory(
-    text: str | None, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str | None, expected: int | None, version: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "CGROUP", tmp_path / "none")
+    own, folders = tmp_path / "own", {"2": tmp_path, "1": tmp_path / "memory"}
+    monkeypatch.setattr(devices, "OWN_CGROUPS", own)
+    monkeypatch.setattr(devices, "CGROUPS", tmp_path)
     machine = devices.memory()
-    monkeypatch.setattr(devices, "CGROUP", tmp_path / "memory.max")
+    own.write_text({"2": "0::/job/step\n", "1": "9:name=systemd:/\n4:memory:/job/step\n"}[version])
     if text:
-        (tmp_path / "memory.max").write_text(text)
-    assert devices.memory() == (expected or machine)
+        limited = folders[version] / where
+        limited.mkdir(parents=True, exist_ok=True)
+        (limited / {"2": "memory.max", "1": "memory.limit_in_bytes"}[version]).write_text(text)
+    assert devices.memory() == devices.host_memory() == (expected or machine)
+
+
+def test_the_process_s_own_limit_is_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices.resource, "getrlimit", lambda _: (2**29, 2**30))
+    assert devices.host_memory() == 2**29
 
 
 def test_the_device_has_memory() -> None:
