@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from jax_impl.figures.axes import COLORS
 from jax_impl.figures.canvas import BAD, INK, MUTED, Picture, short
+from jax_impl.figures.colors import BLUE, GREY
 
-JAX, OTHER = COLORS[0], COLORS[7]
+JAX, OTHER = BLUE, GREY
 WIDE = 12  # times the fastest, beyond which the slowest needs a logarithmic axis
 Epochs = Mapping[str, Mapping[str, Any]]  # by recipe, what `results.summary` returns
 

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from jax_impl.figures.axes import COLORS
 from jax_impl.figures.canvas import INK, MUTED, Picture, floats, short
+from jax_impl.figures.colors import BLUE, BROWN, GREEN, PURPLE
 from jax_impl.storage import files, hardware
 from tests.bench import results, turns
 from tests.bench.growth import TITLES
@@ -118,14 +118,14 @@ def _seconds(axes: Axes, points: Along) -> None:
     line = partial(_line, axes, points)
     line(flop * (seconds / flop).min(), "slope of the arithmetic", color=MUTED, lw=0.7)
     line(_of(points, "floor_seconds"), "floor: the matrix products alone", color=INK, ls="--", lw=1.2)
-    line(seconds, "an epoch of training", color=COLORS[0], marker="o", ms=3.6, lw=1.6)
+    line(seconds, "an epoch of training", color=BLUE, marker="o", ms=3.6, lw=1.6)
 
 
 def _memory(axes: Axes, points: Along) -> None:
     line = partial(_line, axes, points)
-    line(_of(points, "state_bytes") / MIB, "parameters and Adam's moments", color=COLORS[4], ls="--", lw=1.2)
-    line(_of(points, "planned_bytes") / MIB, "planned by XLA", color=COLORS[2], marker="s", ms=3.2, lw=1.4)
-    line(_of(points, "peak_bytes") / MIB, "peak of the process", color=COLORS[1], marker="o", ms=3.6, lw=1.6)
+    line(_of(points, "state_bytes") / MIB, "parameters and Adam's moments", color=PURPLE, ls="--", lw=1.2)
+    line(_of(points, "planned_bytes") / MIB, "planned by XLA", color=GREEN, marker="s", ms=3.2, lw=1.4)
+    line(_of(points, "peak_bytes") / MIB, "peak of the process", color=BROWN, marker="o", ms=3.6, lw=1.6)
 
 
 def _log_axes(axes: Axes, values: Sequence[int]) -> None:

@@ -111,14 +111,12 @@ def test_every_recipe_and_initialiser_of_either_package_is_evaluated(evaluate: C
 def test_a_contradiction_is_refused(evaluate: Call, tmp_path: Path) -> None:
     run = written(tmp_path / "run")
     file = run / "params.safetensors"
-    assert one_line(evaluate("mnist_nn", "--params", run)) == (
-        2,
-        f"{file} was trained with mnist_nn_xavier, not mnist_nn: leave RECIPE out",
-    )
-    assert one_line(evaluate("--activation", "relu", "--params", file)) == (
-        2,
-        f"{file} was trained with tanh, not relu: leave --activation out",
-    )
+    code, line = one_line(evaluate("mnist_nn", "--params", run))
+    assert code == 2
+    assert line.startswith(f"{file} was trained with mnist_nn_xavier, not mnist_nn: leave RECIPE out")
+    code, line = one_line(evaluate("--activation", "relu", "--params", file))
+    assert code == 2
+    assert line.startswith(f"{file} was trained with tanh, not relu: leave --activation out")
 
 
 def test_a_config_of_another_run_is_refused(evaluate: Call, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_without_options_the_recipe_is_the_notebooks() -> None:
             "a command must come first, one of train, evaluate, recipes; see python -m torch_ref --help",
         ),
         ("trian", "unknown command 'trian': did you mean 'train'? allowed are evaluate, recipes, train; see"),
-        ("evaluate", "RECIPE, --params must be given; see python -m torch_ref evaluate --help"),
+        ("evaluate", "--params must be given; see python -m torch_ref evaluate --help"),
         ("evaluate x --parms y", "unknown option --parms (did you mean --params?); see python -m torch_ref evaluate"),
         ("recipes x", "unexpected argument 'x'; see python -m torch_ref recipes --help"),
     ],
@@ -107,7 +107,7 @@ def test_the_help_has_defaults_and_examples_that_parse(command: list[str], capsy
         cli.parse(example.split())
     if command == ["train"]:
         options = re.split(r"\n  (?=--)", text.partition("--help")[2].partition("examples:")[0])[1:]
-        assert len(options) == 14
+        assert len(options) == 15
         assert [option for option in options if "(default:" not in " ".join(option.split())] == []
         assert "(default: the recipe's, 15)" in " ".join(text.split())
 

@@ -186,9 +186,13 @@ def test_a_batch_that_does_not_fit_into_the_memory_is_refused(
 ) -> None:
     pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": (loaders.PROCESS + 4 * (3 * 784 + 4 * 522) * 50.5) / 0.8}
     monkeypatch.setattr(os, "sysconf", pages.__getitem__)
-    code, _, err = call(monkeypatch, capsys, "train", "--batch-size", "51", "--out", str(out))
-    assert (code, err) == (2, "error: batch size must be at most 50 for this machine's memory, got 51\n")
-    assert call(monkeypatch, capsys, "train", "--batch-size", "50", "--epochs", "0", "--out", str(out))[0] == 0
+    code, _, err = call(monkeypatch, capsys, "train", "--batch-size", "51", "--out", str(out), "--overwrite")
+    assert code == 2
+    assert err.startswith("error: batch size must be at most 50 for this machine's memory, got 51; see ")
+    assert (
+        call(monkeypatch, capsys, "train", "--batch-size", "50", "--epochs", "0", "--out", str(out), "--overwrite")[0]
+        == 0
+    )
 
 
 def test_a_late_result_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

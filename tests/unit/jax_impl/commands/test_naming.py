@@ -57,7 +57,12 @@ def test_more_epochs_are_in_the_same_folder() -> None:
 def test_long_names_are_cut_and_stay_different() -> None:
     """As file names on Windows, too: neither a forbidden character, nor a dot or a space at the end."""
     rates = (1.25e-05, 1.5e-05)
-    long = [XAVIER.with_changes(**CHANGES | {"learning_rate": rate, "init_passes": 10**150}) for rate in rates]
+    long = [
+        XAVIER.with_changes(
+            **CHANGES | {"learning_rate": rate, "bias_init": "linear_default", "layers": (784, *[512] * 40, 10)}
+        )
+        for rate in rates
+    ]
     names = [naming.run_folder(recipe, stream="jax", dbn="0123abcd").name for recipe in (XAVIER, *long)]
     assert len(set(names)) == 3
     assert [len(name) for name in names[1:]] == [naming.LONGEST] * 2

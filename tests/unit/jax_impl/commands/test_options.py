@@ -68,7 +68,7 @@ def test_the_help_of_a_command_names_every_option(name: str, capsys: pytest.Capt
         ("train --seed 1 --seed 2", "--seed is given twice: give it once; see python -m jax_impl train --help"),
         ("train --resume --resume", "--resume is given twice: give it once; see"),
         ("train mnist_nn mnist_nn_he", "unexpected argument 'mnist_nn_he'; see python -m jax_impl train --help"),
-        ("evaluate", "RECIPE, --params must be given; see python -m jax_impl evaluate --help"),
+        ("evaluate", "--params must be given; see python -m jax_impl evaluate --help"),
         ("evaluate mnist_nn", "--params must be given; see python -m jax_impl evaluate --help"),
         (
             "trian",
