@@ -1,9 +1,9 @@
 """The notebook's batches, and whole data sets as one tensor."""
 
-import os
 from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol
 
+import psutil
 import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torchvision.datasets import MNIST
@@ -42,7 +42,7 @@ def check_batch_size(recipe: Recipe, mnist_train: MNIST) -> None:
     size = 4 if recipe.dtype == "float32" else 8
     # The pixels as images, as a batch and as rows; per unit two values and their gradients.
     of_image = size * (3 * 784 + 4 * sum(recipe.layers[1:]))
-    memory = 0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - PROCESS
+    memory = 0.8 * psutil.virtual_memory().total - PROCESS
     fits = max(1, int(memory / of_image))
     require(recipe.batch_size <= fits, "batch size", f"at most {fits} for this machine's memory", recipe.batch_size)
 

@@ -6,8 +6,6 @@ the runs that its own devices train.
 """
 
 import contextlib
-import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
@@ -182,13 +181,14 @@ def host_memory() -> int:
 
     Limits are those of the process (`ulimit -v`) and of its container, or batch job: a cgroup of version 1 or 2.
     """
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    process_limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    limits += [process_limit] if process_limit != resource.RLIM_INFINITY else []
+    limits = [int(psutil.virtual_memory().total)]
+    if hasattr(psutil, "RLIMIT_AS"):  # on Linux
+        of_process, _ = psutil.Process().rlimit(psutil.RLIMIT_AS)
+        limits += [of_process] if of_process != psutil.RLIM_INFINITY else []
     for path in _cgroup_files():
         with contextlib.suppress(OSError, ValueError):  # not there, or "max"
             limits.append(int(path.read_text(encoding="ascii")))
-    return min(limits)
+    return int(min(limits))
 
 
 def _cgroup_files() -> list[Path]:

@@ -23,7 +23,7 @@ from tyro.conf import arg
 
 from jax_impl import data
 from jax_impl.storage import files, hardware
-from tests.faults import damages, disks, interrupts, mirrors, races, soak, surroundings, zygote
+from tests.faults import damages, disks, interrupts, mirrors, races, refusals, soak, surroundings, zygote
 from tests.faults.cases import Case, Part, World
 from tests.faults.commands import TASKS, ZYGOTES
 
@@ -41,6 +41,7 @@ class Options:
     fetches: Annotated[int, arg(metavar="N", help="Times that 8 processes ask for data at once.")] = 20
     pairs: Annotated[int, arg(metavar="N", help="Pairs of runs into one folder.")] = 6
     strange: Annotated[bool, arg(help="Bad mirrors and strange surroundings; --no-strange leaves them out.")] = True
+    wrong: Annotated[bool, arg(help="Wrong inputs of every command; --no-wrong leaves them out.")] = True
     examples: Annotated[int, arg(metavar="N", help="Mutated inputs of each reader.")] = 10_000
     soak: Annotated[
         float, arg(metavar="MINUTES", help="How long studies follow each other in one process, beside the rest.")
@@ -138,6 +139,8 @@ def chosen(world: World, source: mirrors.Source, options: Options) -> Iterator[P
     if options.strange:
         yield mirrors.part(world, source)
         yield surroundings.part(world)
+    if options.wrong:
+        yield refusals.part(world)
     if options.examples:
         yield inputs(options.examples)
 

@@ -74,7 +74,17 @@ TASKS = {
 
 
 def command(task: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", *TASKS[task].words, *arguments]
+    """Return a task's command line. These arguments replace those of the task: no option may be given twice."""
+    words, kept = list(TASKS[task].words), []
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            kept.append(word)
+        elif word in arguments:
+            words.pop(0)  # its value
+        else:
+            kept += [word, words.pop(0)]
+    return [sys.executable, "-m", *kept, *arguments]
 
 
 def resumed(task: str, out: Path) -> list[str]:

@@ -65,7 +65,9 @@ def unfetched(world: World, source: Source, package: str, size: int) -> str:
     found = fetching(world, source, package, root, size=size)
     if wrong := judged(found, 1):
         return wrong
-    if not re.search("File too large; name another( folder)?( with --data-dir)?$", found.last):
+    if not re.search(
+        "File too large; (check it, or )?name another( folder)?( with --data-dir( or MNIST_DATA_DIR)?)?$", found.last
+    ):
         return f"said {found.err!r}"
     raw = data.raw_folder(root)
     for path in raw.iterdir() if raw.is_dir() else ():

@@ -13,7 +13,7 @@ def main() -> int:
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     package, sys.argv[1:] = sys.argv[2], sys.argv[3:]
     if package == "jax_impl":
-        from jax_impl import __main__ as ours
+        from jax_impl.commands import main as ours
         from jax_impl.fetch import sources
 
         sources.SILENCE, sources.LIMIT = spec["silence"], spec["limit"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import damages, disks, mirrors, races, soak, surroundings
+from tests.faults import damages, disks, mirrors, races, refusals, soak, surroundings
 from tests.faults.__main__ import tried
 from tests.faults.cases import Case, Part, World
 from tests.faults.commands import studied
@@ -120,3 +120,25 @@ def test_a_wrong_number_in_a_record_is_another_result(world: World, tmp_path: Pa
     assert studied(path.parent) == studied(world.whole("study").out)
     path.write_text(path.read_text().replace(" 0.", " 1.", 1))
     assert studied(path.parent) != studied(world.whole("study").out)
+
+
+def test_wrong_inputs_are_refused_in_one_line_and_nothing_is_lost(world: World) -> None:
+    part = refusals.part(world)
+    assert len(part.cases) >= 500
+    assert bad(part.cases[::40]) == []
+
+
+def test_an_answer_without_the_mistake_or_a_remedy_is_seen(world: World) -> None:
+    assert refusals.answered("", "error: --epochs must be an integer from 0 to 9, got x", "epochs") == ""
+    assert "does not name epochs" in refusals.answered("", "error: a number must be one", "epochs")
+    assert "names no remedy" in refusals.answered("", "error: --epochs is wrong", "epochs")
+    accepted = refusals.Input(("jax_impl", "recipes"), 2, "")
+    assert refusals.refused(world, accepted).startswith("exit code 0")
+
+
+def test_a_refused_command_that_writes_something_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("before")
+    before = refusals.contents(tmp_path)
+    (tmp_path / "kept").write_text("after")
+    (tmp_path / "new").touch()
+    assert refusals.changed(before, tmp_path) == "changed kept, new"

@@ -22,7 +22,7 @@ from jax_impl.study import grid
 pytestmark = pytest.mark.slow
 
 GRID = ("--inits", "xavier_normal,zeros", "--depths", "1", "--width", "8", "--seeds", "2", "--epochs", "2")
-LONGER = (*GRID, "--depths", "1,8")
+LONGER = (*GRID[:2], "--depths", "1,8", *GRID[4:])
 TRAINING = ("train", "--epochs", "2", "--dtype", "float64", "--batch-size", "1000", "--out", "train")
 LIMIT = 60  # seconds in which the other processes must end
 REMEDY = "start all of them again; finished cells and checkpoints are kept"

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
@@ -184,8 +185,8 @@ def test_too_little_memory_is_no_bug(
 def test_a_batch_that_does_not_fit_into_the_memory_is_refused(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": (loaders.PROCESS + 4 * (3 * 784 + 4 * 522) * 50.5) / 0.8}
-    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    total = (loaders.PROCESS + 4 * (3 * 784 + 4 * 522) * 50.5) / 0.8
+    monkeypatch.setattr(loaders.psutil, "virtual_memory", lambda: SimpleNamespace(total=total))
     code, _, err = call(monkeypatch, capsys, "train", "--batch-size", "51", "--out", str(out), "--overwrite")
     assert code == 2
     assert err.startswith("error: batch size must be at most 50 for this machine's memory, got 51; see ")

@@ -72,7 +72,7 @@ def test_a_container_s_limit_is_the_memory(
 
 
 def test_the_process_s_own_limit_is_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices.resource, "getrlimit", lambda _: (2**29, 2**30))
+    monkeypatch.setattr(devices.psutil.Process, "rlimit", lambda *_: (2**29, 2**30))
     assert devices.host_memory() == 2**29
 
 
