@@ -8,7 +8,18 @@ import pytest
 from tests.faults import __main__ as runner
 from tests.faults import damages, soak, test_inputs, zygote
 from tests.faults.cases import Case, Part, World
-from tests.faults.commands import PACKAGES, ZYGOTES, Ended, after_the_first_epoch, command, ended, judged, run, start
+from tests.faults.commands import (
+    PACKAGES,
+    TASKS,
+    ZYGOTES,
+    Ended,
+    after_the_first_epoch,
+    command,
+    ended,
+    judged,
+    run,
+    start,
+)
 from tests.faults.files import CHANGES, REPLACED, cases
 
 
@@ -115,8 +126,12 @@ def test_a_damaged_folder_is_judged_and_another_result_is_seen(world: World, mon
     half = world.whole("jax_impl").out
     damage = (half, Path("metrics.jsonl"), b"")
     assert damages.damaged(world, "jax_impl", *damage) == ""
-    real = damages.resumed
-    monkeypatch.setattr(damages, "resumed", lambda *words: [*real(*words), "--epochs", "7"])
+
+    def resumed_with(*more: str) -> None:
+        words = (*TASKS["jax_impl"].resume, *more)
+        monkeypatch.setattr(damages, "resumed", lambda task, out: command(task, "--out", str(out), *words))
+
+    resumed_with("--epochs", "7")
     assert damages.damaged(world, "jax_impl", *damage).startswith("another result, parameters: ")
-    monkeypatch.setattr(damages, "resumed", lambda *words: [*real(*words), "--debug", "--epochs", "1"])
+    resumed_with("--debug", "--epochs", "1")
     assert damages.damaged(world, "jax_impl", *damage).startswith("exit code 1: ")
