@@ -84,11 +84,12 @@ def test_a_network_starts_from_the_machines_that_dbn_wrote(call: Call, tmp_path:
     params = interop.load(run / "params.safetensors", (784, 500, 500, 10))
     for number, rbm in enumerate(load_stack(file), start=1):
         assert (params[f"linear{number}"]["kernel"] == rbm.weight).all()
-    code, _, err = call("train", "mnist_nn_deep", "--init", "dbn", "--dbn", file, "--epochs", 0, "--out", run)
+    other = ("--epochs", 0, "--out", tmp_path / "other")
+    code, _, err = call("train", "mnist_nn_deep", "--init", "dbn", "--dbn", file, *other)
     assert (code, err.count("\n")) == (2, 1)
     assert "a DBN of 784-500-500 units does not fit a network of 784-512-512-512-512-10" in err
     assert "its hidden layers need --hidden 512,512,512,512" in err
-    code, _, err = call("train", "mnist_dbn", "--dbn", run / "params.safetensors", "--out", run)
+    code, _, err = call("train", "mnist_dbn", "--dbn", run / "params.safetensors", *other)
     assert (code, err.count("\n")) == (1, 1)
     assert "does not hold RBMs: name the params.safetensors that `rbm` or `dbn` wrote" in err
 
@@ -255,8 +256,8 @@ def test_machines_that_are_interrupted_after_every_epoch_end_in_the_same_bits(
         resume = ("--resume",)
     code, _, err = call(*command, "--out", out)
     assert (code, err.count("holds an unfinished run, 3 of 4 epochs: add --resume")) == (1, 1)
-    code, _, err = call(*command, "--out", out, "--resume", "--momentum", "0.9")
-    assert (code, err.count("cannot be resumed: its settings.momentum is ")) == (2, 1)
+    code, _, err = call(*command, "--out", out, "--resume", "--weight-decay", "0.1")
+    assert (code, err.count("cannot be resumed: its settings.weight_decay is ")) == (2, 1)
     code, lines, err = call(*command, "--out", out, "--resume")
     assert (code, len(lines), err) == (0, 2, "")
     assert results(out) == results(tmp_path / "whole")
