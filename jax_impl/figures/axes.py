@@ -42,7 +42,7 @@ def log_mean(rows: object) -> NDArray[np.float64]:
 
 
 def draw_beside(artists: Iterable[Artist], place: int, count: int, points: int, width: float = WIDTH) -> None:
-    """Draw the line and the bands of one of `count` lines, of so many points, beside the others.
+    """Draw a line and its band, one of `count` lines of `points` points, beside the others.
 
     Each line has its place, so that lines of the same values do not hide each other. All lines together take at most
     half of the distance between two points. `width` is that of the chart, in points.

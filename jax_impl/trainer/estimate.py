@@ -23,7 +23,7 @@ from jax_impl.trainer.memory import GIB, SHARE
 
 TRAIN_IMAGES, TEST_IMAGES, PIXELS = 60_000, 10_000, 784  # of MNIST
 PROCESS = 0.8 * GIB  # of Python, JAX, Matplotlib and compiled programs, before there is any array
-LONG = 1.0  # hours; the user is told of a longer run
+LONG = 1.0  # hours; a longer run is announced
 SLOWEST = (1e-10, 1e-3)  # seconds per operation and per layer of a step, slower than any machine that is in use
 TIMED_STEPS = 20
 WIDE = Recipe(name="wide", layers=(784, 512, 512, 10))

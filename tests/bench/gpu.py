@@ -2,8 +2,8 @@
 
 The parts, in this order: the commands of both packages, parity on the device and the error of TF32, all at the same
 time, since they are not timed; one training; many trainings at a time; the default study; a profile; TF32's speed.
-gpu.json and gpu.md are written anew after every row, so that what is measured is kept whatever happens next. Without an
-accelerator the CPU is measured, which takes hours at the default sizes.
+Every row is written to gpu.json and gpu.md at once, so a failure loses nothing. Without an accelerator the CPU is
+measured, which takes hours at the default sizes.
 
 Eight minutes of an H200 suffice for the parts up to `many`. A second call measures the rest:
 `python -m tests.bench.gpu --parts study,profile,tf32-speed --out reports/bench/rest`.

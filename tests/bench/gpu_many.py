@@ -49,7 +49,7 @@ def jax_rows(settings: Settings) -> Iterator[Row]:
 
 
 def memory_of_jax(recipe: Recipe, runs: int, mnist: Mnist) -> Row:
-    """Return the bytes that `memory.split` plans for so many runs, and the most that the device has held so far."""
+    """Return the bytes that `memory.split` plans for these runs, and the device's peak so far."""
     import jax
 
     from jax_impl.starts.from_images import draw_seeds

@@ -19,7 +19,7 @@ def rows(settings: Settings) -> Iterator[Row]:
 
 
 def profile(settings: Settings, runs: int) -> Row:
-    """Trace the second epoch of so many runs."""
+    """Trace the second epoch of `runs` runs."""
     import jax
 
     from jax_impl import recipes
