@@ -24,6 +24,7 @@ os.environ |= {
 }
 
 import gc
+import signal
 
 import jax
 import pytest
@@ -41,6 +42,9 @@ LIMIT = 30.0  # seconds of processor time, of a fast test and of its fixtures: t
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr == "not slow":
         os.environ["XLA_FLAGS"] = f"{NOT_OPTIMIZED} {os.environ.get('XLA_FLAGS', '')}".rstrip()
+    # A shell starts its background jobs without Ctrl-C. Tests send it nevertheless.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def processor_seconds() -> float:
