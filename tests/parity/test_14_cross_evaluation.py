@@ -97,7 +97,7 @@ def defaults(size: Size) -> list[compare.Comparison]:
     n_images = len(mnist.train_images)
     ours, theirs = commands.jax_train(mnist, DEFAULTS), commands.torch_train(n_images, DEFAULTS)
     resumed = commands.jax_train(mnist, *INTERRUPTED)
-    tensors = torch_side.initial(RECIPE, dtype="float64")
+    tensors = jax_side.initial(RECIPE, dtype="float64")  # as the command: without AVX2 torch draws others
     orders = torch_side.orders(RECIPE, n_images, 3).astype(np.int32)
     epochs, _ = jax_side.epochs(RECIPE, mnist, tensors, orders, epochs=3)
     return [
