@@ -57,7 +57,7 @@ def within_limit(item: pytest.Item, phase: str) -> Iterator[None]:
     before = processor_seconds()
     result = yield
     used = processor_seconds() - before
-    if used > LIMIT and "slow" not in item.keywords:
+    if used > LIMIT and "slow" not in item.keywords and "FAULTS_EXAMPLES" not in os.environ:  # then they are many more
         pytest.fail(f"{phase} took {used:.0f} s of processor time: shrink it to {LIMIT:g} s, or mark it slow")
     return result
 
