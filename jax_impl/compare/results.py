@@ -24,7 +24,8 @@ class Comparison:
         tolerance: The largest `measured` that passes.
         passed: Whether the comparison passed.
         where: Where the difference is largest: an element of a leaf (`linear1.weight[3, 5]`), a step, a moment.
-        detail: The numbers found there. If several leaves fail, also the first of them.
+        detail: The numbers found there. If several leaves fail, also the first of them, and where the next ones fail.
+        failing: The names of all leaves that fail, in the order in which they were compared.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Comparison:
     passed: bool
     where: str
     detail: str = ""
+    failing: tuple[str, ...] = ()
 
     @property
     def headroom(self) -> float:
@@ -50,8 +52,9 @@ class Comparison:
         return self
 
     def __str__(self) -> str:
+        verdict = "PASS" if self.passed else "FAIL"
         numbers = f"measured {self.measured:.6g}, tolerance {self.tolerance:.6g}"
-        return f"{self.name}: {self.where}: {numbers} ({self.detail})"
+        return f"{verdict} {self.name}: {self.where}: {numbers} ({self.detail})"
 
     def __bool__(self) -> bool:
         raise TypeError("a Comparison has no truth value: read .passed, or call .require()")

@@ -1,26 +1,19 @@
-"""How trees are compared leaf by leaf, and the arithmetic that the comparisons share. Use `jax_impl.compare`."""
+"""How trees are compared leaf by leaf. Use `jax_impl.compare`."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jax_impl.compare.arithmetic import Signs, infinite_signs, largest
+from jax_impl.compare.leaves import Found, Leaf, Rule, examined
 from jax_impl.compare.results import Comparison, Real, check_tolerance, compared, real_array
 
 Tree = Any  # an array, or a dict, list, tuple or NamedTuple of trees
-Floats = NDArray[np.float64]
-Leaf = dict[str, NDArray[Any]]  # the arrays of a leaf, by the role of their tree (`actual`, …)
 
-# The distance from 1 to the next larger number. np.finfo does not know bfloat16.
-_EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
-
-
-def largest(errors: NDArray[Any], *_: NDArray[Any]) -> float:
-    """Measure a leaf by its largest error."""
-    return float(errors.max())
+_LISTED = 10  # failing leaves in a message, beside the first one
 
 
 def judge(
@@ -30,7 +23,10 @@ def judge(
     *,
     measure: Callable[..., float] = largest,
     mismatch: Callable[[Leaf], str] = lambda _: "",
-    finite: bool = True,
+    fills: Callable[[NDArray[Any]], Signs] | None = infinite_signs,
+    mask: Tree | None = None,
+    noise: Tree = 0.0,
+    order: Sequence[str] = (),
     **trees: Tree,
 ) -> Comparison:
     """Compare trees leaf by leaf and return the result of the worst leaf.
@@ -38,59 +34,96 @@ def judge(
     Args:
         name: Of the comparison.
         tolerance: The largest measured number that passes, finite and at least 0.
-        errors: Takes a leaf's arrays in the order of `trees` and returns the error of each element.
-        measure: Takes these errors and the arrays, and returns the measured number.
-        mismatch: Says why the arrays of a leaf cannot be compared; an empty string if they can.
-        finite: Whether NaN and infinities fail before `errors` is called.
+        errors: See `Rule`, also for `measure`, `mismatch` and `fills`.
+        measure: Of a leaf.
+        mismatch: Of a leaf.
+        fills: Of an array.
+        mask: By leaf, which elements are compared; None compares all.
+        noise: By leaf, a number or an array of the leaf's shape. One number holds for all leaves.
+        order: Names of leaves, or of what holds them, in the order in which they are reported.
         trees: The trees by role (`actual`, …), the expected one last.
 
     Raises:
-        ValueError: The tolerance is out of range, there are no leaves or elements, or two leaves have the same path.
-        TypeError: A leaf is not an array of real numbers.
+        ValueError: The tolerance is out of range, there are no leaves or elements, two leaves have the same path, or a
+            mask or a noise does not fit.
+        TypeError: A leaf is not an array of real numbers, or a mask is not boolean.
     """
     check_tolerance("tolerance", tolerance)
+    rule = Rule(float(tolerance), errors, measure, mismatch, fills)
     by_role = {role: _flatten(role, tree) for role, tree in trees.items()}
     paths = [path for leaves in reversed(by_role.values()) for path in leaves]  # in the order of the expected tree
     if not paths:
         raise ValueError(f"{name}: nothing to compare: the trees have no leaves")
-    results = []
-    for path in dict.fromkeys(paths):
+    masks = {} if mask is None else _by_leaf("mask", mask, paths)
+    noises = _noises(noise, paths)
+    results = {}
+    for path in sorted(dict.fromkeys(paths), key=lambda path: _rank(path, order)):
         leaf = {role: leaves[path] for role, leaves in by_role.items() if path in leaves}
         missing = " and ".join(role for role in by_role if role not in leaf)
-        complaint = f"missing from {missing}" if missing else differ("shape", leaf) or mismatch(leaf)
-        if complaint:
-            measured, where, detail = math.inf, path, complaint
+        if missing:
+            results[path] = Found(np.inf, path, f"missing from {missing}")
         else:
-            measured, where, detail = _measured(path, leaf, errors, measure, finite=finite)
-        results.append(compared(Comparison, name, measured, tolerance, where=where, detail=detail))
-    failing = [result for result in results if not result.passed]
-    worst = max(results, key=lambda result: result.measured)
+            results[path] = examined(path, leaf, rule, masks.get(path), _noise_of(path, leaf, noises))
+    return _worst(name, tolerance, results)
+
+
+def _worst(name: str, tolerance: Real, results: Mapping[str, Found]) -> Comparison:
+    """Return the comparison of the worst leaf, which names all others that fail."""
+    failing = {path: found for path, found in results.items() if not found.measured <= tolerance}
+    serious = [found for found in failing.values() if not found.harmless]
+    worst = max(serious or list(failing.values()) or list(results.values()), key=lambda found: found.measured)
+    fields = {"where": worst.where, "detail": worst.detail, "failing": tuple(failing)}
+    comparison = compared(Comparison, name, worst.measured, tolerance, **fields)
     if not failing or len(results) == 1:
-        return worst
-    first = failing[0]
+        return comparison
+    first, *others = failing.values()
     detail = f"{worst.detail}; {len(failing)} of {len(results)} leaves fail, first {first.where}"
     if first is not worst:
         detail += f": measured {first.measured:.6g}, {first.detail}"
-    return replace(worst, detail=detail)
+    told = [found for found in others if found is not worst]
+    if told:
+        detail += f"; then {', '.join(map(_short, told[:_LISTED]))}"
+        detail += f" and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
+    return replace(comparison, detail=detail)
 
 
-def _measured(
-    path: str, leaf: Leaf, errors: Callable[..., NDArray[Any]], measure: Callable[..., float], *, finite: bool
-) -> tuple[float, str, str]:
-    """Return the measured number of a leaf, the place of its largest error, and the numbers found there."""
-    shape = next(iter(leaf.values())).shape
-    arrays = [np.atleast_1d(array) for array in leaf.values()]  # arithmetic turns 0-d arrays into scalars
-    if not arrays[0].size:
-        raise ValueError(f"{path}: nothing to compare: shape {shape} has no elements")
-    not_finite = ~np.logical_and.reduce([np.isfinite(array) for array in arrays])
-    if finite and not_finite.any():
-        measured, found = math.inf, not_finite
-    else:
-        found = errors(*arrays)
-        measured = measure(found, *arrays)
-    index = np.unravel_index(int(np.argmax(found)), shape)
-    where = f"{path}[{', '.join(map(str, index))}]" if index else path
-    return measured, where, ", ".join(f"{role} {array[index]!s}" for role, array in leaf.items())
+def _short(found: Found) -> str:
+    return f"{found.where} ({f'{found.measured:.3g}' if np.isfinite(found.measured) else found.detail})"
+
+
+def _rank(path: str, order: Sequence[str]) -> int:
+    """Return the place of the first name in `order` that is the leaf's or holds the leaf; the end if there is none."""
+    for place, name in enumerate(order):
+        if path == name or path.startswith((f"{name}.", f"{name}[")):
+            return place
+    return len(order)
+
+
+def _noises(noise: Tree, paths: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the noise by leaf."""
+    if isinstance(noise, Mapping | list | tuple) or np.ndim(noise):
+        return _by_leaf("noise", noise, paths)
+    check_tolerance("noise", float(noise))
+    return dict.fromkeys(paths, np.asarray(noise))
+
+
+def _noise_of(path: str, leaf: Leaf, noises: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return the noise of a leaf, 0 if there is none, in at most the leaf's dimensions."""
+    noise, shape = noises.get(path, np.zeros(())), list(leaf.values())[-1].shape
+    if noise.shape not in {(), shape}:
+        raise ValueError(f"the noise of {path} must be one number or have its shape {shape}, got shape {noise.shape}")
+    if not np.isfinite(noise).all() or (noise.ndim == 0 and noise < 0):
+        raise ValueError(f"the noise of {path} must be finite, and a single number at least 0")
+    return noise
+
+
+def _by_leaf(label: str, tree: Tree, paths: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the leaves of a mask or a noise, whose names must be among those of the compared trees."""
+    leaves = _flatten(label, tree)
+    unknown = sorted(set(leaves) - set(paths))
+    if unknown:
+        raise ValueError(f"{label} has a leaf {unknown[0]}, and the trees do not: its names must be among theirs")
+    return leaves
 
 
 def _flatten(role: str, tree: Tree) -> dict[str, NDArray[Any]]:
@@ -115,52 +148,3 @@ def _walk(path: str, tree: Tree) -> Iterator[tuple[str, Any]]:
         return
     for child_path, child in children:
         yield from _walk(child_path, child)
-
-
-def differ(attribute: str, leaf: Leaf) -> str:
-    """Say that the arrays of a leaf differ in this attribute; return an empty string if they do not."""
-    values = {role: getattr(array, attribute) for role, array in leaf.items()}
-    if len(set(values.values())) == 1:
-        return ""
-    return f"{attribute} differs: " + ", ".join(f"{role} {value}" for role, value in values.items())
-
-
-def magnitude(array: NDArray[Any]) -> Floats:
-    """Return |array| in float64."""
-    return np.abs(array.astype(np.float64))
-
-
-def distance(a: NDArray[Any], b: NDArray[Any]) -> Floats:
-    """Return |a - b| in float64; inf if it overflows."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        difference: Floats = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    if a.dtype.kind in "biu" and b.dtype.kind in "biu":
-        difference = np.maximum(difference, a != b)  # beyond 2**53 neighbouring integers are equal in float64
-    return difference
-
-
-def ratio(errors: Floats, scale: Any) -> Floats:
-    """Return errors / scale. 0 / 0 is 0; any other error divided by 0 is inf."""
-    quotient = np.zeros_like(errors)
-    with np.errstate(divide="ignore", over="ignore"):
-        np.divide(errors, scale, out=quotient, where=errors > 0)
-    return quotient
-
-
-def norm_ratio(errors: NDArray[Any], scale: NDArray[Any]) -> float:
-    """Return ‖errors‖ / ‖scale‖; 0 / 0 is 0."""
-    top, bottom = magnitude(errors), magnitude(scale)
-    top_max, bottom_max = float(top.max()), float(bottom.max())
-    if top_max == 0:
-        return 0.0
-    if bottom_max == 0 or math.isinf(top_max):
-        return math.inf
-    norms = np.linalg.norm(top / top_max) / np.linalg.norm(bottom / bottom_max)  # the squares cannot overflow
-    return top_max / bottom_max * float(norms)
-
-
-def epsilon(array: NDArray[Any]) -> float:
-    """Return the distance from 1 to the next larger number in the array's dtype, or raise a TypeError."""
-    if array.dtype.name not in _EPSILON:
-        raise TypeError(f"leaves must be {', '.join(_EPSILON)}, got {array.dtype}")
-    return _EPSILON[array.dtype.name]

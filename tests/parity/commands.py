@@ -23,7 +23,7 @@ import torch_ref.data
 from jax_impl import data
 from jax_impl.commands import data as command_data
 from jax_impl.commands import main
-from jax_impl.commands.stopping import Stop
+from jax_impl.commands.shared.stopping import Stop
 from jax_impl.data import Mnist
 from jax_impl.figures import curve
 from tests.parity import torch_side

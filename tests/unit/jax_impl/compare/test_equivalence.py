@@ -125,3 +125,52 @@ def test_power_and_runs_refuse_impossible_settings():
     for bad in ({"difference": 1}, {"difference": math.nan}, {"power": 1.0}, {"power": 0.0}, {"std": 0}):
         with pytest.raises(ValueError, match="must be"):
             compare.runs_needed(**({"std": 1, "margin": 1} | bad))
+
+
+# The three outcomes
+
+
+def test_tost_tells_different_from_too_few_runs():
+    rng = _rng()
+    noise = rng.normal(0, 0.34, 200)
+    same = compare.tost(noise[:100], noise[100:], margin=0.2)
+    assert (same.passed, same.outcome, same.runs_needed) == (True, "equivalent", None)
+    assert str(same).startswith("PASS tost: difference of means: ")
+    few = compare.tost(noise[:5], noise[5:10], margin=0.2)
+    std = math.sqrt((noise[:5].var(ddof=1) + noise[5:10].var(ddof=1)) / 2)
+    assert (few.passed, few.outcome, few.runs_needed) == (False, "too few runs", compare.runs_needed(std, 0.2))
+    assert f"(too few runs: about {few.runs_needed} per sample would decide; " in str(few)
+    different = compare.tost(noise[:100], noise[100:] + 0.5, margin=0.2)
+    assert (different.passed, different.outcome, different.runs_needed) == (False, "different", None)
+    assert str(different).startswith("FAIL tost: difference of means: measured ")
+    assert "(different: " in str(different)
+
+
+def test_tost_asks_for_more_runs_than_there_are():
+    base = np.array([-1.0, 1] * 10)  # 20 runs of standard deviation 1.03 need 14 to show a margin of 1.2
+    close = compare.tost(base + 0.7, base, margin=1.2)
+    assert compare.runs_needed(base.std(ddof=1), 1.2) < 20
+    assert (close.outcome, close.runs_needed) == (
+        "too few runs",
+        compare.runs_needed(base.std(ddof=1), 1.2, difference=close.difference),
+    )
+    assert close.runs_needed > 20
+
+
+def test_tost_calls_constant_samples_and_nan_different():
+    assert compare.tost([1.0, 1.0], [1.5, 1.5], margin=0.4).outcome == "different"
+    assert compare.tost([1.0, 1.0], [1.5, 1.5], margin=0.6).outcome == "equivalent"
+    broken = compare.tost([1.0, math.nan], [1.5, 1.5], margin=0.6)
+    assert (broken.outcome, broken.runs_needed) == ("different", None)
+
+
+def test_tost_calls_means_different_where_scipys_welch_test_rejects_at_one_percent():
+    rng = _rng()
+    outcomes = set()
+    for _ in range(60):
+        a, b = rng.normal(0, 1, 6), rng.normal(rng.uniform(0, 4), 2, 9)
+        outcome = compare.tost(a, b, margin=2.5).outcome
+        rejected = stats.ttest_ind(a, b, equal_var=False).pvalue < 0.01
+        assert (outcome == "different") == (rejected and outcome != "equivalent")
+        outcomes.add(outcome)
+    assert outcomes == {"equivalent", "different", "too few runs"}
