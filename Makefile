@@ -15,7 +15,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix parity bench faults lint clean
+.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix ports parity bench faults lint clean
 
 # A variable that nothing reads, such as Recipe=mnist_nn_he or study's SEEDS=5, would be ignored without a word.
 GOALS := $(or $(MAKECMDGOALS),help)
@@ -62,6 +62,9 @@ test-all: test test-slow ## run all tests
 test-matrix: $(VENV)/.dev data ## run the tests as on other processors and with other versions, and write reports/matrix
 	$(BIN)/python -m tests.matrix $(ARGS)
 
+ports: $(VENV)/.dev ## try every planted mistake and harmless change in other people's models
+	PORTS=all $(PYTEST) -m slow tests/ports $(ARGS)
+
 parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/index.html
 	$(BIN)/python -m tests.parity $(ARGS)
 
@@ -91,13 +94,13 @@ $(BIN)/python:
 
 $(VENV)/.jax: $(INPUTS) | $(BIN)/python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip  # a bootstrap that was cut short
-	$(PIP_INSTALL) .
+	$(PIP_INSTALL) '.[jax]'
 	@touch $@
 
 $(VENV)/.torch: $(INPUTS) | $(VENV)/.jax
-	$(PIP_INSTALL) '.[torch]'
+	$(PIP_INSTALL) '.[jax,torch]'
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) | $(VENV)/.torch
-	$(PIP_INSTALL) '.[torch,dev]'
+	$(PIP_INSTALL) '.[jax,torch,ports,dev]'
 	@touch $@

@@ -62,9 +62,11 @@ def _run(arguments: Sequence[str]) -> None:
         error.add_note(f"see {cli.PROG} {command.command} --help")
         raise
     except ModuleNotFoundError as error:
-        if error.name not in {"torch", "torchvision"}:
+        if error.name not in {"torch", "torchvision", "matplotlib"}:
             raise
-        raise UserError(f"{error.name} is not installed: run make train-torch, or pip install -e '.[torch]'") from error
+        raise UserError(
+            f"this command needs {error.name}, which is not installed: run make train-torch, or pip install '.[torch]'"
+        ) from error
     except FileNotFoundError as error:
         if "temporary directory" not in str(error):
             raise

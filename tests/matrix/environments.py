@@ -137,7 +137,7 @@ def build(environment: Environment, folder: Path) -> Path:
     assert base, "the caller has asked for the interpreter"
     constraints = [] if environment.newest else ["--constraint", "constraints.txt"]
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in ([base, "-m", "venv", str(folder)], [*pip, *constraints, "--editable", ".[torch,dev]"]):
+    for command in ([base, "-m", "venv", str(folder)], [*pip, *constraints, "--editable", ".[jax,torch,ports,dev]"]):
         subprocess.run(command, check=True, capture_output=True, text=True)
     (folder / "complete").touch()
     return python
