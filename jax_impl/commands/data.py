@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jax_impl import data
 from jax_impl.commands.options.parser import Data
-from jax_impl.commands.terminal import complain, download_bar, say
+from jax_impl.commands.shared.terminal import complain, download_bar, say
 from jax_impl.fetch import folder, sources
 
 

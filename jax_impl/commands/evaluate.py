@@ -14,7 +14,7 @@ from jax_impl import interop, recipes
 from jax_impl.commands.data import load
 from jax_impl.commands.options import naming
 from jax_impl.commands.options.train import Evaluate
-from jax_impl.commands.terminal import complain, say, waiting
+from jax_impl.commands.shared.terminal import complain, say, waiting
 from jax_impl.errors import ArgumentError, UserError, require
 from jax_impl.model import Params, accuracy
 from jax_impl.recipes import Recipe

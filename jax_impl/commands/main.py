@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jax_impl import recipes
-from jax_impl.commands import cluster
-from jax_impl.commands.compilation_cache import use_cache
-from jax_impl.commands.options import rbm, study, train
+from jax_impl.commands.options import prove, rbm, study, train
 from jax_impl.commands.options import recipes as recipe_options
 from jax_impl.commands.options.parser import Data, parse, pointing_to_help
 from jax_impl.commands.options.recipes import Recipes
-from jax_impl.commands.stopping import Stop
-from jax_impl.commands.terminal import complain, discard_output, end, say, say_table, waiting
+from jax_impl.commands.shared import cluster
+from jax_impl.commands.shared.compilation_cache import use_cache
+from jax_impl.commands.shared.stopping import Stop
+from jax_impl.commands.shared.terminal import complain, discard_output, end, say, say_table, waiting
 from jax_impl.errors import UserError
 
 
@@ -33,7 +33,7 @@ def main() -> int:
     stop = Stop(end=end, log=complain)
     try:
         with stop.catching():
-            run(sys.argv[1:], stop)
+            return run(sys.argv[1:], stop)
     except KeyboardInterrupt as error:
         complain(f"interrupted{f': {error}' if error.args else ''}")
         return getattr(error, "exit_code", 130)
@@ -46,11 +46,13 @@ def main() -> int:
         told = error if isinstance(error, UserError) else explained(error)
         complain(f"error: {told}")
         return told.exit_code
-    return 0
 
 
-def run(arguments: list[str], stop: Stop) -> None:
-    """Check the arguments, then import and run the command, so that most wrong arguments are reported without JAX."""
+def run(arguments: list[str], stop: Stop) -> int:
+    """Check the arguments, then import and run the command, so that most wrong arguments are reported without JAX.
+
+    Returns the exit code: 1 if `prove` finds a difference, otherwise 0.
+    """
     command = parse(arguments)
     with pointing_to_help(arguments[0]):
         stop.after(getattr(command, "max_seconds", None))
@@ -96,6 +98,13 @@ def run(arguments: list[str], stop: Stop) -> None:
                 from jax_impl.commands.rbm import run as run_rbm
 
             run_rbm(command, sizes, settings, stop)
+        case prove.Prove():
+            with pointing_to_help("prove"):
+                prove.check(command)
+            from jax_impl.commands.prove import run as run_prove
+
+            return run_prove(command)
+    return 0
 
 
 @contextlib.contextmanager
@@ -130,7 +139,9 @@ def explained(error: Exception) -> UserError:
             f"the memory does not suffice ({text}): use a smaller network or batch, or end other programs that use it"
         )
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("jax_impl"):
-        return UserError(f"{error.name} is not installed: run make train-jax, or pip install -e .")
+        return UserError(
+            f"this command needs {error.name}, which is not installed: run make train-jax, or pip install '.[jax]'"
+        )
     if "Unable to initialize backend" in text:
         return _no_device(error)
     path = _kept_traceback(error)

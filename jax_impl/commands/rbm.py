@@ -6,13 +6,13 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from jax_impl.commands import cluster
 from jax_impl.commands.data import load
-from jax_impl.commands.following import announce, follow
 from jax_impl.commands.options import rbm as options
 from jax_impl.commands.options.rbm import TrainDbn, TrainRbm
-from jax_impl.commands.stopping import Stop
-from jax_impl.commands.terminal import complain, say, waiting
+from jax_impl.commands.shared import cluster
+from jax_impl.commands.shared.following import announce, follow
+from jax_impl.commands.shared.stopping import Stop
+from jax_impl.commands.shared.terminal import complain, say, waiting
 from jax_impl.data import digest
 from jax_impl.draws import check_batch_size
 from jax_impl.errors import with_note

@@ -6,13 +6,13 @@ With several processes, all of them train; the first one prints and writes.
 import contextlib
 from functools import partial
 
-from jax_impl.commands import cluster
 from jax_impl.commands.data import load
 from jax_impl.commands.options import study as options
 from jax_impl.commands.options.command_line import command_line
 from jax_impl.commands.options.study import Study
-from jax_impl.commands.stopping import Stop
-from jax_impl.commands.terminal import complain, cost_bar, say, waiting
+from jax_impl.commands.shared import cluster
+from jax_impl.commands.shared.stopping import Stop
+from jax_impl.commands.shared.terminal import complain, cost_bar, say, waiting
 from jax_impl.data import Mnist
 from jax_impl.errors import UserError, with_note
 from jax_impl.storage import files, records, runs

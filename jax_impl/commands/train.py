@@ -13,13 +13,13 @@ from pathlib import Path
 import jax
 
 from jax_impl import interop
-from jax_impl.commands import cluster
 from jax_impl.commands.data import load
-from jax_impl.commands.following import announce, follow
 from jax_impl.commands.options import naming
 from jax_impl.commands.options.train import Train
-from jax_impl.commands.stopping import Stop
-from jax_impl.commands.terminal import complain, epochs_bar, say, waiting
+from jax_impl.commands.shared import cluster
+from jax_impl.commands.shared.following import announce, follow
+from jax_impl.commands.shared.stopping import Stop
+from jax_impl.commands.shared.terminal import complain, epochs_bar, say, waiting
 from jax_impl.data import Mnist
 from jax_impl.draws import Draws, check_batch_size, native
 from jax_impl.errors import ArgumentError

@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 from jax_impl.commands.options.shared import OTHER, Option
 from jax_impl.errors import ArgumentError
 
-RECIPE = "RECIPE"  # the metavar of the only value that has no option's name before it
+POSITIONAL = ("RECIPE", "THEIRS", "OURS")  # the metavars of values that have no option's name before them
 NUMBERS = {int: "a whole number", float: "a number"}
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)  # argparse's own takes -inf and -1e5 for options
 
@@ -28,8 +28,8 @@ class Parser(argparse.ArgumentParser):
         """Take the command line's first words, the dataclass of options, and examples for the end of the help."""
         hints = get_type_hints(options, include_extras=True)
         described = [(field, *get_args(hints[field.name])) for field in fields(options)]
-        positional = {field.name: field.default for field, _, option in described if option.metavar == RECIPE}
-        usage = "".join(f" {RECIPE}" if default is MISSING else f" [{RECIPE}]" for default in positional.values())
+        positional = [(option.metavar, field.default) for field, _, option in described if option.metavar in POSITIONAL]
+        usage = "".join(f" {metavar}" if default is MISSING else f" [{metavar}]" for metavar, default in positional)
         super().__init__(
             prog=prog,
             usage=f"%(prog)s{usage} [OPTIONS]",
@@ -87,7 +87,7 @@ class Parser(argparse.ArgumentParser):
         return f"unknown option {name}" + (f" (did you mean {' or '.join(near)}?)" if near else "")
 
     def _add(self, field: Field[Any], kind: Any, described: Option) -> None:
-        """Add a field of the dataclass as an option; RECIPE is the only one without a name."""
+        """Add a field of the dataclass as an option, or as a value without an option's name."""
         default = field.default
         words = described.default or (None if default in (None, MISSING) else str(default))
         text = described.text if words is None else f"{described.text.removesuffix('.')} (default: {words})."
@@ -101,7 +101,7 @@ class Parser(argparse.ArgumentParser):
             add(flag, action="store_true", help=text)
             return
         reader, metavar = _reader(kind), described.metavar or f"{{{','.join(get_args(kind))}}}"
-        if metavar == RECIPE:
+        if metavar in POSITIONAL:
             add(
                 field.name,
                 metavar=metavar,

@@ -8,12 +8,13 @@ from typing import Annotated
 
 from jax_impl.commands.options import shared
 from jax_impl.commands.options.arguments import Parser, filled
+from jax_impl.commands.options.prove import Prove
 from jax_impl.commands.options.rbm import TrainDbn, TrainRbm
 from jax_impl.commands.options.recipes import Recipes
 from jax_impl.commands.options.shared import FILES, option
 from jax_impl.commands.options.study import Study
 from jax_impl.commands.options.train import Evaluate, Train
-from jax_impl.commands.terminal import say
+from jax_impl.commands.shared.terminal import say
 from jax_impl.errors import ArgumentError, unknown_name
 
 PROG = "python -m jax_impl"
@@ -34,10 +35,10 @@ class Data:
     debug: shared.Debug = False
 
 
-Command = Train | Evaluate | Study | TrainRbm | TrainDbn | Data | Recipes
+Command = Train | Evaluate | Study | TrainRbm | TrainDbn | Data | Recipes | Prove
 COMMANDS: dict[str, type[Command]] = {
     "train": Train, "evaluate": Evaluate, "study": Study, "rbm": TrainRbm, "dbn": TrainDbn, "data": Data,
-    "recipes": Recipes,
+    "recipes": Recipes, "prove": Prove,
 }  # fmt: skip
 EXAMPLES = {
     "train": (
@@ -57,6 +58,7 @@ EXAMPLES = {
     "dbn": ("dbn --hidden 500,500", "train mnist_dbn --dbn runs/dbn/params.safetensors"),
     "data": ("data", "data --data-dir ~/mnist"),
     "recipes": ("recipes",),
+    "prove": ("prove theirs ours", "prove theirs ours --out report"),
 }
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from jax_impl.commands import main, terminal
+from jax_impl.commands import main
+from jax_impl.commands.shared import terminal
 from jax_impl.errors import ArgumentError, UserError
 from tests.unit.jax_impl.commands.conftest import Call
 
@@ -148,7 +149,10 @@ def test_a_bug_is_one_line_where_no_file_can_be_written(
             RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nmore"),
             "the memory does not suffice (RuntimeError: RESOURCE_",
         ),
-        (ModuleNotFoundError("x", name="optax"), "optax is not installed: run make train-jax"),
+        (
+            ModuleNotFoundError("x", name="optax"),
+            "this command needs optax, which is not installed: run make train-jax",
+        ),
         (
             RuntimeError("Unable to initialize backend 'x': y"),
             "JAX cannot use the device of JAX_PLATFORMS='cpu' (Runti",

@@ -36,7 +36,8 @@ def test_the_help_of_a_command_names_every_option(name: str, capsys: pytest.Capt
     options = COMMANDS[name]
     assert isinstance(options, type)
     fields = {field.name for field in dataclasses.fields(options)}
-    wanted = [f"--{field.replace('_', '-')}" for field in fields - {"recipe"}]
+    wanted = [f"--{field.replace('_', '-')}" for field in fields - {"recipe", "theirs", "ours"}]
+    wanted += ["THEIRS", "OURS"] if "theirs" in fields else []
     wanted += ["RECIPE", *RECIPES] if "recipe" in fields else []
     wanted += [*study.PRESETS] if name == "study" else []
     text = printed_help(name, capsys=capsys)
@@ -72,14 +73,14 @@ def test_the_help_of_a_command_names_every_option(name: str, capsys: pytest.Capt
         ("evaluate mnist_nn", "--params must be given; see python -m jax_impl evaluate --help"),
         (
             "trian",
-            "unknown command 'trian': did you mean 'train'? allowed are data, dbn, evaluate, rbm, recipes, study, "
-            "train; see python -m jax_impl --help",
+            "unknown command 'trian': did you mean 'train'? allowed are data, dbn, evaluate, prove, rbm, recipes, "
+            "study, train; see python -m jax_impl --help",
         ),
         (
             "",
-            "a command must be given, one of train, evaluate, study, rbm, dbn, data, recipes; see python -m jax_impl -",
+            "a command must be given, one of train, evaluate, study, rbm, dbn, data, recipes, prove; see python -m jax",
         ),
-        ("--epochs 3 train", "a command must come first, one of train, evaluate, study, rbm, dbn, data, recipes; see"),
+        ("--epochs 3 train", "a command must come first, one of train, evaluate, study, rbm, dbn, data, recipes, p"),
     ],
 )
 def test_a_wrong_option_is_named_in_one_line(words: str, message: str) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from jax_impl.commands import stopping
-from jax_impl.commands.stopping import Stop
+from jax_impl.commands.shared import stopping
+from jax_impl.commands.shared.stopping import Stop
 from jax_impl.errors import ArgumentError, DivergedError, Interrupted, with_note
 
 SAVING = "Saving. Press Ctrl-C again to quit immediately."
@@ -62,7 +62,7 @@ def test_the_second_signal_is_received_while_the_main_thread_waits() -> None:
     wait = "ctypes.CDLL(None, use_errno=True).select(0, None, None, None, (ctypes.c_long * 2)(20, 0))"
     program = f"""
 import ctypes, os, signal, threading, time
-from jax_impl.commands.stopping import Stop
+from jax_impl.commands.shared.stopping import Stop
 stop = Stop(end=os._exit, log=lambda text: print(text, flush=True))
 def send_two():
     for _ in range(2):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from jax_impl.commands import terminal
+from jax_impl.commands.shared import terminal
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
-from jax_impl.commands.terminal import complain, epochs_bar, say, waiting
+from jax_impl.commands.shared.terminal import complain, epochs_bar, say, waiting
 from jax_impl.errors import DivergedError, with_note
 from jax_impl.trainer import estimate
 from jax_impl.trainer.progress import Progress, pack

@@ -10,14 +10,14 @@ from pathlib import Path
 import jax
 import pytest
 
-from jax_impl.commands import cluster
 from jax_impl.commands.options.parser import parse
 from jax_impl.commands.options.study import Study
-from jax_impl.commands.stopping import Stop
+from jax_impl.commands.shared import cluster
+from jax_impl.commands.shared.stopping import Stop
 from jax_impl.errors import ArgumentError, Interrupted, UserError
 from jax_impl.trainer import processes
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 
 
 def study(*options: str) -> Study:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jax_impl.commands import following
-from jax_impl.commands.following import counted, follow
+from jax_impl.commands.shared import following
+from jax_impl.commands.shared.following import counted, follow
 from jax_impl.errors import DivergedError, Interrupted, UserError
 from jax_impl.storage.checkpoints import FOLDER, Checkpoints
 from jax_impl.train import EpochRecord

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 from jax_impl.commands.options.study import Study
 from jax_impl.commands.options.train import Train
-from jax_impl.commands.stopping import Stop
-from jax_impl.commands.terminal import complain
+from jax_impl.commands.shared.stopping import Stop
+from jax_impl.commands.shared.terminal import complain
 from jax_impl.errors import LARGEST, ArgumentError, Interrupted, UserError, require_integer
 
 JOIN_TIMEOUT = 300  # seconds that the processes wait for each other at the start

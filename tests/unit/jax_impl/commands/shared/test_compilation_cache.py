@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from jax_impl.commands import compilation_cache
+from jax_impl.commands.shared import compilation_cache
 from jax_impl.storage import hardware
 
 PROGRAM = """
 import jax
-from jax_impl.commands.compilation_cache import use_cache
+from jax_impl.commands.shared.compilation_cache import use_cache
 from jax_impl.train import compile_for
 use_cache()
 compile_for(lambda x: x + 1, jax.ShapeDtypeStruct((3,), "float32"))
