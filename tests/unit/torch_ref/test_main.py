@@ -125,7 +125,10 @@ def test_debug_shows_the_traceback_and_what_is_kept(
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ModuleNotFoundError("No module named 'torch'", name="torch"), "torch is not installed: run make train-torch"),
+        (
+            ModuleNotFoundError("No module named 'torch'", name="torch"),
+            "this command needs torch, which is not installed: run make train-torch",
+        ),
         (FileNotFoundError(2, "No usable temporary directory found in []"), "torch needs a writable temporary folder"),
     ],
 )
