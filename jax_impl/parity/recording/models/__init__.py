@@ -1,0 +1,1 @@
+"""Models of four libraries behind one interface, `base.Model`. `adapters.adapted` chooses."""

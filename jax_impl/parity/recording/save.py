@@ -1,0 +1,103 @@
+"""`parity.save` and `parity.prove`: run the port from the reference's start and write its record."""
+
+import contextlib
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+
+from jax_impl.parity.arrays import Store
+from jax_impl.parity.recording.content import recorded
+from jax_impl.parity.recording.port import Port
+from jax_impl.parity.recording.theirs import Theirs
+from jax_impl.storage import hardware
+
+PACKAGES = ("jax", "jaxlib", "flax", "equinox", "optax", "numpy")
+Given = Mapping[str, str | tuple[str, ...]]
+
+
+def save(
+    folder: str | Path,
+    *,
+    model: Any,
+    loss: Callable[..., Any],
+    optimizer: optax.GradientTransformation,
+    start: str | Path,
+    state: Any = None,
+    batches: Iterable[Any] | None = None,
+    load: bool = True,
+    pairs: Given | None = None,
+    fresh: Callable[[int], Any] | None = None,
+    accuracy: Sequence[float] | None = None,
+    seed: int = 0,
+) -> Path:
+    """Run a port from a reference's record and write the port's record. Return its folder.
+
+    Args:
+        folder: Of the new record; an older record in it is replaced.
+        model: A Flax NNX module, a Linen module or (module, variables), an Equinox module, or a pytree of arrays.
+        loss: `loss(model, batch)` returns a scalar. The model comes merged or bound, in training or evaluation mode. A
+            batch has the structure, and the layout, of the reference's. Parameters named `train` (bool) and `key` (a
+            JAX key) are passed if the function has them.
+        optimizer: An Optax transformation, with schedule and clipping.
+        start: The reference's record.
+        state: Of an Equinox model or of plain functions: `loss(model, batch, state)` returns the value and a new state.
+        batches: The port's own batches, if they are to be compared. Training uses the reference's.
+        load: False keeps the model's own weights: they are compared with the reference's, as your converter made them.
+        pairs: The port's leaf for a leaf of the reference, by name, where names and shapes do not tell.
+        fresh: Makes a model from a seed, to compare initial distributions.
+        accuracy: One number for each of several independent runs, to compare their means.
+        seed: Of the keys that the loss gets.
+
+    Raises:
+        UserError: The record cannot be read or written, or the port does not fit it.
+    """
+    theirs, store = Theirs(Path(start)), Store()
+    with precision(theirs):
+        port = Port(theirs, model, loss, state=state, load=load, pairs=pairs or {}, seed=seed)
+        content = {
+            "side": "jax",
+            "start_of": theirs.digest,
+            "loaded": load,
+            "versions": versions(),
+            "machine": machine(),
+            **recorded(port, optimizer, batches=batches, fresh=fresh, store=store),
+            "accuracy": None if accuracy is None else [float(value) for value in accuracy],
+        }
+    store.write(Path(folder), content)
+    return Path(folder)
+
+
+def prove(theirs: str | Path, **port: Any) -> Any:
+    """Run a port from a reference's record and compare the two. Return the verdict; `.require()` raises if it fails.
+
+    `port` is what `save` takes, without `folder` and `start`.
+    """
+    from jax_impl.parity import compare_records
+
+    with tempfile.TemporaryDirectory() as folder:
+        return compare_records(theirs, save(Path(folder) / "ours", start=theirs, **port))
+
+
+@contextlib.contextmanager
+def precision(theirs: Theirs) -> Iterator[None]:
+    """Compute as precisely as the reference was recorded, and as JAX does by default for its users."""
+    with jax.enable_x64(theirs.float64), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that are imported."""
+    known = {name: getattr(sys.modules[name], "__version__", "") for name in PACKAGES if name in sys.modules}
+    return {"python": platform.python_version(), **known}
+
+
+def machine() -> dict[str, Any]:
+    """Return where the port ran."""
+    return {"device": jax.devices()[0].device_kind, "processor": hardware.processor(), "threads": os.cpu_count()}

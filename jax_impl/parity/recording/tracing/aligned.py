@@ -1,0 +1,96 @@
+"""The port's calls of modules, aligned with the reference's: free, and forced to the reference's arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jax_impl.parity.arrays import FORWARD_LIMIT, Array, Store
+from jax_impl.parity.recording.theirs import Theirs
+from jax_impl.parity.recording.tracing.align import Match, match
+from jax_impl.parity.recording.tracing.passes import Call, Given
+
+Place = tuple[str, int]  # path of the reference's module, number of the call
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A call of the port and the reference's call that it is compared with."""
+
+    ours: Call
+    theirs: Mapping[str, Any]
+    inputs: list[Match | None]  # for each of theirs
+    outputs: list[Match | None]
+
+    @property
+    def error(self) -> float:
+        """The largest relative error of the outputs; infinite if one has no counterpart."""
+        found = [one.error if one else float("inf") for one in self.outputs]
+        return max(found, default=0.0)
+
+
+def align(
+    theirs: Theirs,
+    mode: str,
+    calls: Sequence[Call],
+    modules: Mapping[str, Sequence[str]],
+    features: Sequence[Array] = (),
+) -> dict[Place, Aligned]:
+    """Pair the port's calls with the reference's.
+
+    `modules` gives for each path of ours those of theirs: a module that the reference wraps has several. `features` are
+    orders of flattened features.
+    """
+    known = theirs.calls(mode)
+    found = {}
+    for call in calls:
+        for path in modules.get(call.path, ()):
+            if (reference := known.get((path, call.call))) is not None:
+                inputs, outputs = (
+                    _matched(theirs, reference[role], getattr(call, role), features) for role in ("inputs", "outputs")
+                )
+                found[path, call.call] = Aligned(call, reference, inputs, outputs)
+    return found
+
+
+def _matched(
+    theirs: Theirs, references: Sequence[Any], ours: Sequence[Any], features: Sequence[Array]
+) -> list[Match | None]:
+    listed = [(tuple(one["shape"]), theirs.array(one)) for one in references]
+    return match(listed, ours, limit=FORWARD_LIMIT, features=features)
+
+
+def forcing(theirs: Theirs, aligned: Mapping[Place, Aligned]) -> Given:
+    """Return the reference's arrays in the port's layout, for each place of the port where one is known whole.
+
+    Keys: the port's module, the number of the call, "input" or "output", the number of the array.
+    """
+    found: dict[tuple[str, int, str, int], Array] = {}
+    for one in aligned.values():
+        for role, matches in (("input", one.inputs), ("output", one.outputs)):
+            for reference, matched in zip(one.theirs[f"{role}s"], matches, strict=True):
+                if matched is not None and not reference["sampled"]:
+                    place = (one.ours.path, one.ours.call, role, matched.index)
+                    found.setdefault(place, matched.axes.to_ours(theirs.array(reference)))
+    return found
+
+
+def recorded(store: Store, aligned: Mapping[Place, Aligned], limit: int) -> list[dict[str, Any]]:
+    """Store the arrays of the calls in the reference's layout, up to a limit; return the calls as they are recorded."""
+
+    def references(one: Aligned, role: str) -> list[Any]:
+        arrays, matches = getattr(one.ours, role), getattr(one, role)
+        found = [None if one is None else one.axes.to_theirs(arrays[one.index]) for one in matches]
+        return [None if array is None else store.reference("forward", array, limit) for array in found]
+
+    return [
+        {
+            "module": path,
+            "own": one.ours.path,
+            "call": number,
+            "order": one.ours.order,
+            "inputs": references(one, "inputs"),
+            "outputs": references(one, "outputs"),
+            "float32": one.ours.float32,
+        }
+        for (path, number), one in aligned.items()
+    ]
