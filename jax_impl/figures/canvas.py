@@ -5,17 +5,15 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from jax_impl.figures import tables
 from jax_impl.figures.colors import BAD, DARK, EDGE, GOOD, GRID_LINE, INK, MUTED
 from jax_impl.figures.numbers import date, duration, floats, short
+from jax_impl.figures.pages import templates
 from jax_impl.figures.tables import Table
 
 __all__ = ["BAD", "GOOD", "INK", "MUTED", "Picture", "date", "duration", "floats", "render", "short", "templates"]
@@ -105,10 +103,3 @@ def with_dark_mode(svg: str) -> str:
     svg = re.sub("|".join(DARK), lambda found: f"var({names[found[0]]})", svg)
     head, tag, rest = svg.partition("<metadata>")
     return f"{head}{style}{tag}{rest}"
-
-
-@lru_cache(maxsize=4)
-def templates(*folders: Path) -> Environment:
-    """Return the templates in these folders and this one. They escape HTML, and an undefined variable is an error."""
-    loader = FileSystemLoader([*folders, Path(__file__).parent])
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

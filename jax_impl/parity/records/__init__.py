@@ -1,0 +1,1 @@
+"""Records: what record.json holds, and how a record is read and verified."""
