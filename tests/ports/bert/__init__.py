@@ -1,0 +1,1 @@
+"""Hugging Face's BERT for classification, in torch and in Flax, from the same package."""

@@ -1,0 +1,1 @@
+"""torch's TransformerEncoder and its ports to Flax NNX and to Equinox."""

@@ -1,0 +1,1 @@
+"""An MLP of 100 million parameters, to measure memory."""
