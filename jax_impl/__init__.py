@@ -8,6 +8,7 @@ The packages `trainer`, `rbm`, `starts`, `study` and `commands` wrap the port; t
 
     replay     PyTorch's random numbers in NumPy
     compare    comparisons of arrays, curves and samples: a measured number and a verdict
+    parity     two programs' records compared: is a port faithful?
     trainer    the same training for many runs, on many devices, and resumed
     rbm        restricted Boltzmann machines and the deep belief network
     starts     where a run starts: replayed draws, LSUV, a pretrained network

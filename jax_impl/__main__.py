@@ -6,7 +6,7 @@ import traceback
 if __name__ == "__main__":
     try:
         from jax_impl.commands.main import main
-        from jax_impl.commands.terminal import end
+        from jax_impl.commands.shared.terminal import end
     except ModuleNotFoundError as error:  # of a package that the command line needs
         sys.exit(f"error: {error.name} is not installed: run make train-jax, or pip install -e .")
     except KeyboardInterrupt:

@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from jax_impl.errors import UserError
 
 READABLE_LOCKS = os.name != "nt"  # on Windows nobody can read or write a locked file, not even through its owner
@@ -71,6 +69,8 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: Another process has it, or the folder cannot be written.
     """
+    from filelock import FileLock, Timeout  # only commands that write run folders need it
+
     path = folder / ".lock"
     with contextlib.ExitStack() as held:
         try:

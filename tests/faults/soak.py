@@ -24,7 +24,7 @@ from jax_impl import data
 from jax_impl.commands import study
 from jax_impl.commands.options.parser import parse
 from jax_impl.commands.options.study import Study
-from jax_impl.commands.stopping import Stop
+from jax_impl.commands.shared.stopping import Stop
 
 ALLOWED = 1.0  # MiB an hour
 BLOCKS = 20  # of rounds, whose means are compared

@@ -24,7 +24,6 @@ import torch_ref.commands
 import torch_ref.recipes
 import torch_ref.runs
 from jax_impl import data, interop, recipes
-from jax_impl.commands import cluster
 from jax_impl.commands import rbm as rbm_command
 from jax_impl.commands import study as study_command
 from jax_impl.commands import train as train_command
@@ -32,6 +31,7 @@ from jax_impl.commands.options import parser
 from jax_impl.commands.options import rbm as rbm_options
 from jax_impl.commands.options import study as study_options
 from jax_impl.commands.options import train as train_options
+from jax_impl.commands.shared import cluster
 from jax_impl.errors import ArgumentError, UserError
 from jax_impl.storage import tensors as tensor_files
 from jax_impl.study import budget

@@ -1,4 +1,4 @@
-"""docs/your-own-port.md: its example runs, its numbers are the library's, and every planted fault is caught."""
+"""docs/by-hand.md: its example runs, its numbers are the library's, and every planted fault is caught."""
 
 import contextlib
 import doctest
@@ -15,8 +15,8 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jax_impl import compare
 
-GUIDE = Path(__file__).parents[2] / "docs" / "your-own-port.md"
-LINE = re.compile(r"^(?P<name>[^:]+): .*: measured (?P<measured>\S+), tolerance (?P<tolerance>\S+) \(.*\)$")
+GUIDE = Path(__file__).parents[2] / "docs" / "by-hand.md"
+LINE = re.compile(r"^PASS (?P<name>[^:]+): .*: measured (?P<measured>\S+), tolerance (?P<tolerance>\S+) \(.*\)$")
 
 
 def blocks(language: str) -> list[str]:
@@ -103,63 +103,63 @@ FAULTS = {
     "today's torch draws from a second generator, older ones did not": (
         "notebook.permutation(stream, 1000)",
         "stream.randperm(1000)",
-        r"^3 batch order: array\[",
+        r"^FAIL 3 batch order: array\[",
     ),
     "a bias missing": (
         "nn.Dense(3, ",
         "nn.Dense(3, use_bias=False, ",
-        r"^4 structure: outer\.bias\[0\]: measured inf, .*missing from actual",
+        r"^FAIL 4 structure: outer\.bias\[0\]: measured inf, .*missing from actual",
     ),
     "kernels reshaped, not transposed": (
         "{path: np.asarray(theirs[name]).T for",
         "{path: np.asarray(theirs[name]).reshape(theirs[name].shape[::-1]) for",
-        r"^5 there and back: (inner|outer)\.weight\[",
+        r"^FAIL 5 there and back: (inner|outer)\.weight\[",
     ),
     "fans swapped": (
         '["linear_default"](stream, (fan_out, fan_in))',
         '["linear_default"](stream, (fan_in, fan_out)).T',
-        r"^6 seeded weights: (inner|outer)\.weight\[",
+        r"^FAIL 6 seeded weights: (inner|outer)\.weight\[",
     ),
     "Flax's own initial weights and biases": (
         "kernel_init=uniform, bias_init=uniform, ",
         "",
-        r"^7 distributions: \w+\.(weight|bias): ",
+        r"^FAIL 7 distributions: \w+\.(weight|bias): ",
     ),
     "the square kernel transposed both ways": (
         ".T for name, path in PATHS.items()}",
         ".T.swapaxes(-1, -2 if name == 'inner.weight' else -1) for name, path in PATHS.items()}",
-        r"^8 layers, float32: .*3 of 3 leaves fail, first inner\[",
+        r"^FAIL 8 layers, float32: .*3 of 3 leaves fail, first inner\[",
     ),
     "LayerNorm with Flax's epsilon": (
         "nn.LayerNorm(epsilon=1e-5, ",
         "nn.LayerNorm(",
-        r"^8 layers, float32: norm\[",
+        r"^FAIL 8 layers, float32: norm\[",
     ),
     "bfloat16 products": (
         "nn.Dense(32, ",
         "nn.Dense(32, dtype=jnp.bfloat16, ",
-        r"^8 layers, float32: .*dtype differs",
+        r"^FAIL 8 layers, float32: .*dtype differs",
     ),
-    "summed loss": ("(logits, y).mean()", "(logits, y).sum()", r"^9 loss: array: "),
+    "summed loss": ("(logits, y).mean()", "(logits, y).sum()", r"^FAIL 9 loss: array: "),
     "no gradient through LayerNorm's input": (
         'name="norm")(x)',
         'name="norm")(jax.lax.stop_gradient(x))',
-        r"^10 gradients: inner\.\w+\[",
+        r"^FAIL 10 gradients: inner\.\w+\[",
     ),
     "Adam's epsilon inside the root": (
         "optax.adam(1e-3)",
         "optax.adam(1e-3, eps=0, eps_root=1e-8)",
-        r"^11 optimizer: params\[",
+        r"^FAIL 11 optimizer: params\[",
     ),
     "no bias correction": (
         "updates, state = flax_adam.update(grads, state)\n        ours",
         "updates, state = flax_adam.update(grads, (state[0]._replace(count=10**6), *state[1:]))\n        ours",
-        r"^11 optimizer: params\[",
+        r"^FAIL 11 optimizer: params\[",
     ),
     "Adam's state lost at every step": (
         "(optax.apply_updates(params, updates), state), loss",
         "(optax.apply_updates(params, updates), flax_adam.init(params)), loss",
-        r"^12 trajectory: step \d+: .*tolerance first exceeded at step [12]",
+        r"^FAIL 12 trajectory: step \d+: .*tolerance first exceeded at step [12]",
     ),
 }
 
@@ -177,5 +177,5 @@ def test_training_cut_short_fails_the_accuracy_although_every_step_is_right():
     line = "flax_fit(flax_start(init), x, y, order)"
     assert line in PROGRAMS
     last = "from jax_impl import compare\n" + LADDER[LADDER.index("accuracies = ") :]  # the rungs before it pass
-    with pytest.raises(AssertionError, match=r"^13 accuracy: difference of means: "):
+    with pytest.raises(AssertionError, match=r"^FAIL 13 accuracy: difference of means: "):
         climb(PROGRAMS.replace(line, line.replace("order", "order[:20]")), last)

@@ -17,7 +17,7 @@ LAYERS = (
     ("starts",),
     ("rbm",),
     ("trainer",),
-    ("train",),
+    ("train", "parity"),
     ("draws", "interop", "fetch"),
     ("model", "storage", "figures"),
     ("recipes", "initializers", "data"),
@@ -153,6 +153,26 @@ def test_compare_and_replay_import_no_framework(package: str) -> None:
     assert len(files) > 2
     found = set.union(*(third_party(path.read_text(encoding="utf-8")) for path in files.values()))
     assert found <= {"numpy", "scipy", "jaxtyping"} - ({"scipy"} if package == "replay" else set())
+
+
+def compares(module: str) -> bool:
+    """Whether a module of `parity` compares records: all but the recorder, and the mapping that only it uses."""
+    return room(module) == "parity" and module.split(".")[2:3] not in (["recording"], ["mapping"])
+
+
+def test_comparing_records_imports_no_framework() -> None:
+    """Nor does a module that it reaches. pytest is there when its plugin is imported."""
+    files = modules("jax_impl")
+    starts = {module for module in files if compares(module)} | {"jax_impl.commands.prove"}
+    assert len(starts) > 20
+    for start in starts:
+        for module in reached(start, files):
+            assert compares(module) or room(module) != "parity", (start, module)
+            allowed = {"numpy", "scipy", "safetensors", "jinja2", "rich"}
+            allowed |= {"pytest"} if module == "jax_impl.parity.plugin" else set()
+            assert third_party(at_top(files[module])) <= allowed, (start, module)
+    found = {name for module in starts for name in third_party(files[module].read_text(encoding="utf-8"))}
+    assert found == {"numpy", "scipy", "safetensors", "pytest"}  # inside functions, neither
 
 
 def test_options_recipes_data_and_errors_do_not_lead_to_jax() -> None:
