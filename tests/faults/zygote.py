@@ -21,7 +21,7 @@ from typing import Any
 
 PRELOADED = {
     "jax_impl": (
-        *(f"jax_impl.commands.{name}" for name in ("train", "evaluate", "study", "rbm", "compilation_cache")),
+        *(f"jax_impl.commands.{name}" for name in ("train", "evaluate", "study", "rbm", "shared.compilation_cache")),
         *("jax_impl.study.page", "jax_impl.figures.curve"),
     ),
     "torch_ref": ("torch_ref.commands",),
