@@ -1,5 +1,6 @@
 """The ladder: all rungs, from the settings to the accuracy."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from jax_impl.parity.pair import Pair
@@ -10,7 +11,7 @@ from jax_impl.parity.rungs.evaluation import accuracy, evaluation
 from jax_impl.parity.rungs.forward import forward
 from jax_impl.parity.rungs.gradients import gradients, loss
 from jax_impl.parity.rungs.optimizer import optimizer
-from jax_impl.parity.rungs.settings import settings
+from jax_impl.parity.rungs.settings import confirmed, settings
 from jax_impl.parity.rungs.state import state
 from jax_impl.parity.rungs.structure import coverage, structure
 from jax_impl.parity.rungs.trajectory import trajectory
@@ -49,7 +50,7 @@ def judged(pair: Pair) -> Verdict:
 
 def climbed(pair: Pair) -> tuple[Rung, ...]:
     """Return all rungs, from the bottom to the top. Records without any call of a module and without a loss fail."""
-    rungs = (
+    rungs: tuple[Rung, ...] = (
         settings(pair),
         data(pair),
         structure(pair),
@@ -65,15 +66,13 @@ def climbed(pair: Pair) -> tuple[Rung, ...]:
         evaluation(pair),
         accuracy(pair),
     )
+    first = confirmed(pair, rungs[0], (*rungs[5].checks, *rungs[6].checks), rungs[10].checks)
+    rungs = (first, *rungs[1:])
     if any(rung.checks for rung in rungs[5:8]):
         return rungs
     finding = "no call of a module and no loss was compared"
     empty = Check(place="the records", stage="forward", what="calls", passed=False, finding=finding)
-    return tuple(_with(rung, empty) if rung.number == 6 else rung for rung in rungs)
-
-
-def _with(rung: Rung, check: Check) -> Rung:
-    return Rung(number=rung.number, title=rung.title, question=rung.question, checks=(*rung.checks, check))
+    return tuple(replace(rung, checks=(empty,)) if rung.number == 6 else rung for rung in rungs)
 
 
 def _side(record: Record) -> Side:

@@ -6,12 +6,15 @@ module itself, and an error in an input by the module around it. In the free pas
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from jax_impl.parity.measures.execution import Event, Key, events, key, within_float32
 from jax_impl.parity.measures.tolerances import Measured
 from jax_impl.parity.pair import MODES, Pair, check
 from jax_impl.parity.records.content import Call, Pass, Reference
 from jax_impl.parity.verdict import Check, Rung
+
+DOUBT = "shape of the output"
 
 
 def forward(pair: Pair, mode: str, number: int) -> Rung:
@@ -55,12 +58,11 @@ def _settled(checks: Sequence[Check]) -> tuple[list[Check], list[str]]:
 
     An output of another shape may be harmless, if it is broadcast later, and may be what makes all else differ.
     """
-    if any(check.what != DOUBT and not check.passed for check in checks) or all(
-        check.what == DOUBT for check in checks
-    ):
+    certain = [check for check in checks if check.what != DOUBT]
+    if not certain or not all(check.passed for check in certain):
         return list(checks), []
     doubts = [f"{check.place}: {check.finding}, and what follows agrees" for check in checks if check.what == DOUBT]
-    return [check for check in checks if check.what != DOUBT], doubts
+    return certain, doubts
 
 
 def _uncalled(pair: Pair, stage: str, calls: Sequence[Call], known: set[Key]) -> tuple[list[Check], list[str]]:
@@ -84,9 +86,6 @@ def _counts(pair: Pair, stage: str, calls: Sequence[Call], ours: Pass) -> Iterat
     for path, count in own.items():
         if count > theirs[path]:
             yield _plain(pair, stage, path, "the port calls it more often", f"theirs {theirs[path]}, ours {count}")
-
-
-DOUBT = "shape of the output"
 
 
 class _Walk:
@@ -161,7 +160,7 @@ class _Walk:
         if call.outputs and not compared:
             shapes = ", ".join(str(tuple(one.shape)) for one in call.outputs if one is not None)
             doubt = _plain(self.pair, self.stage, call.module, "its output has another shape", f"theirs: {shapes}")
-            yield Check(**{**vars(doubt), "what": DOUBT})
+            yield replace(doubt, what=DOUBT)
         again = f", call {call.call + 1}" if call.call else ""
         for what, found in compared:
             yield check(found, place=self.pair.name(call.module), stage=self.stage,
@@ -186,7 +185,7 @@ def _blamed(one: Check, *, failed: bool, alone: bool) -> Check:
         finding = "each module alone agrees, in a row they differ from here on"
     else:
         finding = one.finding
-    return Check(**{**vars(one), "finding": finding})
+    return replace(one, finding=finding)
 
 
 def _short(path: str, parent: Call) -> str:

@@ -5,10 +5,10 @@ Optimizer settings are judged by steps, text such as padding "SAME" by the forwa
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from jax_impl.parity.pair import Pair
+from jax_impl.parity.pair import FLOAT32, MODES, Pair
 from jax_impl.parity.records.content import Mask, Module
 from jax_impl.parity.verdict import Check, Rung
 
@@ -34,6 +34,31 @@ def settings(pair: Pair) -> Rung:
         reason="" if checks else "no module has settings that can be compared",
         notes=tuple(_notes(pair)),
     )
+
+
+def confirmed(pair: Pair, rung: Rung, forward: Iterable[Check], state: Iterable[Check]) -> Rung:
+    """Return the rung without differences that the numbers refute: a module of one's own may name things otherwise.
+
+    Args:
+        pair: The records. Where they do not have float64's precision, nothing is refuted.
+        rung: Of the settings.
+        forward: The checks of the forward passes, which would show another epsilon.
+        state: Those of the buffers, which would show another momentum.
+    """
+    narrow = {path for mode in MODES for path, _ in pair.in_float32(mode)}
+    agree = {}
+    for what, checks in (("epsilon", list(forward)), ("momentum", list(state))):
+        failed = {check.module for check in checks if not check.passed}
+        agree[what] = {check.module for check in checks} - failed - narrow
+    refuted = [
+        check for check in rung.failures if check.module in agree.get(check.what, ()) and pair.tolerance.unit < FLOAT32
+    ]
+    notes = (
+        f"{check.place}: {check.what} is written differently, and the numbers agree ({check.detail})"
+        for check in refuted
+    )
+    kept = tuple(check for check in rung.checks if check not in refuted)
+    return replace(rung, checks=kept, notes=(*rung.notes, *notes))
 
 
 @dataclass(frozen=True)
