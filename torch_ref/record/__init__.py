@@ -9,7 +9,8 @@ model's settings and weights, the batches and dropout masks, everything that goe
 what gradients, optimizer and buffers do in the first steps. All of it is computed in float64, three times: the second
 and third time with every number moved by half a unit in the last place, which measures the rounding error.
 
-The model, the optimizer and torch's random numbers are as before afterwards. Needs torch, NumPy and safetensors only.
+The model, the optimizer and torch's random numbers are as before afterwards. Needs torch (2.9 or later), NumPy and
+safetensors only.
 
 `recorder` holds `save`. `program/` touches the user's program: `capture` (hooks), `masks` (dropout, with `recurrent`),
 `workspace` (the model in float64, and back), `optimizing`, and `running`, `training` and `passes`, which run everything

@@ -102,6 +102,7 @@ class Recording:
 def plain(value: torch.Tensor) -> torch.Tensor:
     """Return the tensor without its history, dense and real: a complex one gets a last axis (real, imaginary)."""
     value = value.detach()
+    value = value.cpu() if value.device.type == "mps" else value  # which has no float64 to measure sizes in
     value = value.to_dense() if value.layout != torch.strided else value
     return torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
 

@@ -131,22 +131,29 @@ def _own_epsilon(module: nn.RMSNorm) -> float:
 
 @contextlib.contextmanager
 def settled(dtype: torch.dtype | None) -> Iterator[None]:
-    """Compute plainly and repeatably while the context lasts: no fast path, no TF32, torch's default dtype as given."""
-    default, fast, precision = (
-        torch.get_default_dtype(), torch.backends.mha.get_fastpath_enabled(), torch.get_float32_matmul_precision()
+    """Compute plainly and repeatably while the context lasts: no fast path, no TF32, new tensors of the dtype given."""
+    backends: Any = torch.backends
+    owners = (
+        backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn,
+        backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn,
     )  # fmt: skip
+    precisions = [owner.fp32_precision for owner in owners]
+    default, fast = torch.get_default_dtype(), backends.mha.get_fastpath_enabled()
+    repeatable = (backends.cudnn.deterministic, backends.cudnn.benchmark)
     try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        torch.set_float32_matmul_precision("highest")
-        if dtype is not None:
-            torch.set_default_dtype(dtype)
-        cudnn = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with torch.enable_grad(), cudnn, torch.compiler.set_stance("force_eager"):
+        for owner in owners:
+            owner.fp32_precision = "ieee"
+        backends.cudnn.deterministic, backends.cudnn.benchmark = True, False
+        backends.mha.set_fastpath_enabled(False)
+        torch.set_default_dtype(default if dtype is None else dtype)
+        with torch.enable_grad(), torch.compiler.set_stance("force_eager"):
             yield
     finally:
         torch.set_default_dtype(default)
-        torch.backends.mha.set_fastpath_enabled(fast)
-        torch.set_float32_matmul_precision(precision)
+        backends.mha.set_fastpath_enabled(fast)
+        backends.cudnn.deterministic, backends.cudnn.benchmark = repeatable
+        for owner, precision in zip(owners, precisions, strict=True):
+            owner.fp32_precision = precision
 
 
 class RandomState:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.unit.torch_ref.record.programs import PROGRAMS, Program, cnn, mlp, read, square, stored
+from tests.unit.torch_ref.record.programs import PROGRAMS, Program, classify, cnn, mlp, read, square, stored
 from torch_ref import record
 from torch_ref.errors import UserError
 
@@ -187,6 +187,15 @@ def test_passes_start_from_the_same_buffers(tmp_path: Path) -> None:
     assert np.allclose(found["trajectory"][0]["buffers"]["1.running_mean"].value, mean.detach(), rtol=1e-12, atol=0)
 
 
+def test_a_loss_may_overwrite_its_batch(tmp_path: Path) -> None:
+    program = mlp()
+    program.loss = lambda model, batch: square(model, batch.add_(1))
+    expected = square(program.model, program.batches[0] + 1).item()
+    found = program.save(tmp_path / "new", precision="as it is")
+    losses = [found["forward"]["train"]["loss"], found["forward"]["eval"]["loss"], found["trajectory"][0]["loss"]]
+    assert losses == [expected] * 3
+
+
 class Single(nn.Module):
     """A model that converts to float32 inside."""
 
@@ -289,3 +298,19 @@ def test_a_second_recording_replaces_the_first(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
     assert len(read(tmp_path / "new")["files"]) == 4
     assert json.loads((tmp_path / "new" / "record.json").read_text(encoding="utf-8"))["side"] == "torch"
+
+
+@pytest.mark.slow
+def test_a_resnet_makes_a_record_of_at_most_200_mb(tmp_path: Path) -> None:
+    """ResNet-18 at 64x64 with a batch of 8, and an optimizer with two moments. It takes 28 s on one core."""
+    torchvision = pytest.importorskip("torchvision")
+    torch.manual_seed(0)
+    batches = [(torch.randn(8, 3, 64, 64), torch.randint(0, 10, (8,))) for _ in range(3)]
+    program = Program(torchvision.models.resnet18(num_classes=10), classify, batches, torch.optim.Adam)
+    found = program.save(tmp_path / "new", steps=10)
+    assert sum(path.stat().st_size for path in (tmp_path / "new").iterdir()) < 200e6
+    assert len(found["modules"]) == 68
+    assert all(module["calls"] for module in found["modules"])
+    for call in found["forward"]["train"]["free"]:  # what goes into a ReLU is not what it made of it
+        if call["module"].endswith("relu"):
+            assert call["inputs"][0].value.min() < 0 <= call["outputs"][0].value.min()

@@ -142,19 +142,29 @@ def test_modes_are_the_users_where_they_differ() -> None:
     assert not any(module.training for module in model.modules())
 
 
+def precisions() -> list[str]:
+    backends = torch.backends
+    owners = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
+    return [owner.fp32_precision for owner in owners]
+
+
 def test_torch_is_settled_only_while_recording() -> None:
     """New tensors are float64, encoders take the path whose layers are called, and products are not rounded."""
-    torch.set_float32_matmul_precision("high")
+    torch.set_float32_matmul_precision("medium")
+    before = precisions()
     try:
         with pytest.raises(ZeroDivisionError), torch.no_grad(), settled(torch.float64):
             assert torch.zeros(1).dtype == torch.float64
             assert not torch.backends.mha.get_fastpath_enabled()
-            assert torch.get_float32_matmul_precision() == "highest"
+            assert set(precisions()) == {"ieee"}
+            assert torch.backends.cudnn.deterministic
             assert torch.is_grad_enabled()
             raise ZeroDivisionError
         assert torch.zeros(1).dtype == torch.float32
         assert torch.backends.mha.get_fastpath_enabled()
-        assert torch.get_float32_matmul_precision() == "high"
+        assert precisions() == before != ["ieee"] * 4
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert not torch.backends.cudnn.deterministic
     finally:
         torch.set_float32_matmul_precision("highest")
     with settled(None):
