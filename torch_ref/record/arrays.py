@@ -1,6 +1,7 @@
 """Arrays of a record: what is kept of a tensor, and where (docs/records.md, "References to arrays")."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 
 # The largest number of elements that are stored of an array; larger ones are sampled
 FORWARD, GRADIENT, STEP, FRESH = 1_048_576, 65_536, 2_048, 4_096
+
+ROW = 1024  # elements that are summed up at once
 
 NumPyArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -122,7 +125,16 @@ def size(value: torch.Tensor) -> tuple[float, float]:
     if not largest < limit:
         value = value[value.abs() < limit]
         largest = largest_of(value) if value.numel() else 0.0
-    return float(torch.linalg.vector_norm(value, dtype=torch.float64)), largest
+    return norm_of(value), largest
+
+
+def norm_of(value: torch.Tensor) -> float:
+    """Return the L2 norm. torch adds one element after the other: a long sum is split, to keep its rounding small."""
+    flat = value.reshape(-1)
+    whole = flat.numel() // ROW * ROW
+    parts = torch.linalg.vector_norm(flat[:whole].view(-1, ROW), dim=1, dtype=torch.float64)
+    rest = torch.linalg.vector_norm(flat[whole:], dtype=torch.float64)
+    return math.hypot(float(rest), float(torch.linalg.vector_norm(parts)))
 
 
 def fill(dtype: torch.dtype) -> float:

@@ -64,6 +64,20 @@ class Noise:
             return moved
         return torch.where(value.abs() < limit, moved, value)  # a mask's -inf or smallest number must not become NaN
 
+    def sign(self) -> int:
+        """Return 1 or -1."""
+        return self._random.choice((1, -1))
+
+    def perturb_gradient(self, grad: torch.Tensor | None) -> None:
+        """Move the elements of a gradient by half a unit of its largest one, in place; exact zeros stay.
+
+        An element is a sum. Where large terms cancel, it is small but has their rounding error, and Adam enlarges it.
+        """
+        if grad is None or grad.layout != torch.strided or not grad.numel():
+            return
+        signs = self._signs(grad.numel(), grad.dtype).view(grad.shape)
+        grad += signs * largest_of(grad) * grad.ne(0)
+
     def _signs(self, count: int, dtype: torch.dtype) -> torch.Tensor:
         """Return `count` numbers that are u or -u, cut out of a long list at a random place."""
         if dtype not in self._lists:

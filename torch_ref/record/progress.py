@@ -1,17 +1,25 @@
 """What is being done, and how long it will take."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 
 QUIET = 2.0  # seconds before the first line
 
 
+def show(text: str) -> None:
+    """Log a line, and write it to the terminal, if there is one."""
+    logging.getLogger("torch_ref.record").info(text)
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{text}\n")
+
+
 class Progress:
     """Hands lines to the user's function, or to the logger `torch_ref.record`, once the work has taken two seconds."""
 
     def __init__(self, report: Callable[[str], None] | None) -> None:
-        self._report = report or logging.getLogger("torch_ref.record").info
+        self._report = report or show
         self._begun = time.monotonic()
         self._run = ""
 

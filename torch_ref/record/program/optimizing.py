@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from torch_ref.record.arrays import STEP, Array
-from torch_ref.record.noise import Sink
+from torch_ref.record.noise import Noise, Sink
 from torch_ref.record.settings import Leaf, plain_values
 
 HOW = frozenset({"params", "param_names", "foreach", "capturable", "differentiable", "fused"})  # not what is computed
@@ -77,13 +77,20 @@ class Optimizing:
         elif loss is not None:
             self._recipe.scheduler.step(loss)
 
-    def perturb(self, leaves: Sequence[Leaf], sink: Sink) -> None:
-        """Perturb the parameters and the optimizer's moments, which are rounded at each step; counters stay."""
-        for leaf in leaves:
-            kept = [leaf.tensor.detach(), *self._recipe.optimizer.state.get(leaf.tensor, {}).values()]
+    def perturb(self, leaves: Sequence[Leaf], before: Sequence[torch.Tensor], noise: Noise) -> None:
+        """Perturb a step, and then the parameters and moments, which are rounded at each step; counters stay.
+
+        Adam divides by the root of 1 - beta ** step. If beta is rounded, which moves it by half a unit at most, all
+        elements of the step are off by up to a quarter of a unit over 1 - beta.
+        """
+        sizes = {id(one): _rounding(group) for group in self._recipe.optimizer.param_groups for one in group["params"]}
+        for leaf, old in zip(leaves, before, strict=True):
+            value = leaf.tensor.detach()
+            value.add_(value - old, alpha=noise.sign() * sizes[id(leaf.tensor)])
+            kept = [value, *self._recipe.optimizer.state.get(leaf.tensor, {}).values()]
             for value in kept:
                 if isinstance(value, torch.Tensor) and value.ndim:
-                    value.copy_(sink.perturbed(value))
+                    value.copy_(noise.perturbed(value))
 
     def state(self, leaves: Sequence[Leaf], sink: Sink, place: str) -> dict[str, dict[str, Array | None]]:
         """Record the optimizer's state of each leaf."""
@@ -128,6 +135,13 @@ def described(recipe: Recipe, leaves: Sequence[Leaf], steps_per_epoch: int | Non
         "clip_value": recipe.clip_value, "before_step": None if step is None else getattr(step, "__name__", str(step)),
         "schedule": schedule,
     }  # fmt: skip
+
+
+def _rounding(group: dict[str, Any]) -> float:
+    """Return how far a group's steps may be apart between correct optimizers, relative to their size."""
+    betas = group.get("betas", ())
+    unit = torch.finfo(torch.float64 if group["params"][0].dtype == torch.float64 else torch.float32).eps / 2
+    return max((unit / (4 * (1 - beta)) for beta in betas if beta < 1), default=0.0)
 
 
 def _initial_state(optimizer: torch.optim.Optimizer) -> dict[Any, Any]:

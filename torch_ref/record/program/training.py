@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from torch_ref.record.arrays import STEP, plain, size
-from torch_ref.record.noise import Sink, gradient_block
+from torch_ref.record.noise import Noise, Sink, gradient_block
 from torch_ref.record.program.running import Program, observed
 
 
@@ -47,6 +47,9 @@ def trajectory(program: Program, sink: Sink) -> list[dict[str, Any]]:
             loss = program.evaluate(program.batch(step, sink), train=True, when=f"in step {step + 1}")
             masks.end()
             loss.backward()
+        if isinstance(sink, Noise):
+            for parameter in program.model.parameters():
+                sink.perturb_gradient(parameter.grad)
         number = sink.number(f"{place}/loss", loss.item())
         entry = {"loss": number.value, "loss_noise": number}
         del loss  # and the graph, before the optimizer needs memory
@@ -71,8 +74,8 @@ def _step(program: Program, sink: Sink, place: str, *, loss: float | None, start
     rates = program.optimizing.learning_rates()
     before = [leaf.tensor.detach().clone() for leaf in program.trained]
     program.optimizing.step()
-    if sink.noisy:
-        program.optimizing.perturb(program.trained, sink)
+    if isinstance(sink, Noise):
+        program.optimizing.perturb(program.trained, before, sink)
     updates = {}
     for leaf, old in zip(program.trained, before, strict=True):
         updates[leaf.name] = sink.array(f"{place}/update/{leaf.name}", leaf.tensor.detach() - old, "steps", STEP)

@@ -154,3 +154,15 @@ def test_perturbing_a_masked_attention_makes_no_nan(tmp_path: Path) -> None:
     program = Program(model, lambda model, batch: model(batch, mask).pow(2).mean(), batches, torch.optim.SGD)
     found = program.save(tmp_path / "new")
     assert all(0 <= array.noise <= 1e-12 for array in stored(found["forward"]))
+
+
+def test_small_elements_of_a_gradient_move_by_the_rounding_of_the_largest() -> None:
+    noise = Noise(Recording(), 0, torch.device("cpu"), torch.float64)
+    grad = torch.tensor([[8.0, 1e-6], [0.0, -1e-6]], dtype=torch.float64)
+    before = grad.clone()
+    noise.perturb_gradient(grad)
+    moved = (grad - before).abs()
+    assert moved[1, 0] == 0  # an exact 0, of a dead unit, stays
+    assert moved[0, 1].item() == moved[1, 1].item() == pytest.approx(8 * 2**-53, rel=1e-6)
+    noise.perturb_gradient(None)
+    noise.perturb_gradient(torch.zeros(0))

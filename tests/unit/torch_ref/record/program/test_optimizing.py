@@ -156,10 +156,24 @@ def test_noisy_steps_move_parameters_and_moments_but_no_counters() -> None:
     kept = [model.weight, state["exp_avg"], state["exp_avg_sq"]]
     before = [tensor.detach().clone() for tensor in kept]
     noise = Noise(Recording(), 1, torch.device("cpu"), torch.float32)
-    Optimizing(Recipe(optimizer), model).perturb(leaves(model), noise)
+    unmoved = [leaf.tensor.detach().clone() for leaf in leaves(model)]
+    Optimizing(Recipe(optimizer), model).perturb(leaves(model), unmoved, noise)
     assert all((old != new).double().mean() > 0.4 for old, new in zip(before, kept, strict=True))
     assert all(torch.allclose(old, new, rtol=2**-23, atol=0) for old, new in zip(before, kept, strict=True))
     assert state["step"] == 2
+
+
+def test_noisy_steps_are_as_far_off_as_a_rounded_beta_makes_them() -> None:
+    """From parameters that are 0, so that their own rounding is small beside that of the step."""
+    model = nn.Linear(20, 20)
+    optimizer = ADAM(model.parameters(), betas=(0.9, 0.999))
+    before = [torch.zeros_like(leaf.tensor) for leaf in leaves(model)]
+    steps = [leaf.tensor.detach().clone() for leaf in leaves(model)]
+    noise = Noise(Recording(), 1, torch.device("cpu"), torch.float32)
+    Optimizing(Recipe(optimizer), model).perturb(leaves(model), before, noise)
+    for leaf, step in zip(leaves(model), steps, strict=True):
+        ratio = (leaf.tensor.detach() / step).double() - 1
+        assert ratio.abs().mean().item() == pytest.approx(2**-24 / (4 * 0.001), rel=0.02)
 
 
 def test_groups_are_described_by_names() -> None:
