@@ -34,6 +34,7 @@ FRESH_LIMIT = 4_096  # of a leaf of one fresh model
 
 FILL = 1e30  # numbers of this size and infinities hold no information: attention masks are filled with them
 _FILL16 = 3e4  # the same in float16, which ends at 65,504
+TELLING = 64  # elements of a mask: two random ones of this size are not equal by chance
 _CHUNK = 1 << 20  # elements that are converted to float64 at a time
 
 
@@ -56,12 +57,21 @@ def is_fill(array: Array, dtype: str = "") -> NDArray[np.bool_]:
     """
     if not inexact(array):
         return np.zeros(array.shape, bool)
-    return np.abs(array) >= (_FILL16 if "float16" in {dtype, array.dtype.name} else FILL)
+    return np.asarray(np.abs(array) >= (_FILL16 if "float16" in {dtype, array.dtype.name} else FILL))
 
 
 def inexact(array: Array) -> bool:
     """Return whether the elements are floating-point numbers. bfloat16, which NumPy does not know, is one."""
     return array.dtype.kind == "f" or array.dtype.name.startswith(("bfloat16", "float"))
+
+
+def repeated_axes(mask: Array) -> list[int]:
+    """Return the axes along which all entries of a mask are the same, if each has enough elements to tell."""
+    return [
+        axis
+        for axis, length in enumerate(mask.shape)
+        if length > 1 and mask.size // length >= TELLING and bool((mask == np.take(mask, [0], axis)).all())
+    ]
 
 
 def norm_and_largest(array: Array) -> tuple[float, float]:

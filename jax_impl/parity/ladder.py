@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from jax_impl.parity.causes.diagnosing import diagnose
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.reading import Record, read_pair
 from jax_impl.parity.rungs.data import data
@@ -45,6 +46,7 @@ def judged(pair: Pair) -> Verdict:
         coverage=coverage(pair),
         theirs=_side(pair.theirs),
         ours=_side(pair.ours),
+        diagnosis=diagnose(pair, rungs),
     )
 
 

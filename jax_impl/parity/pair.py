@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from jax_impl.parity.measures.execution import Key, key
 from jax_impl.parity.measures.tolerances import UNIT, Measured, Tolerance
 from jax_impl.parity.records.content import Call, Leaf, Module, Pass, Reference, Step
 from jax_impl.parity.records.reading import Record
-from jax_impl.parity.verdict import Check
 
 MODES = {"train": "training mode", "eval": "evaluation mode"}
 FLOAT32 = UNIT["float32"]
@@ -43,6 +43,11 @@ class Pair:
     theirs: Record
     ours: Record
     margin: float  # difference of accuracies that does not matter
+
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What the search for causes computes once and uses again."""
+        return {}
 
     @cached_property
     def tolerance(self) -> Tolerance:
@@ -201,23 +206,6 @@ class Pair:
         known = {leaf: value for leaf, value in loaded.items() if value is not None}
         mine = _load(self.ours, ours.get(name))
         return compare(self.tolerance, mine, _value(terms, known), loose=loose, slack=slack)
-
-
-def check(found: Measured, *, place: str, stage: str, what: str, finding: str, module: str | None) -> Check:
-    """Return a comparison of numbers as a check."""
-    return Check(
-        place=place,
-        stage=stage,
-        what=what,
-        passed=found.passed,
-        finding="" if found.passed else finding,
-        measured=found.measured,
-        allowed=found.allowed,
-        unit=found.unit,
-        reason=found.reason,
-        detail=found.detail,
-        module=module,
-    )
 
 
 def _numbers(record: Record, reference: Reference) -> Floats:

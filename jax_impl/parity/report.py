@@ -36,10 +36,18 @@ def as_json(verdict: Verdict) -> str:
         "coverage": verdict.coverage,
         "theirs": asdict(verdict.theirs),
         "ours": asdict(verdict.ours),
-        "rungs": [{"state": rung.state, **asdict(rung)} for rung in verdict.rungs],
+        "diagnosis": asdict(verdict.diagnosis),
+        "rungs": [
+            {"state": rung.state, **asdict(rung), "checks": [*map(_plain, rung.checks)]} for rung in verdict.rungs
+        ],
         "modules": [asdict(node) for node in verdict.tree],
     }
     return json.dumps(_strict(content), ensure_ascii=False, allow_nan=False, indent=1)
+
+
+def _plain(check: Check) -> dict[str, Any]:
+    """Return a check without the places of its arrays, which only the search for causes reads."""
+    return {name: value for name, value in asdict(check).items() if name != "evidence"}
 
 
 def page(verdict: Verdict) -> str:
@@ -112,7 +120,9 @@ def _headroom(measured: float, allowed: float) -> str:
     if not measured:
         return "∞" if allowed else "exact"
     ratio = allowed / measured
-    return f"{short(ratio) if not 10 <= ratio < 1e6 else f'{int(ratio):,}'}×" if ratio > 0 else "none"
+    if ratio < 1:
+        return "exceeded"
+    return f"{short(ratio) if not 10 <= ratio < 1e6 else f'{int(ratio):,}'}×"
 
 
 def _strict(value: Any) -> Any:

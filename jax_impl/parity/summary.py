@@ -15,7 +15,7 @@ MARK = "→"
 
 def text(verdict: Verdict) -> str:
     """Return the verdict for a terminal. The first line is the answer."""
-    lines = [verdict.first_line, "", *_ladder(verdict.rungs), "", verdict.coverage]
+    lines = [verdict.first_line, *verdict.diagnosis.lines(), "", *_ladder(verdict.rungs), "", verdict.coverage]
     lines += ["", *trees(verdict)]
     if verdict.failures:
         lines += ["", "failed, in the order of the ladder and of execution:"]
@@ -28,7 +28,9 @@ def text(verdict: Verdict) -> str:
 def markdown(verdict: Verdict) -> str:
     """Return the verdict as Markdown. Names come from the programs that were compared, so they are escaped."""
     heading = f"{FAIL}: " if verdict.failures else ""
-    lines = [f"### {_escaped(heading + verdict.first_line)}", "", _escaped(verdict.coverage), ""]
+    lines = [f"### {_escaped(heading + verdict.first_line)}", ""]
+    lines += [f"- {_escaped(line)}" for line in verdict.diagnosis.lines()]
+    lines += ["", _escaped(verdict.coverage), ""]
     rows = [
         (str(rung.number), rung.title, _word(rung.state), f"{len(rung.checks):,}", _telling(rung))
         for rung in verdict.rungs

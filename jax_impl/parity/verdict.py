@@ -5,9 +5,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jax_impl.figures.numbers import short
+from jax_impl.parity.diagnosis import Diagnosis
 
 PASS, FAIL, NOT_COMPARED = "PASS", "FAIL", "NOT COMPARED"
 SHOWN = 20  # failed checks in an AssertionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Where the arrays of a check are in the records, for what looks for its cause.
+
+    Attributes:
+        mode: Of a forward pass: "train" or "eval".
+        call: The reference's module and which of its calls.
+        role: "input" or "output".
+        index: Which of the call's arrays.
+        forced: Whether the port's module received the reference's inputs.
+        leaf: The name under which the port recorded a leaf.
+        step: The number of a step, from 0.
+    """
+
+    mode: str = ""
+    call: tuple[str, int] | None = None
+    role: str = ""
+    index: int = 0
+    forced: bool = False
+    leaf: str = ""
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +50,7 @@ class Check:
         reason: Why the tolerance is what it is.
         detail: The numbers found.
         module: The path of the reference's module that is marked in the tree; None if there is none.
+        evidence: Where its arrays are; None if it compares no arrays.
     """
 
     place: str
@@ -39,6 +64,7 @@ class Check:
     reason: str = ""
     detail: str = ""
     module: str | None = None
+    evidence: Evidence | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         text = f"{self.place} ({self.stage}): {self.finding or self.what}"
@@ -119,6 +145,7 @@ class Verdict:
         coverage: How much of the reference was paired and compared, as text.
         theirs: The reference.
         ours: The port.
+        diagnosis: Why it failed.
     """
 
     rungs: tuple[Rung, ...]
@@ -126,6 +153,7 @@ class Verdict:
     coverage: str
     theirs: Side
     ours: Side
+    diagnosis: Diagnosis = field(default_factory=Diagnosis)
 
     @property
     def failures(self) -> tuple[Check, ...]:
@@ -146,7 +174,9 @@ class Verdict:
     def first_line(self) -> str:
         """The answer in one line."""
         if self.first is not None:
-            return f"first divergence: {self.first}"
+            partner = next((node.ours_path for node in self.tree if node.path == self.first.module), None)
+            ours = f" [ours: {partner}]" if partner and partner != self.first.module else ""
+            return f"first divergence: {self.first}{ours}"
         states = [rung.state for rung in self.rungs]
         count = f"{states.count(PASS)} of {len(states)} rungs agree"
         absent = ", ".join(str(rung.number) for rung in self.rungs if rung.state == NOT_COMPARED)

@@ -1,9 +1,13 @@
 """Correct ports of other people's models pass every rung, and the ladder names what is wrong with released ones."""
 
 import inspect
+from pathlib import Path
 
 import pytest
+from flax import nnx
 
+from jax_impl import parity
+from jax_impl.errors import UserError
 from jax_impl.parity.verdict import Verdict
 from tests.ports import runs
 from tests.ports.catalogue import PORTS, Port
@@ -74,3 +78,32 @@ def test_one_bias_for_two_computes_the_same_and_trains_otherwise() -> None:
     assert verdict.first is not None
     assert verdict.first.place.startswith("lstm.bias_ih_l0") and " + lstm.bias_hh_l0" in verdict.first.place
     assert any("two biases" in note for rung in verdict.rungs for note in rung.notes)
+
+
+def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("jax_impl.parity.recording.progress.QUIET", 0.0)
+    lines: list[str] = []
+    parity.save(tmp_path, start=runs.recorded("dcgan"), **PORTS["dcgan"].port() | {"progress": lines.append})
+    assert lines[0] == "pairing the weights"
+    assert lines[2].startswith("recording takes about ")
+    assert lines[-1] == f"writing {tmp_path}"
+    steps = [line for line in lines if line.startswith("training step ")]
+    assert steps[-1] == f"training step {len(steps)} of {len(steps)}"
+
+
+def test_a_record_in_use_is_never_replaced(tmp_path: Path) -> None:
+    theirs, port = runs.recorded("dcgan"), PORTS["dcgan"].port()
+    before = (theirs / "record.json").read_bytes()
+    with pytest.raises(UserError, match="holds the record from which the port starts: name another folder"):
+        parity.save(theirs, start=theirs, **port)
+    (tmp_path / "record.json").write_bytes(before)
+    with pytest.raises(UserError, match="holds an original's record: name another folder, or delete it"):
+        parity.save(tmp_path, start=theirs, **port)
+    assert (theirs / "record.json").read_bytes() == (tmp_path / "record.json").read_bytes() == before
+
+
+def test_what_wraps_an_optimizer_is_refused(tmp_path: Path) -> None:
+    port = PORTS["dcgan"].port()
+    wrapped = nnx.Optimizer(nnx.Linear(2, 2, rngs=nnx.Rngs(0)), port["optimizer"], wrt=nnx.Param)
+    with pytest.raises(UserError, match="optimizer must be an Optax transformation, got Optimizer: pass what it wraps"):
+        parity.save(tmp_path / "ours", start=runs.recorded("dcgan"), **port | {"optimizer": wrapped})

@@ -32,7 +32,6 @@ from tests.bench import (
     gpu_torch,
 )
 from tests.bench.gpu_setup import Settings
-from tests.parity import jax_side
 from torch_ref import train
 
 TINY = Settings(runs=(1, 4), epochs=1, images=1000, rounds=1)
@@ -276,17 +275,18 @@ def test_trainings_a_minute_follow_from_an_epoch() -> None:
 
 def test_a_wrong_optimizer_fails_its_rung(monkeypatch: pytest.MonkeyPatch) -> None:
     from jax_impl import train as jax_train
+    from tests.parity import records
 
     monkeypatch.setattr(train, "device_of_choice", train.device_of_choice)  # so that what `rows` sets does not stay
     monkeypatch.setattr(gpu_parity, "RUNGS", (11,))
     (right,) = gpu_parity.rows(TINY)
     rule = jax_train._rule
     monkeypatch.setattr(jax_train, "_rule", lambda optimizer, rate: rule(optimizer, rate * 1.00001))
-    jax_side.forget()
+    records.forget()
     (wrong,) = gpu_parity.rows(TINY)
-    jax_side.forget()
+    records.forget()
     assert (right["passed"], wrong["passed"]) == (True, False)
-    assert gpu_parity.tightest(wrong)["name"].startswith("params after 10 steps")  # type: ignore[index]
+    assert gpu_parity.tightest(wrong)["name"].startswith("mnist_nn_xavier, float64: optimizer")  # type: ignore[index]
     assert gpu_setup.failures({"parity": [right, wrong]}) == ["parity: rung 11, optimizer"]
     assert "| FAIL |" in gpu_report.markdown({"made": "now", "settings": {}, "device": {}, "parity": [right, wrong]})
 

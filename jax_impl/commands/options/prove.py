@@ -35,3 +35,6 @@ def check(command: Prove) -> None:
     """Raise an ArgumentError if the margin is no positive number, or the report would lie among other files."""
     require(0 < command.margin < math.inf, "--margin", "a number above 0", command.margin)
     shared.check_out(command.out)
+    records = [command.theirs.resolve(), command.ours.resolve()]
+    apart = command.out is None or command.out.resolve() not in records
+    require(apart, "--out", "a folder other than the records", str(command.out))

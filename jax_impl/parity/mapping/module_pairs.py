@@ -1,7 +1,7 @@
 """Which module of torch is which of ours, told by the leaves that they hold."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from jax_impl.parity.mapping.layouts import whole
 from jax_impl.parity.mapping.leaves import Leaf, Pair
@@ -18,12 +18,35 @@ def modules(
     pairs: Iterable[Pair],
     theirs_leaves: Sequence[Leaf],
     ours_leaves: Sequence[Leaf],
+    agreeing: Collection[tuple[str, str]] = (),
 ) -> tuple[tuple[str, str], ...]:
     """Return the paths of the modules that belong together, in torch's order. The roots do.
 
-    Two modules belong together if our module holds just the partners of the leaves in torch's, and the reverse. Modules
+    Two modules belong together if our module holds just the partners of the leaves in torch's, and the reverse. Where
+    torch wraps a module in another one, or we do, those in `agreeing` do, and otherwise those of similar names. Modules
     without leaves do if their names agree, as far as the modules around them belong together.
     """
+    pairs = list(pairs)
+    found = {"": ""} if "" in theirs_modules and "" in ours_modules else {}
+    owners = (
+        {leaf.module: leaf.module_type for leaf in theirs_leaves},
+        {leaf.module: leaf.module_type for leaf in ours_leaves},
+    )
+    for paths, partners in alternatives(theirs_modules, ours_modules, pairs, theirs_leaves, ours_leaves):
+        found |= _aligned(paths, partners, owners, agreeing)
+    first, second = set(_held(theirs_modules, theirs_leaves)), set(_held(ours_modules, ours_leaves))
+    found |= _without_leaves(theirs_modules, ours_modules, found, first, second)
+    return tuple((path, found[path]) for path in theirs_modules if path in found)
+
+
+def alternatives(
+    theirs_modules: Sequence[str],
+    ours_modules: Sequence[str],
+    pairs: Iterable[Pair],
+    theirs_leaves: Sequence[Leaf],
+    ours_leaves: Sequence[Leaf],
+) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield torch's modules and ours that hold the same leaves, each from the outside; without the roots."""
     links = [({whole(name) for name in pair.theirs}, {whole(name) for name in pair.ours}) for pair in pairs]
     first = _held(theirs_modules, theirs_leaves, {name for theirs, _ in links for name in theirs})
     second = _held(ours_modules, ours_leaves, {name for _, ours in links for name in ours})
@@ -34,18 +57,11 @@ def modules(
             forth[name] |= ours
         for name in ours:
             back[name] |= theirs
-    theirs_by_leaves, ours_by_leaves = _by_leaves(first), _by_leaves(second)
-    found = {"": ""} if "" in theirs_modules and "" in ours_modules else {}
-    owners = (
-        {leaf.module: leaf.module_type for leaf in theirs_leaves},
-        {leaf.module: leaf.module_type for leaf in ours_leaves},
-    )
-    for names, paths in theirs_by_leaves.items():
+    ours_by_leaves = _by_leaves(second)
+    for names, paths in _by_leaves(first).items():
         image = frozenset(partner for name in names for partner in forth[name])
         if names and frozenset(name for partner in image for name in back[partner]) == names:
-            found |= _aligned(_inner(paths), _inner(ours_by_leaves[image]), owners)
-    found |= _without_leaves(theirs_modules, ours_modules, found, set(first), set(second))
-    return tuple((path, found[path]) for path in theirs_modules if path in found)
+            yield _inner(paths), _inner(ours_by_leaves[image])
 
 
 def _inner(paths: Sequence[str]) -> list[str]:
@@ -60,7 +76,7 @@ def _by_leaves(held: Held) -> dict[frozenset[str], list[str]]:
     return result
 
 
-def _held(paths: Sequence[str], leaves: Sequence[Leaf], paired: set[str]) -> Held:
+def _held(paths: Sequence[str], leaves: Sequence[Leaf], paired: Collection[str] = ()) -> Held:
     """Return the paired leaves that each module holds, its own and its descendants', for modules that hold any leaf."""
     held: dict[str, set[str]] = {}
     known = set(paths)
@@ -69,12 +85,15 @@ def _held(paths: Sequence[str], leaves: Sequence[Leaf], paired: set[str]) -> Hel
         for count in range(len(pieces) + 1):
             path = ".".join(pieces[:count])
             if path in known and not is_constant(leaf):
-                held.setdefault(path, set()).update({leaf.name} & paired)
+                held.setdefault(path, set()).update({leaf.name}.intersection(paired))
     return {path: frozenset(held[path]) for path in paths if path in held}
 
 
 def _aligned(
-    theirs: Sequence[str], ours: Sequence[str], owners: tuple[Mapping[str, str], Mapping[str, str]]
+    theirs: Sequence[str],
+    ours: Sequence[str],
+    owners: tuple[Mapping[str, str], Mapping[str, str]],
+    agreeing: Collection[tuple[str, str]],
 ) -> dict[str, str]:
     """Pair modules that hold the same leaves, in order: wrappers with wrappers, owners of the leaves with owners."""
     if not theirs or not ours:
@@ -86,7 +105,7 @@ def _aligned(
 
     def likeness(one: str, other: str) -> float:
         same = float((one in owners[0]) == (other in owners[1]))
-        return 0.01 + same + similarity(parse(one), parse(other))
+        return 0.01 + same + similarity(parse(one), parse(other)) + 4 * ((one, other) in agreeing)
 
     table: list[list[tuple[float, tuple[tuple[str, str], ...]]]] = [
         [(0.0, ())] * (len(ours) + 1) for _ in range(len(theirs) + 1)
@@ -141,20 +160,3 @@ def _by_stem(paths: Sequence[str]) -> dict[str, list[str]]:
         stem: sorted(members, key=lambda path: [n for _, n in parse(path).components])
         for stem, members in result.items()
     }
-
-
-def coverage(pairs: Iterable[Pair], module_pairs: Iterable[tuple[str, str]], theirs_leaves: Sequence[Leaf]) -> str:
-    """Return how much of torch's model has a partner: "41 of 41 torch modules, 60 of 60 parameters, 40 of 40 buffers".
-
-    Modules are those that own leaves. Buffers that torch computes itself, such as num_batches_tracked, do not count.
-    """
-    paired = {whole(name) for pair in pairs for name in pair.theirs}
-    counted = [leaf for leaf in theirs_leaves if not is_constant(leaf)]
-    owners = dict.fromkeys(leaf.module for leaf in counted if leaf.tied is None)
-    met = {path for path, _ in module_pairs}
-    parts = [f"{sum(path in met for path in owners)} of {len(owners)} torch modules"]
-    for kind, plural in (("parameter", "parameters"), ("buffer", "buffers")):
-        leaves = [leaf for leaf in counted if leaf.kind == kind and leaf.tied is None]
-        if leaves or kind == "parameter":
-            parts.append(f"{sum(leaf.name in paired for leaf in leaves)} of {len(leaves)} {plural}")
-    return ", ".join(parts)

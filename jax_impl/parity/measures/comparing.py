@@ -76,15 +76,17 @@ def compare(
 ) -> Measured:
     """Compare the port's array with the reference's.
 
-    NaN fails, on either side and on both. Where one side of a forward pass holds a fill value, the other must, too; in
-    other arrays infinities fail. Integers and booleans must be equal. Of arrays that were sampled, the norm and the
-    largest value of the whole array are compared, too.
+    An array that the port holds in float32 has float32's rounding. NaN fails, on either side and on both. Where one
+    side of a forward pass holds a fill value, the other must, too; in other arrays infinities fail. Integers and
+    booleans must be equal. Of arrays that were sampled, the norm and the largest value of the whole array are compared,
+    too.
     """
     if mine is None or reference is None:
         return _absent(mine, reference)
     ours, theirs = mine.reference, reference.reference
     if ours.shape != theirs.shape:
         return _differs(f"shape {tuple(ours.shape)} instead of {tuple(theirs.shape)}")
+    loose = loose or (ours.dtype, theirs.dtype) == ("float32", "float64")
     a, b, positions = _common(mine, reference)
     if not a.size and theirs.size:
         return _differs("no element was stored on both sides")

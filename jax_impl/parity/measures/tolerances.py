@@ -16,6 +16,7 @@ FACTOR = 64.0  # times the reference's noise, in float64: a mistake is far large
 LOW_FACTOR = 16.0  # the same in float32 and below, where 64 times the noise would hide mistakes
 FLOOR = 4.0  # roundings of each element that are always allowed: the two moved runs may happen to show less
 ROUNDING_ONLY = 0.1  # noise of this share of the value means that the value consists of rounding
+LOOSE = "the port computes in float32 inside"
 LARGEST = 0.5  # relative difference that is never allowed, unless the value consists of rounding
 
 
@@ -72,7 +73,7 @@ class Tolerance:
         else:
             reason = f"{factor * FLOOR:g} roundings of {base}" + ("" if known else "; its own noise is not known")
         if loose:
-            reason += "; the port computes in float32 inside: the difference is the size of float32 rounding"
+            reason += f"; {LOOSE}: the difference is the size of float32 rounding"
         if noise < ROUNDING_ONLY * norm and allowed > LARGEST * norm:
             return LARGEST * norm, f"at most {LARGEST:g} of the value, although {reason}"
         return allowed, reason
@@ -82,15 +83,17 @@ class Tolerance:
         coarser = max((self.dtype, dtype), key=lambda name: UNIT.get(name, 0.0))
         return coarser, UNIT.get(coarser, UNIT["float64"]), FACTOR if coarser == "float64" else LOW_FACTOR
 
-    def number(self, ours: float | None, theirs: float | None, noise: float | None, *, loose: bool = False) -> Measured:
-        """Compare two numbers, such as losses."""
+    def number(
+        self, ours: float | None, theirs: float | None, noise: float | None, *, loose: bool = False, slack: float = 0.0
+    ) -> Measured:
+        """Compare two numbers, such as losses. `loose` and `slack` are those of `allowed`."""
         if ours is None or theirs is None:
             missing = "ours" if ours is None else "theirs"
             return Measured(measured=math.inf, allowed=0.0, detail=f"{missing} has none")
         detail = f"ours {digits(ours, theirs)}, theirs {digits(theirs, ours)}"
         if not (math.isfinite(ours) and math.isfinite(theirs)):
             return Measured(measured=math.inf, allowed=0.0, detail=detail)
-        allowed, reason = self.allowed(abs(theirs), noise, loose=loose)
+        allowed, reason = self.allowed(abs(theirs), noise, loose=loose, slack=slack)
         scale = abs(theirs) or 1.0
         if hint := likeness(np.array([ours]), np.array([theirs])):
             detail += f": {hint}"

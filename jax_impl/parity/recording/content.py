@@ -1,5 +1,6 @@
 """What a port's record says: every part of it, run and aligned with the reference's. docs/records.md has the format."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -9,22 +10,39 @@ import numpy as np
 import optax
 
 from jax_impl.parity.arrays import FORCED_LIMIT, FORWARD_LIMIT, GRADIENT_LIMIT, STEP_LIMIT, Array, Store, sampled
-from jax_impl.parity.recording import training
 from jax_impl.parity.recording.fresh import fresh_leaves
 from jax_impl.parity.recording.models.base import Arrays
 from jax_impl.parity.recording.port import Port
+from jax_impl.parity.recording.progress import Progress
 from jax_impl.parity.recording.tracing.aligned import recorded as recorded_calls
-from jax_impl.parity.recording.training import digest
+from jax_impl.parity.recording.training import Programs, digest, inject, steps_in_float32, train
 
 
 def recorded(
-    port: Port, optimizer: Any, *, batches: Iterable[Any] | None, fresh: Callable[[int], Any] | None, store: Store
+    port: Port,
+    optimizer: Any,
+    *,
+    batches: Iterable[Any] | None,
+    fresh: Callable[[int], Any] | None,
+    store: Store,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Run everything; return the content of the record. Arrays go to the store."""
     optimizer = optax.with_extra_args_support(optimizer)
-    train, own_masks, called = forward(port, store, "train")
+    programs = Programs(port.model, port.runner, optimizer)
+    progress("forward pass in training mode")
+    begun = time.monotonic()
+    training, own_masks, called = forward(port, store, "train")
+    progress.estimate((time.monotonic() - begun) / 2)  # free and forced
+    progress("forward pass in evaluation mode")
     evaluation, _, _ = forward(port, store, "eval")
-    trajectory, step_masks, after = trained(port, optimizer, store)
+    progress("gradients")
+    grads = gradients(port, programs, store)
+    progress("the optimizer alone")
+    alone = injected(port, optimizer, programs, store)
+    trajectory, step_masks, after = trained(port, programs, store, progress)
+    if fresh is not None:
+        progress("initial weights of fresh models")
     return {
         "precision": port.theirs.content["precision"] | {"note": ""},
         "steps": len(port.theirs.content["trajectory"]),
@@ -34,11 +52,11 @@ def recorded(
         ],
         "leaves": started(port, store),
         "mapping": described(port, called),
-        "forward": {"train": train, "eval": evaluation},
+        "forward": {"train": training, "eval": evaluation},
         "own_masks": {"forward": own_masks, "steps": step_masks},
         "own_batches": None if batches is None else own_batches(port, batches, store),
-        "gradients": gradients(port, store),
-        "injected": injected(port, optimizer, store),
+        "gradients": grads,
+        "injected": alone,
         "trajectory": trajectory,
         "after": after,
         "fresh": None if fresh is None else drawn(port, fresh, store),
@@ -103,17 +121,19 @@ def forward(port: Port, store: Store, mode: str) -> tuple[dict[str, Any], list[d
         "loss": value,
         "masks": [{"rate": mask.rate, "shape": list(np.shape(mask.array)), "replaced": mask.replaced} for mask in own],
     }
-    return content, [digest(np.nan if mask.rate is None else mask.rate, mask.array) for mask in own], counts
+    drawn = [{**digest(np.nan if mask.rate is None else mask.rate, mask.array), "module": mask.path} for mask in own]
+    return content, drawn, counts
 
 
-def gradients(port: Port, store: Store) -> dict[str, Any]:
+def gradients(port: Port, programs: Programs, store: Store) -> dict[str, Any]:
     """Record the gradient of each parameter on the first batch."""
     masks = port.theirs.masks(port.theirs.content["forward"]["train"]["masks"])
-    run = (port.params, port.state, port.theirs.batches[0], port.keys[0], masks)
-    return stored(port, store, training.gradients(port.runner, *run)[1], GRADIENT_LIMIT)
+    grads, _ = programs.gradients(port.params, port.state, port.theirs.batches[0], port.keys[0], masks)
+    found = port.restored(grads)
+    return {name: store.reference("steps", array, GRADIENT_LIMIT) for name, array in found.items()}
 
 
-def injected(port: Port, optimizer: Any, store: Store) -> list[dict[str, Any]]:
+def injected(port: Port, optimizer: Any, programs: Programs, store: Store) -> list[dict[str, Any]]:
     """Record the optimizer's steps on the reference's given gradients."""
     given = [port.converted(gradients) for gradients in port.theirs.injected()]
     steps = []
@@ -121,14 +141,16 @@ def injected(port: Port, optimizer: Any, store: Store) -> list[dict[str, Any]]:
         {name: jnp.asarray(step.get(name, jnp.zeros_like(array)), array.dtype) for name, array in port.params.items()}
         for step in given
     ]
-    narrow = training.steps_in_float32(port.model, optimizer, port.params)
-    for number, (updates, state) in enumerate(training.inject(port.model, optimizer, port.params, shown)):
+    narrow = steps_in_float32(port.model, optimizer, port.params)
+    for number, (updates, state) in enumerate(inject(programs, port.params, shown)):
         content = step_content(port, store, updates, state, port.theirs.content["injected"][number])
         steps.append(content | {"float32": narrow})
     return steps
 
 
-def trained(port: Port, optimizer: Any, store: Store) -> tuple[list[Any], list[Any], dict[str, Any]]:
+def trained(
+    port: Port, programs: Programs, store: Store, progress: Progress
+) -> tuple[list[Any], list[Any], dict[str, Any]]:
     """Record training; return the steps, the port's own masks of each, and the evaluation after the last one."""
     expected = port.theirs.content["trajectory"]
     masks = [port.theirs.masks(step["masks"]) for step in expected]
@@ -136,8 +158,9 @@ def trained(port: Port, optimizer: Any, store: Store) -> tuple[list[Any], list[A
     own: list[Any] = []
     params, state = port.params, port.state
     batches = port.theirs.batches[: len(expected)]
-    run = training.train(port.model, port.runner, optimizer, params, state, batches, masks, port.keys)
+    run = train(programs, params, state, batches, masks, port.keys)
     for number, (step, reached_params, reached_state) in enumerate(run):
+        progress(f"training step {number + 1} of {len(expected)}")
         params, state = reached_params, reached_state
         content = step_content(port, store, step.updates, step.state, expected[number])
         buffers = port.restored(step.buffers)
@@ -190,12 +213,6 @@ def implied_rates(port: Port, updates: Mapping[str, Array], expected: Mapping[st
                 product, square = product + float(theirs @ ours), square + float(theirs @ theirs)
         rates.append(rate * product / square if square else float("nan"))
     return rates
-
-
-def stored(port: Port, store: Store, arrays: Arrays, limit: int) -> dict[str, Any]:
-    """Store arrays of the port's leaves under the reference's names."""
-    found = port.restored(arrays)
-    return {name: store.reference("steps", array, limit) for name, array in found.items()}
 
 
 def drawn(port: Port, fresh: Callable[[int], Any], store: Store) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A port that starts where the reference started: weights paired, converted and loaded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +16,9 @@ from jax_impl.parity.recording.models.base import Arrays, Model
 from jax_impl.parity.recording.theirs import Theirs
 from jax_impl.parity.recording.tracing.align import match, relative_error
 from jax_impl.parity.recording.tracing.aligned import Aligned, Place, align, forcing
-from jax_impl.parity.recording.tracing.passes import Call, Mask, Runner
+from jax_impl.parity.recording.tracing.passes import Call, Given, Mask, Runner
+
+AGREEING = 1e-3  # relative difference of two modules' outputs, below which they do the same
 
 
 class Port:
@@ -49,27 +52,46 @@ class Port:
         self.loaded = load
         self.keys = [jax.random.fold_in(jax.random.key(seed), step) for step in range(len(theirs.batches))]
         self.leaves = own_leaves(self.model)
-        self.proposal = mapping.propose(theirs.leaves, self.leaves, pairs)
+        theirs_paths, ours_paths = self._module_paths()
+        self._given_modules = {
+            one: other for one, other in pairs.items() if one in theirs_paths and other in ours_paths
+        }
+        leaves = {one: other for one, other in pairs.items() if one not in self._given_modules}
+        self.proposal = mapping.propose(theirs.leaves, self.leaves, leaves)
         self.pairs: Sequence[Pair] = mapping.decide(self.proposal, self._score)
         self.runner.features = feature_orders(self.pairs)
-        self.modules = self._paired_modules(self.pairs)
         self.params, self.state = self._start(self.pairs)
+        self.modules = self._settled_modules()
+        self.runner.layouts = self._layouts()
 
     def calls(
         self, mode: str, params: Arrays, state: Any, modules: Sequence[tuple[str, str]]
     ) -> tuple[float, dict[Place, Aligned], dict[Place, Aligned], list[Mask], list[Call]]:
         """Run the first batch; return the loss, the calls free and forced, the port's own masks, and all calls."""
+        value, calls, own, free = self._free(mode, params, state, modules)
+        given = forcing(self.theirs, free)
+        _, forced_calls, _ = self._run(mode, params, state, given)
+        return value, free, self._align(mode, forced_calls, modules), own, calls
+
+    def _free(
+        self, mode: str, params: Arrays, state: Any, modules: Iterable[tuple[str, str]]
+    ) -> tuple[float, list[Call], list[Mask], dict[Place, Aligned]]:
+        """Run the first batch; return the loss, all calls, the port's own masks, and the calls that are paired."""
+        value, calls, own = self._run(mode, params, state)
+        return value, calls, own, self._align(mode, calls, modules)
+
+    def _run(
+        self, mode: str, params: Arrays, state: Any, given: Given | None = None
+    ) -> tuple[float, list[Call], list[Mask]]:
+        masks = self.theirs.masks(self.theirs.content["forward"][mode]["masks"])
+        batch, key = self.theirs.batches[0], self.keys[0]
+        return self.runner.calls(params, state, batch, key, masks, train=mode == "train", given=given)
+
+    def _align(self, mode: str, calls: Sequence[Call], modules: Iterable[tuple[str, str]]) -> dict[Place, Aligned]:
         of_ours: dict[str, list[str]] = {}
         for theirs, ours in modules:
             of_ours.setdefault(ours, []).append(theirs)
-        masks = self.theirs.masks(self.theirs.content["forward"][mode]["masks"])
-        run = (params, state, self.theirs.batches[0], self.keys[0], masks)
-        train = mode == "train"
-        value, calls, own = self.runner.calls(*run, train=train)
-        free = align(self.theirs, mode, calls, of_ours, self.runner.features)
-        given = forcing(self.theirs, free)
-        _, forced_calls, _ = self.runner.calls(*run, train=train, given=given)
-        return value, free, align(self.theirs, mode, forced_calls, of_ours, self.runner.features), own, calls
+        return align(self.theirs, mode, calls, of_ours, self.runner.features)
 
     def leaves_of(self, other: Any, seed: int) -> dict[str, Array]:
         """Return the leaves of another model of the same kind. `seed` is for Linen modules without variables."""
@@ -96,16 +118,49 @@ class Port:
         """Return how far the port is from the reference if these pairs are loaded."""
         self.runner.features = feature_orders(pairs)
         params, state = self._start(pairs, load=True)
-        value, free, forced, _, _ = self.calls("train", params, state, self._paired_modules(pairs))
-        expected = self.theirs.content["forward"]["train"]["loss"]
+        value, free, forced, _, _ = self.calls("eval", params, state, self._paired_modules(pairs))
+        expected = self.theirs.content["forward"]["eval"]["loss"]
         total = relative_error(np.asarray(value), np.asarray(expected))
         total += sum(one.error for one in free.values())
         return Scores(total=total, by_module=_errors(forced), free=_errors(free))
 
-    def _paired_modules(self, pairs: Sequence[Pair]) -> Sequence[tuple[str, str]]:
-        theirs = [module["path"] for module in self.theirs.content["modules"]]
-        ours = [module.path for module in self.model.modules]
-        return mapping.modules(theirs, ours, pairs, self.theirs.leaves, self.leaves)
+    def _paired_modules(
+        self, pairs: Sequence[Pair], agreeing: Collection[tuple[str, str]] = ()
+    ) -> Sequence[tuple[str, str]]:
+        theirs, ours = self._module_paths()
+        found = mapping.modules(theirs, ours, pairs, self.theirs.leaves, self.leaves, agreeing)
+        chosen = {one: other for one, other in found if other not in self._given_modules.values()}
+        return list((chosen | self._given_modules).items())
+
+    def _module_paths(self) -> tuple[list[str], list[str]]:
+        return [module["path"] for module in self.theirs.content["modules"]], [one.path for one in self.model.modules]
+
+    def _settled_modules(self) -> Sequence[tuple[str, str]]:
+        """Return the pairs of modules. Of a module and its wrapper, the one that returns the same is paired."""
+        groups = mapping.alternatives(*self._module_paths(), self.pairs, self.theirs.leaves, self.leaves)
+        links = [
+            (one, other) for theirs, ours in groups if len(theirs) != len(ours) for one in theirs for other in ours
+        ]
+        if not links:
+            return self._paired_modules(self.pairs)
+        *_, free = self._free("eval", self.params, self.state, links)
+        agreeing = {(path, one.ours.path) for (path, _), one in free.items() if one.error < AGREEING}
+        return self._paired_modules(self.pairs, agreeing)
+
+    def _layouts(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        """Return the order of axes of the arrays of each of the port's modules by rank; under "" that of most arrays.
+
+        Dropout masks need it: where all axes have one length, the shape of a mask does not tell its layout.
+        """
+        *_, free = self._free("eval", self.params, self.state, self.modules)
+        counts: dict[tuple[str, int], Counter[tuple[int, ...]]] = defaultdict(Counter)
+        for one in free.values():
+            for matched in (*one.inputs, *one.outputs):
+                if matched is not None and matched.axes.order is not None:
+                    order = matched.axes.order
+                    counts[one.ours.path, len(order)][order] += 1
+                    counts["", len(order)][order] += 1
+        return {place: count.most_common(1)[0][0] for place, count in counts.items()}
 
     def _start(self, pairs: Sequence[Pair], *, load: bool | None = None) -> tuple[Arrays, Any]:
         """Return parameters and state: the reference's, or the model's own, in the recorded precision."""

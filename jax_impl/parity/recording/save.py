@@ -1,6 +1,7 @@
 """`parity.save` and `parity.prove`: run the port from the reference's start and write its record."""
 
 import contextlib
+import json
 import os
 import platform
 import sys
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import optax
 
-from jax_impl.parity.arrays import Store
+from jax_impl.errors import UserError
+from jax_impl.parity.arrays import NAME, Store
 from jax_impl.parity.recording.content import recorded
 from jax_impl.parity.recording.port import Port
+from jax_impl.parity.recording.progress import Progress
 from jax_impl.parity.recording.theirs import Theirs
 from jax_impl.storage import hardware
 
@@ -27,7 +29,7 @@ def save(
     *,
     model: Any,
     loss: Callable[..., Any],
-    optimizer: optax.GradientTransformation,
+    optimizer: Any,
     start: str | Path,
     state: Any = None,
     batches: Iterable[Any] | None = None,
@@ -36,6 +38,7 @@ def save(
     fresh: Callable[[int], Any] | None = None,
     accuracy: Sequence[float] | None = None,
     seed: int = 0,
+    progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Run a port from a reference's record and write the port's record. Return its folder.
 
@@ -54,12 +57,16 @@ def save(
         fresh: Makes a model from a seed, to compare initial distributions.
         accuracy: One number for each of several independent runs, to compare their means.
         seed: Of the keys that the loss gets.
+        progress: Takes a line that says what is being done. None logs it as `jax_impl.parity`.
 
     Raises:
         UserError: The record cannot be read or written, or the port does not fit it.
     """
-    theirs, store = Theirs(Path(start)), Store()
+    check_folder(Path(folder), Path(start))
+    require_optax(optimizer)
+    theirs, store, report = Theirs(Path(start)), Store(), Progress(progress)
     with precision(theirs):
+        report("pairing the weights")
         port = Port(theirs, model, loss, state=state, load=load, pairs=pairs or {}, seed=seed)
         content = {
             "side": "jax",
@@ -67,11 +74,33 @@ def save(
             "loaded": load,
             "versions": versions(),
             "machine": machine(),
-            **recorded(port, optimizer, batches=batches, fresh=fresh, store=store),
+            **recorded(port, optimizer, batches=batches, fresh=fresh, store=store, progress=report),
             "accuracy": None if accuracy is None else [float(value) for value in accuracy],
         }
+    report(f"writing {folder}")
     store.write(Path(folder), content)
     return Path(folder)
+
+
+def check_folder(folder: Path, start: Path) -> None:
+    """Raise a UserError if the record would replace the reference's, or that of another original."""
+    if folder.resolve() == start.resolve():
+        raise UserError(f"{folder} holds the record from which the port starts: name another folder")
+    try:
+        side = json.loads((folder / NAME).read_bytes())["side"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # nothing, or nothing that can be read
+    if side != "jax":
+        raise UserError(f"{folder} holds an original's record: name another folder, or delete it")
+
+
+def require_optax(optimizer: Any) -> None:
+    """Raise a UserError if the optimizer is no Optax transformation."""
+    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+        raise UserError(
+            f"optimizer must be an Optax transformation, got {type(optimizer).__name__}: pass what it wraps, such as "
+            "optax.adam(1e-3)"
+        )
 
 
 def prove(theirs: str | Path, **port: Any) -> Any:

@@ -108,4 +108,5 @@ class Theirs:
             return tuple(self._tree(child) for child in node["tuple"])
         if "list" in node:
             return [self._tree(child) for child in node["list"]]
-        return node["value"]
+        value = node["value"]
+        return value if isinstance(value, bool | int | float) else None  # JAX has no text; None holds no array

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jax_impl.parity.arrays import repeated_axes
 from jax_impl.parity.recording.models.base import Arrays, Model
 from jax_impl.parity.recording.moments import moment_arrays
 from jax_impl.parity.recording.tracing.passes import Runner
@@ -29,22 +30,34 @@ class Step:
     own_masks: list[dict[str, Any]]
 
 
-def gradients(
-    runner: Runner, params: Arrays, state: Any, batch: Any, key: Any, masks: Sequence[Any]
-) -> tuple[float, Arrays]:
-    """Return the loss of a batch in training mode, and its gradient for each parameter."""
+class Programs:
+    """What training repeats, each compiled once: the gradients of a batch, and a step of the optimizer."""
 
-    def loss(params: Arrays) -> Any:
-        return runner.loss(params, state, batch, key, masks, train=True)[0]
+    def __init__(self, model: Model, runner: Runner, optimizer: optax.GradientTransformationExtraArgs) -> None:
+        def gradients(params: Arrays, state: Any, batch: Any, key: Any, masks: Any) -> Any:
+            def loss(params: Arrays) -> Any:
+                return runner.loss(params, state, batch, key, masks, train=True)
 
-    value, found = jax.device_get(compiled(jax.value_and_grad(loss))(params))
-    return float(value), found
+            (value, (state_after, own)), grads = jax.value_and_grad(loss, has_aux=True)(params)
+            drawn = [(math.nan if mask.rate is None else mask.rate, mask.array) for mask in own]
+            return grads, (value, optax.tree.norm(grads), state_after, drawn)
+
+        def update(params: Arrays, moments: Any, grads: Arrays, value: Any) -> Any:
+            updates, moments = stepped(model, optimizer, grads, moments, params, value=value)
+            return {name: array + updates[name].astype(array.dtype) for name, array in params.items()}, moments
+
+        self.gradients = compiled(gradients)
+        self.update = compiled(update)
+        self.buffers = model.buffers
+        self._model, self._optimizer = model, optimizer
+
+    def start(self, params: Arrays) -> Any:
+        """Return the optimizer's state before the first step."""
+        return self._optimizer.init(self._model.params_tree(params))
 
 
 def train(
-    model: Model,
-    runner: Runner,
-    optimizer: optax.GradientTransformationExtraArgs,
+    programs: Programs,
     params: Arrays,
     state: Any,
     batches: Sequence[Any],
@@ -52,32 +65,33 @@ def train(
     keys: Sequence[Any],
 ) -> Iterator[tuple[Step, Arrays, Any]]:
     """Train one step for each batch; yield the step, the parameters and the state after it."""
-
-    @compiled
-    def step(params: Arrays, state: Any, moments: Any, batch: Any, key: Any, masks: Any) -> Any:
-        def loss(params: Arrays) -> Any:
-            return runner.loss(params, state, batch, key, masks, train=True)
-
-        (value, (new_state, own)), grads = jax.value_and_grad(loss, has_aux=True)(params)
-        updates, moments = stepped(model, optimizer, grads, moments, params, value=value)
-        after = {name: array + updates[name].astype(array.dtype) for name, array in params.items()}
-        norm = optax.tree.norm(grads)
-        drawn = [(math.nan if mask.rate is None else mask.rate, mask.array) for mask in own]
-        return value, norm, after, new_state, moments, drawn
-
-    moments = optimizer.init(model.params_tree(params))
+    moments = programs.start(params)
     for batch, given, key in zip(batches, masks, keys, strict=True):
-        value, norm, after, state, moments, own = step(params, state, moments, batch, key, list(given))
+        grads, (value, norm, state, own) = programs.gradients(params, state, batch, key, list(given))
+        after, moments = programs.update(params, moments, grads, value)
         done = Step(
             loss=float(value),
             gradient_norm=float(norm),
-            updates={name: np.asarray(after[name]) - np.asarray(params[name]) for name in params},
+            updates=_differences(after, params),
             state=moment_arrays(moments, params),
-            buffers=jax.device_get(model.buffers(state)),
+            buffers=jax.device_get(programs.buffers(state)),
             own_masks=[digest(float(rate), array) for rate, array in own],
         )
         params = after
         yield done, params, state
+
+
+def inject(programs: Programs, params: Arrays, steps: Iterable[Arrays]) -> Iterator[tuple[Arrays, dict[str, Arrays]]]:
+    """Let the optimizer take steps on given gradients; yield each step's updates and the optimizer's state after it."""
+    moments = programs.start(params)
+    for grads in steps:
+        after, moments = programs.update(params, moments, grads, jnp.zeros((), jnp.result_type(float)))
+        yield _differences(after, params), moment_arrays(moments, params)
+        params = after
+
+
+def _differences(after: Arrays, before: Arrays) -> Arrays:
+    return {name: np.asarray(after[name]) - np.asarray(before[name]) for name in before}
 
 
 def steps_in_float32(model: Model, optimizer: Any, params: Arrays) -> bool:
@@ -89,26 +103,6 @@ def steps_in_float32(model: Model, optimizer: Any, params: Arrays) -> bool:
     program = jax.make_jaxpr(run)(params, optimizer.init(model.params_tree(params)))
     wide = all(array.dtype == jnp.float64 for array in params.values())
     return wide and any(map(narrowed, program.eqns))
-
-
-def inject(
-    model: Model, optimizer: optax.GradientTransformationExtraArgs, params: Arrays, steps: Sequence[Arrays]
-) -> Iterator[tuple[Arrays, dict[str, Arrays]]]:
-    """Let the optimizer take steps on given gradients; yield each step's updates and the optimizer's state after it."""
-
-    @compiled
-    def step(params: Arrays, moments: Any, grads: Arrays) -> Any:
-        updates, moments = stepped(model, optimizer, grads, moments, params, value=jnp.zeros(()))
-        return {name: array + updates[name].astype(array.dtype) for name, array in params.items()}, moments
-
-    moments = optimizer.init(model.params_tree(params))
-    for grads in steps:
-        after, moments = step(params, moments, grads)
-        yield (
-            {name: np.asarray(after[name]) - np.asarray(params[name]) for name in params},
-            moment_arrays(moments, params),
-        )
-        params = after
 
 
 def stepped(
@@ -131,4 +125,5 @@ def digest(rate: float, mask: Any) -> dict[str, Any]:
     """Return what is recorded of a mask that the port drew. `rate` is NaN if the program computes it."""
     array = np.asarray(mask)
     content = hashlib.sha256(np.packbits(array).tobytes()).hexdigest()
-    return {"rate": None if math.isnan(rate) else rate, "shape": list(array.shape), "digest": content}
+    return {"rate": None if math.isnan(rate) else rate, "shape": list(array.shape), "digest": content,
+            "repeated": repeated_axes(array)}  # fmt: skip

@@ -75,6 +75,7 @@ class Mask:
     module: str = ""
     array: Reference | None = None
     digest: str = ""
+    repeated: list[int] = field(default_factory=list)  # the axes along which all entries are the same
 
 
 @dataclass(frozen=True, kw_only=True)

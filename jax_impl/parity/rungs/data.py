@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from jax_impl.parity.checks import check
 from jax_impl.parity.measures.comparing import Stored, compare, stored
-from jax_impl.parity.pair import Pair, check
+from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.content import Reference, arrays_of
 from jax_impl.parity.records.reading import Record
 from jax_impl.parity.verdict import Check, Rung

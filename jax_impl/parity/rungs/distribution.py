@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from jax_impl.compare import holm, ks_two_sample
+from jax_impl.parity.measures.equal_leaves import by_module, equal_groups
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.content import Fresh
 from jax_impl.parity.records.reading import Record
-from jax_impl.parity.verdict import Check, Rung
+from jax_impl.parity.verdict import Check, Evidence, Rung
 
 STAGE = "initial distribution"
 ALPHA = 1e-3  # probability that two equal programs fail a family of tests
@@ -68,6 +69,7 @@ def _leaves(pair: Pair, ours: Samples, theirs: Samples) -> Iterator[Check]:
             yield _repeated(pair, name, sample, expected)
         else:
             random.append(name)
+            yield from _fixed(pair, name, sample, expected)
     if not random:
         return
     tests = {name: ks_two_sample(ours[name], theirs[name], alpha=ALPHA) for name in random}
@@ -105,6 +107,29 @@ def _repeats(sample: Floats) -> bool:
     return len(sample) > 1 and bool((sample == sample[0]).all())
 
 
+def _fixed(pair: Pair, name: str, ours: Floats, theirs: Floats) -> Iterator[Check]:
+    """Compare the elements that are the same in every fresh model, such as an embedding's row of zeros for padding."""
+    fixed = [(sample == sample[0]).all(axis=0) for sample in (ours, theirs)]
+    if ours.shape != theirs.shape or len(ours) < 3 or not np.any(fixed) or any(map(_discrete, (ours, theirs), fixed)):
+        return
+    unequal = (fixed[0] != fixed[1]) | fixed[1] & ~np.isclose(ours[0], theirs[0], rtol=1e-5)
+    detail = f"{unequal.sum():,} of {unequal.size:,} elements"
+    if unequal.any():
+        place = int(np.flatnonzero(unequal)[0])
+        mine, reference = (
+            f"always {sample[0, place]:.4g}" if same[place] else "random"
+            for sample, same in zip((ours, theirs), fixed, strict=True)
+        )
+        detail += f": theirs {reference}, ours {mine}"
+    finding = "elements that do not change from model to model differ" if unequal.any() else ""
+    yield _check(pair, name, "fixed elements", finding, detail)
+
+
+def _discrete(sample: Floats, fixed: NDArray[np.bool_]) -> bool:
+    """Return whether elements take few values, such as many random zeros, and may be equal by chance."""
+    return bool((sample[0] == sample[1])[~fixed].mean() > 1e-3)
+
+
 def _moments(ours: Floats, theirs: Floats) -> tuple[float, str]:
     """Return by how many standard errors the mean or the standard deviation differs at most."""
     means, spreads, mean_errors, spread_errors = [], [], [], []
@@ -126,27 +151,16 @@ def _moments(ours: Floats, theirs: Floats) -> tuple[float, str]:
 def _equal(pair: Pair, theirs: Fresh, ours: Fresh) -> Iterator[Check]:
     """Compare which leaves start equal in every model, such as layers that were copied."""
     shared = theirs.leaves.keys() & ours.leaves.keys()
-    first, second = (_groups(fresh.equal, shared) for fresh in (theirs, ours))
-    for group in sorted(map(sorted, first - second)):
-        finding = "start equal in theirs, different in ours"
-        yield _check(pair, group[-1], "equal leaves", finding, " = ".join(group))
-    for group in sorted(map(sorted, second - first)):
-        finding = "start equal in ours, different in theirs"
-        yield _check(pair, group[-1], "equal leaves", finding, " = ".join(group))
-    for group in sorted(map(sorted, first & second)):
-        yield _check(pair, group[-1], "equal leaves", "", " = ".join(group))
-
-
-def _groups(pairs: Sequence[Sequence[str]], names: set[str]) -> set[frozenset[str]]:
-    """Return the groups of leaves that are equal to each other."""
-    group = {name: {name} for name in names}
-    for one in pairs:
-        for a, b in pairwise(one):
-            if a in group and b in group and group[a] is not group[b]:
-                group[a] |= group[b]
-                for name in group[b]:
-                    group[name] = group[a]
-    return {frozenset(found) for found in group.values() if len(found) > 1}
+    first, second = (equal_groups(fresh.equal, shared) for fresh in (theirs, ours))
+    for groups, finding in (
+        (first - second, "start equal in theirs, different in ours"),
+        (second - first, "start equal in ours, different in theirs"),
+        (first & second, ""),
+    ):
+        for names, count in by_module(groups).items():
+            detail = " = ".join(names) + (f" ({count} leaves)" if count > 1 else "")
+            found = _check(pair, names[-1], "equal leaves", finding, detail)
+            yield replace(found, module=names[-1]) if names[-1] in pair.modules else found
 
 
 def _correlated(pair: Pair, ours: Samples, theirs: Samples) -> Iterator[Check]:
@@ -199,6 +213,7 @@ def _test(pair: Pair, name: str, what: str, measured: float, allowed: float, uni
         reason=f"equal programs fail with probability {ALPHA:g} at most",
         detail=detail,
         module=pair.module_of(name),
+        evidence=Evidence(leaf=name),
     )
 
 
@@ -211,4 +226,5 @@ def _check(pair: Pair, name: str, what: str, finding: str, detail: str) -> Check
         finding=finding,
         detail=detail,
         module=pair.module_of(name),
+        evidence=Evidence(leaf=name),
     )

@@ -1,8 +1,10 @@
 """Rungs 13 and 14: evaluation after the recorded steps, and the accuracy of whole trainings."""
 
 from jax_impl.compare import tost
-from jax_impl.parity.pair import Pair, check
+from jax_impl.parity.checks import check
+from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.content import After
+from jax_impl.parity.rungs.optimizer import clipping_after
 from jax_impl.parity.rungs.trajectory import stable_steps, unstable
 from jax_impl.parity.verdict import Check, Rung
 
@@ -30,9 +32,11 @@ def evaluation(pair: Pair) -> Rung:
 def _evaluated(pair: Pair, theirs: After, ours: After) -> tuple[list[Check], list[str]]:
     """Return the checks, and as notes the outputs that the port does not have."""
     loose = pair.trains_in_float32 or bool(pair.in_float32("eval"))
+    share = clipping_after(pair, len(pair.theirs.content.trajectory or ()))
     checks, notes = [], []
     if theirs.loss is not None:
-        found = pair.tolerance.number(ours.loss, theirs.loss, theirs.loss_noise, loose=loose)
+        slack = share * abs(theirs.loss)
+        found = pair.tolerance.number(ours.loss, theirs.loss, theirs.loss_noise, loose=loose, slack=slack)
         checks.append(check(found, place="the loss", stage=STAGE, what="loss", finding="differs", module=None))
     for number, reference in enumerate(theirs.outputs):
         mine = ours.outputs[number] if number < len(ours.outputs) else None
@@ -40,7 +44,8 @@ def _evaluated(pair: Pair, theirs: After, ours: After) -> tuple[list[Check], lis
         if mine is None and checks:
             notes.append(f"the port returns no {what} of that shape, so the loss decides")
             continue
-        found = pair.compare(mine, reference, loose=loose)
+        slack = 0.0 if reference is None else share * reference.norm
+        found = pair.compare(mine, reference, loose=loose, slack=slack)
         finding = f"{what} differs"
         checks.append(check(found, place=pair.name(""), stage=STAGE, what=what, finding=finding, module=""))
     return checks, notes

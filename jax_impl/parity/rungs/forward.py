@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from jax_impl.parity.checks import check
 from jax_impl.parity.measures.execution import Event, Key, events, key, within_float32
 from jax_impl.parity.measures.tolerances import Measured
-from jax_impl.parity.pair import MODES, Pair, check
+from jax_impl.parity.pair import MODES, Pair
 from jax_impl.parity.records.content import Call, Pass, Reference
-from jax_impl.parity.verdict import Check, Rung
+from jax_impl.parity.verdict import Check, Evidence, Rung
 
 DOUBT = "shape of the output"
 
@@ -37,11 +38,11 @@ def forward(pair: Pair, mode: str, number: int) -> Rung:
 
 
 def _compared(pair: Pair, mode: str, theirs: Pass, ours: Pass) -> tuple[list[Check], list[str]]:
-    stage = f"forward, {MODES[mode]}"
     forced, free = ({key(call): call for call in calls} for calls in (ours.forced, ours.free))
+    stage = f"forward, {MODES[mode]}"
     missing, absent = _uncalled(pair, stage, theirs.free, forced.keys() | free.keys())
     counts = _counts(pair, stage, theirs.free, ours)
-    walk = _Walk(pair, stage, theirs.free, pair.in_float32(mode))
+    walk = _Walk(pair, mode, theirs.free)
     checks = list(walk.checks(forced, forced=True))
     own_errors = any(not one.passed for one in checks)
     checks += walk.checks(free, forced=False, inherited=own_errors, alone=bool(forced))
@@ -91,10 +92,11 @@ def _counts(pair: Pair, stage: str, calls: Sequence[Call], ours: Pass) -> Iterat
 class _Walk:
     """The reference's calls in the order of execution, and the comparisons of ours with them."""
 
-    def __init__(self, pair: Pair, stage: str, calls: Sequence[Call], flagged: set[Key]) -> None:
-        self.pair, self.stage, self.calls, self.flagged = pair, stage, calls, flagged
+    def __init__(self, pair: Pair, mode: str, calls: Sequence[Call]) -> None:
+        self.pair, self.mode, self.calls = pair, mode, calls
+        self.stage, self.flagged = f"forward, {MODES[mode]}", pair.in_float32(mode)
         self.notes: list[str] = []
-        self._late = within_float32(calls, flagged)
+        self._late = within_float32(calls, self.flagged)
         self._events = list(events(calls))
         parents = {event.call: event.parent for event in self._events}
         self._parents = {number: None if parent is None else calls[parent] for number, parent in parents.items()}
@@ -140,10 +142,11 @@ class _Walk:
             after = f" (after {' and '.join(_short(path, parent) for path in trail)})" if trail else ""
             finding = f"what it hands to {_short(call.module, parent)} differs{after}"
         loose = parent is not None and key(parent) in self.flagged if forced else key(call) in self._late[0]
-        for what, found in self._compare("input", call.inputs, mine.inputs, loose):
+        for number, what, found in self._compare("input", call.inputs, mine.inputs, loose):
             module = "" if parent is None else parent.module
             yield check(found, place=place, stage=self.stage, what=f"{what} of {call.module or 'the model'}",
-                        finding=finding, module=module)  # fmt: skip
+                        finding=finding, module=module,
+                        evidence=self._evidence(call, "input", number, forced))  # fmt: skip
 
     def _outputs(self, event: Event, mine: Call, forced: bool) -> Iterator[Check]:
         """Compare what a call returns."""
@@ -162,19 +165,22 @@ class _Walk:
             doubt = _plain(self.pair, self.stage, call.module, "its output has another shape", f"theirs: {shapes}")
             yield replace(doubt, what=DOUBT)
         again = f", call {call.call + 1}" if call.call else ""
-        for what, found in compared:
+        for number, what, found in compared:
             yield check(found, place=self.pair.name(call.module), stage=self.stage,
                         what=what + again if forced else f"{what}{again}, free", finding=finding,
-                        module=call.module)  # fmt: skip
+                        module=call.module, evidence=self._evidence(call, "output", number, forced))  # fmt: skip
 
     def _compare(
         self, role: str, theirs: Sequence[Reference | None], ours: Sequence[Reference | None], loose: bool
-    ) -> Iterator[tuple[str, Measured]]:
+    ) -> Iterator[tuple[int, str, Measured]]:
         """Compare the arrays of a call that both sides have."""
         for number, (reference, mine) in enumerate(zip(theirs, ours, strict=False)):
             if reference is not None and mine is not None:
                 what = role if len(theirs) == 1 else f"{role} {number + 1}"
-                yield what, self.pair.compare(mine, reference, loose=loose)
+                yield number, what, self.pair.compare(mine, reference, loose=loose)
+
+    def _evidence(self, call: Call, role: str, index: int, forced: bool) -> Evidence:
+        return Evidence(mode=self.mode, call=key(call), role=role, index=index, forced=forced)
 
 
 def _blamed(one: Check, *, failed: bool, alone: bool) -> Check:
@@ -189,9 +195,10 @@ def _blamed(one: Check, *, failed: bool, alone: bool) -> Check:
 
 
 def _short(path: str, parent: Call) -> str:
-    """Return a module's path within another one."""
+    """Return a module's path within another one, or its whole path if the former is a number."""
     prefix = f"{parent.module}." if parent.module else ""
-    return path.removeprefix(prefix) or "itself"
+    inner = path.removeprefix(prefix) or "itself"
+    return path if inner.isdigit() else inner
 
 
 def _plain(pair: Pair, stage: str, path: str, finding: str, detail: str) -> Check:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from jax_impl.parity.checks import check
 from jax_impl.parity.measures.execution import events
-from jax_impl.parity.pair import MODES, Pair, check
+from jax_impl.parity.pair import MODES, Pair
 from jax_impl.parity.records.content import Reference
-from jax_impl.parity.verdict import Check, Rung
+from jax_impl.parity.verdict import Check, Evidence, Rung
 
 
 def loss(pair: Pair) -> Rung:
@@ -66,5 +67,13 @@ def _checks(pair: Pair, theirs: dict[str, Reference | None], ours: dict[str, Ref
         slack = unit * largest
         found = pair.compare_leaf(name, ours, theirs, loose=pair.computes_in_float32, slack=slack, summed=False)
         finding = "differs, those of later modules agree" if agree > 0 else "differs"
-        yield check(found, place=name, stage="gradients", what="gradient", finding=finding, module=pair.module_of(name))
+        yield check(
+            found,
+            place=name,
+            stage="gradients",
+            what="gradient",
+            finding=finding,
+            module=pair.module_of(name),
+            evidence=Evidence(leaf=name),
+        )
         agree = agree + 1 if found.passed and agree >= 0 else -1  # -1 after the first difference

@@ -4,16 +4,14 @@ Optimizer settings are judged by steps, text such as padding "SAME" by the forwa
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jax_impl.parity.measures.masks import CLOSE, STAGE, mask_checks
 from jax_impl.parity.pair import FLOAT32, MODES, Pair
-from jax_impl.parity.records.content import Mask, Module
+from jax_impl.parity.records.content import Module
 from jax_impl.parity.verdict import Check, Rung
-
-STAGE = "settings"
-CLOSE = 1e-6  # relative: a rate of 0.1 may be 1 - float32(0.9)
 
 # Names of the same setting in torch, and in Flax, Equinox and Transformers' Flax models
 EPSILON = ("eps", "epsilon", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "variance_epsilon")
@@ -25,7 +23,7 @@ NOTED = {"stride": ("stride", "strides"), "padding": ("padding",), "dilation": (
 
 def settings(pair: Pair) -> Rung:
     """Compare the settings of paired modules, the rates of dropout, and how the two records were made."""
-    checks = [*_record_checks(pair), *_module_checks(pair), *_rate_checks(pair)]
+    checks = [*_record_checks(pair), *_module_checks(pair), *mask_checks(pair)]
     return Rung(
         number=1,
         title="Settings",
@@ -62,7 +60,7 @@ def confirmed(pair: Pair, rung: Rung, forward: Iterable[Check], state: Iterable[
 
 
 @dataclass(frozen=True)
-class _Setting:
+class Setting:
     """A number that both sides name, with the reference's meaning."""
 
     what: str
@@ -72,6 +70,7 @@ class _Setting:
 
     @property
     def equal(self) -> bool:
+        """Whether both sides have the same number."""
         return math.isclose(self.theirs, self.ours, rel_tol=CLOSE, abs_tol=1e-12)
 
 
@@ -80,7 +79,7 @@ def _module_checks(pair: Pair) -> Iterator[Check]:
         own = pair.own_modules.get(pair.partners.get(path, ""))
         if path not in pair.partners or own is None:
             continue
-        for found in _shared(pair, module, own):
+        for found in shared(pair, module, own):
             yield Check(
                 place=pair.name(path),
                 stage=STAGE,
@@ -92,7 +91,7 @@ def _module_checks(pair: Pair) -> Iterator[Check]:
             )
 
 
-def _shared(pair: Pair, module: Module, own: Module) -> Iterator[_Setting]:
+def shared(pair: Pair, module: Module, own: Module) -> Iterator[Setting]:
     """Yield the settings that both modules have as numbers."""
     norm = "norm" in module.type.casefold()
     named = [("epsilon", EPSILON), ("groups", GROUPS), ("negative slope", SLOPE)]
@@ -100,15 +99,15 @@ def _shared(pair: Pair, module: Module, own: Module) -> Iterator[_Setting]:
     for what, names in named:
         theirs, ours = _number(module, names), _number(own, names)
         if theirs and ours:
-            yield _Setting(what, theirs[1], ours[1], f"theirs {_text(*theirs)}, ours {_text(*ours)}")
+            yield Setting(what, theirs[1], ours[1], f"theirs {_text(*theirs)}, ours {_text(*ours)}")
     momentum, other = _number(module, ("momentum",)), _number(own, ("momentum",))
     if norm and momentum and other:  # Flax and Equinox weigh the old average, torch the new value
         meant = 1 - other[1]
         detail = f"theirs {_text(*momentum)}, ours {_text(*other)}, which is {meant:.6g} in torch's meaning"
-        yield _Setting("momentum", momentum[1], meant, detail)
+        yield Setting("momentum", momentum[1], meant, detail)
     if isinstance(used := own.settings.get("use_bias"), bool) and f"{_dot(module.path)}weight" in pair.leaves:
         has = f"{_dot(module.path)}bias" in pair.leaves
-        yield _Setting("bias", float(has), float(used), f"theirs has {'a' if has else 'no'} bias, ours use_bias={used}")
+        yield Setting("bias", float(has), float(used), f"theirs has {'a' if has else 'no'} bias, ours use_bias={used}")
 
 
 def _number(module: Module, names: Iterable[str]) -> tuple[str, float] | None:
@@ -126,48 +125,6 @@ def _text(name: str, value: float) -> str:
 
 def _dot(path: str) -> str:
     return f"{path}." if path else ""
-
-
-def _rate_checks(pair: Pair) -> Iterator[Check]:
-    """Compare the rates at which the two sides draw dropout masks, in the order of drawing."""
-    train, _ = pair.forward("train")
-    own = pair.ours.content.own_masks
-    if train is None or own is None:
-        return
-    theirs, ours = train.masks, own.forward
-    if theirs and not ours:
-        yield _rate_check(pair, theirs[0], "the port draws no dropout mask", f"theirs draws {len(theirs)}")
-    elif len(theirs) == len(ours):
-        for mask, mine in zip(theirs, ours, strict=True):
-            if mask.rate is not None and mine.rate is not None:
-                equal = math.isclose(mask.rate, mine.rate, rel_tol=CLOSE, abs_tol=1e-6)
-                detail = f"theirs drops {mask.rate:.6g}, ours {mine.rate:.6g}"
-                yield _rate_check(pair, mask, "" if equal else "dropout rate differs", detail)
-    else:
-        rates = _rates(theirs), _rates(ours)
-        finding = "" if rates[0] == rates[1] else "dropout rates differ"
-        first = theirs[0] if theirs else Mask(shape=[])
-        yield _rate_check(pair, first, finding, f"theirs drops {_listed(rates[0])}, ours {_listed(rates[1])}")
-
-
-def _rate_check(pair: Pair, mask: Mask, finding: str, detail: str) -> Check:
-    return Check(
-        place=pair.name(mask.module),
-        stage=STAGE,
-        what="dropout rate",
-        passed=not finding,
-        finding=finding,
-        detail=detail,
-        module=mask.module,
-    )
-
-
-def _rates(masks: Sequence[Mask]) -> list[float]:
-    return sorted({round(mask.rate, 5) for mask in masks if mask.rate is not None})
-
-
-def _listed(rates: Sequence[float]) -> str:
-    return " and ".join(f"{rate:g}" for rate in rates) or "nothing"
 
 
 def _record_checks(pair: Pair) -> Iterator[Check]:

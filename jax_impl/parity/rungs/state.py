@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jax_impl.parity.pair import Pair, check
+from jax_impl.parity.checks import check
+from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.content import Step
+from jax_impl.parity.rungs.optimizer import clipping_after
 from jax_impl.parity.rungs.trajectory import stable_steps
-from jax_impl.parity.verdict import Check, Rung
+from jax_impl.parity.verdict import Check, Evidence, Rung
 
 
 def state(pair: Pair) -> Rung:
@@ -33,12 +35,21 @@ def _buffers(pair: Pair, number: int, theirs: Step, ours: Step) -> Iterator[Chec
         if name not in pair.paired and name not in ours.buffers:
             continue  # the structure rung has reported it, unless it is a counter
         loose = pair.computes_in_float32 if number == 1 else pair.trains_in_float32
-        found = pair.compare(ours.buffers.get(name), reference, loose=loose)
+        slack = 0.0 if reference is None else clipping_after(pair, number - 1) * reference.norm
+        found = pair.compare(ours.buffers.get(name), reference, loose=loose, slack=slack)
         finding = "differs"
         if not found.passed and _kept(pair, name, ours):
             finding = "was not updated"
         stage = f"state after step {number}"
-        yield check(found, place=name, stage=stage, what="buffer", finding=finding, module=pair.module_of(name))
+        yield check(
+            found,
+            place=name,
+            stage=stage,
+            what="buffer",
+            finding=finding,
+            module=pair.module_of(name),
+            evidence=Evidence(leaf=name, step=number - 1),
+        )
 
 
 def _kept(pair: Pair, name: str, ours: Step) -> bool:

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from jax_impl.parity.pair import FLOAT32, Pair, check
+from jax_impl.parity.arrays import TELLING
+from jax_impl.parity.checks import check
+from jax_impl.parity.pair import FLOAT32, Pair
 from jax_impl.parity.records.content import Mask, OwnMasks, Step
-from jax_impl.parity.rungs.optimizer import missing_steps, rates, updated_leaves
-from jax_impl.parity.verdict import Check, Rung
+from jax_impl.parity.rungs.optimizer import clipping_after, missing_steps, rates, updated_leaves
+from jax_impl.parity.verdict import Check, Evidence, Rung
 
 UNSTABLE = 1e-3  # relative noise of the loss or of the gradient's norm, from which on two correct programs part
 ROUNDINGS = 16  # unit roundoffs: in bfloat16, a stable training has a noise above 1e-3
-TELLING = 64  # elements of a mask: two random ones of this size are not equal by chance
 
 
 def trajectory(pair: Pair) -> Rung:
@@ -55,17 +56,26 @@ def unstable(pair: Pair) -> str:
 def _step(pair: Pair, number: int, theirs: Step, ours: Step) -> Iterator[Check]:
     shown = rates(theirs, ours)
     stage = f"training, step {number}{', ' if shown else ''}{shown}"
-    loose = pair.trains_in_float32
+    loose, share = pair.trains_in_float32, clipping_after(pair, number)
     numbers = [("loss", ours.loss, theirs.loss, theirs.loss_noise)]
     if theirs.gradient_norm is not None:
         numbers.append(("gradient norm", ours.gradient_norm, theirs.gradient_norm, theirs.gradient_norm_noise))
     for what, mine, reference, noise in numbers:
-        found = pair.tolerance.number(mine, reference, noise, loose=loose)
+        found = pair.tolerance.number(mine, reference, noise, loose=loose, slack=share * abs(reference or 0.0))
         yield check(found, place=what, stage=stage, what=what, finding="differs", module=None)
     for name in updated_leaves(pair, theirs):
-        found = pair.compare_leaf(name, ours.updates, theirs.updates, loose=loose)
+        slack = share * sum(one.norm for term in pair.paired[name] if (one := theirs.updates[term.leaf]) is not None)
+        found = pair.compare_leaf(name, ours.updates, theirs.updates, loose=loose, slack=slack)
         module = pair.module_of(name)
-        yield check(found, place=name, stage=stage, what="update", finding="update differs", module=module)
+        yield check(
+            found,
+            place=name,
+            stage=stage,
+            what="update",
+            finding="update differs",
+            module=module,
+            evidence=Evidence(leaf=name, step=number - 1),
+        )
 
 
 def _masks(pair: Pair, theirs: Sequence[Step]) -> Iterator[Check]:

@@ -45,4 +45,4 @@ def theirs(seed: int = 0) -> dict[str, Any]:
     torch.manual_seed(seed)
     net = Net()
     adam = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-2)
-    return {"model": net, "loss": loss, "optimizer": adam, "batches": data(), "steps": 6, "fresh": Net}
+    return {"model": net, "loss": loss, "optimizer": adam, "batches": data(), "steps": 6, "fresh": Net, "seeds": 16}

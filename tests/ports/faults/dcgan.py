@@ -126,6 +126,6 @@ FAULTS = [
         name="bias in every layer",
         changes=((", use_bias=False)(x)  # (n, 8, 8, 8)", ")(x)  # (n, 8, 8, 8)"),),
         module="main.3",
-        rung=f.STRUCTURE,
+        rung=f.SETTINGS,
     ),
 ]

@@ -22,7 +22,7 @@ FAULTS = [
         name="layers copied with their random streams",
         changes=((COPY, "second = nnx.clone(first)"),),
         module=("encoder.layers.1", "encoder.layers.1.self_attn", "encoder.layers.1.dropout1", "encoder"),
-        rung=f.SETTINGS,
+        rung=f.TRAJECTORY,
     ),
     Fault(
         name="norm before attention",

@@ -143,7 +143,7 @@ GRU = [
             ("r_h, z_h, n_h = jnp.split", "z_h, r_h, n_h = jnp.split"),
         ),
         module="gru",
-        rung=f.WEIGHTS,
+        rung=f.TRAIN,
         load=False,
     ),
 ]

@@ -1,6 +1,6 @@
 """Arrays of the two sides that differ in the order of their axes, such as channels last and channels first."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
@@ -10,6 +10,8 @@ import numpy as np
 from jax_impl.parity.arrays import Array, inexact, is_fill, sampled
 
 LARGEST_RANK = 5  # of arrays whose axes are permuted: 120 orders
+UNCLEAR = 0.1  # relative error above which the order of axes is not certain
+NEAR = 1.3  # times the least error: that of arrays which have nothing in common varies by so much from order to order
 Shape = tuple[int, ...]
 
 
@@ -80,7 +82,12 @@ class Match:
 
 
 def match(
-    theirs: Sequence[tuple[Shape, Array]], ours: Sequence[Array], *, limit: int, features: Sequence[Array] = ()
+    theirs: Sequence[tuple[Shape, Array]],
+    ours: Sequence[Array],
+    *,
+    limit: int,
+    features: Sequence[Array] = (),
+    usual: Collection[tuple[int, ...] | None] = (),
 ) -> list[Match | None]:
     """Pair the arrays of a call, in order, by shape; where several fit, take the one that agrees best.
 
@@ -92,6 +99,8 @@ def match(
         ours: Whole arrays.
         limit: As above.
         features: Orders of flattened features (`candidates`).
+        usual: Orders of axes that are known from arrays that agree. Where nothing agrees, all orders are about as far
+            off: then a usual one is taken.
     """
     free = list(range(len(ours)))
     found: list[Match | None] = []
@@ -107,11 +116,20 @@ def match(
             for axes in candidates(shape, ours[index].shape, features)
             if _holds(axes, ours[index])
         ]
-        best = min(fitting, key=lambda one: one.error, default=None)
+        best = _chosen(fitting, usual)
         found.append(best)
         if best is not None:
             free.remove(best.index)
     return found
+
+
+def _chosen(fitting: Sequence[Match], usual: Collection[tuple[int, ...] | None]) -> Match | None:
+    """Return the match that agrees best, or a usual one that is hardly worse if none agrees."""
+    best = min(fitting, key=lambda one: one.error, default=None)
+    if best is None or best.error <= UNCLEAR:
+        return best
+    near = [one for one in fitting if one.index == best.index and not one.error > NEAR * best.error]
+    return next((one for one in near if one.axes.features is None and one.axes.order in usual), best)
 
 
 def _same(a: tuple[Shape, Array], b: tuple[Shape, Array]) -> bool:

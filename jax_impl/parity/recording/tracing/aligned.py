@@ -1,12 +1,12 @@
 """The port's calls of modules, aligned with the reference's: free, and forced to the reference's arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jax_impl.parity.arrays import FORWARD_LIMIT, Array, Store
 from jax_impl.parity.recording.theirs import Theirs
-from jax_impl.parity.recording.tracing.align import Match, match
+from jax_impl.parity.recording.tracing.align import UNCLEAR, Match, match
 from jax_impl.parity.recording.tracing.passes import Call, Given
 
 Place = tuple[str, int]  # path of the reference's module, number of the call
@@ -22,10 +22,15 @@ class Aligned:
     outputs: list[Match | None]
 
     @property
+    def matches(self) -> list[Match]:
+        """Those of the arrays that have a partner."""
+        return [one for one in (*self.inputs, *self.outputs) if one is not None]
+
+    @property
     def error(self) -> float:
-        """The largest relative error of the outputs; infinite if one has no counterpart."""
-        found = [one.error if one else float("inf") for one in self.outputs]
-        return max(found, default=0.0)
+        """The largest relative error of the outputs that have a counterpart; infinite if none has."""
+        found = [one.error for one in self.outputs if one is not None]
+        return max(found, default=float("inf") if self.outputs else 0.0)
 
 
 def align(
@@ -45,18 +50,28 @@ def align(
     for call in calls:
         for path in modules.get(call.path, ()):
             if (reference := known.get((path, call.call))) is not None:
-                inputs, outputs = (
-                    _matched(theirs, reference[role], getattr(call, role), features) for role in ("inputs", "outputs")
-                )
-                found[path, call.call] = Aligned(call, reference, inputs, outputs)
+                found[path, call.call] = _aligned(theirs, call, reference, features)
+    known_orders = {one.axes.order for pair in found.values() for one in pair.matches if one.error <= UNCLEAR}
+    for place, pair in found.items():
+        if any(one.error > UNCLEAR for one in pair.matches):
+            found[place] = _aligned(theirs, pair.ours, pair.theirs, features, known_orders)
     return found
 
 
-def _matched(
-    theirs: Theirs, references: Sequence[Any], ours: Sequence[Any], features: Sequence[Array]
-) -> list[Match | None]:
-    listed = [(tuple(one["shape"]), theirs.array(one)) for one in references]
-    return match(listed, ours, limit=FORWARD_LIMIT, features=features)
+def _aligned(
+    theirs: Theirs,
+    call: Call,
+    reference: Mapping[str, Any],
+    features: Sequence[Array],
+    usual: Collection[tuple[int, ...] | None] = (),
+) -> Aligned:
+    """Pair the arrays of a call with the reference's."""
+
+    def matched(role: str) -> list[Match | None]:
+        listed = [(tuple(one["shape"]), theirs.array(one)) for one in reference[role]]
+        return match(listed, getattr(call, role), limit=FORWARD_LIMIT, features=features, usual=usual)
+
+    return Aligned(call, reference, matched("inputs"), matched("outputs"))
 
 
 def forcing(theirs: Theirs, aligned: Mapping[Place, Aligned]) -> Given:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from jax_impl.parity.recording.tracing.calls import masks_tagged
 from jax_impl.parity.recording.tracing.tags import Tag, compiled, evaluate, narrowed, trace
 
 Given = Mapping[tuple[str, int, str, int], Any]  # arrays to continue with, by path, call, role and index
+Layouts = Mapping[tuple[str, int], tuple[int, ...]]  # the order of axes by path and rank; "" stands for other paths
 
 
 @dataclass
@@ -36,16 +37,24 @@ class Mask:
     rate: float | None
     array: Any
     replaced: bool
+    path: str = ""  # of the port's module that draws it
 
 
 class Visit:
     """Sees the tagged arrays of one evaluation: keeps them, and replaces masks and the arrays that are given."""
 
-    def __init__(self, masks: Sequence[Any], given: Given | None = None, features: Sequence[Array] = ()) -> None:
+    def __init__(
+        self,
+        masks: Sequence[Any],
+        given: Given | None = None,
+        features: Sequence[Array] = (),
+        layouts: Layouts | None = None,
+    ) -> None:
         self.calls: list[Call] = []  # in the order in which they return
         self.masks: list[Mask] = []
         self._theirs = masks
         self._features = features
+        self._layouts = layouts or {}
         self._given = given or {}
         self._open: list[tuple[int, Call]] = []
         self._counts: Counter[str] = Counter()
@@ -84,9 +93,14 @@ class Visit:
         number = len(self.masks)
         theirs = self._theirs[number] if number < len(self._theirs) else None
         fitting = [] if theirs is None else candidates(theirs.shape, drawn.shape, self._features)
-        self.masks.append(Mask(tag.rate, drawn, bool(fitting)))
+        self.masks.append(Mask(tag.rate, drawn, bool(fitting), tag.path))
         # A flattened image has a size of its own: where features are in another order, so are those of its mask.
-        chosen = next((axes for axes in fitting if axes.features is not None), fitting[0] if fitting else None)
+        rank = len(drawn.shape)
+        order = self._layouts.get((tag.path, rank)) or self._layouts.get(("", rank))
+        known = [axes for axes in fitting if axes.features is not None] or [
+            axes for axes in fitting if axes.order == order
+        ]
+        chosen = next(iter((*known, *fitting)), None)
         return chosen.to_ours(theirs).astype(drawn.dtype) if chosen else drawn
 
 
@@ -95,6 +109,7 @@ class Runner:
 
     def __init__(self, model: Model) -> None:
         self.features: Sequence[Array] = ()  # orders of flattened features, for the masks
+        self.layouts: Layouts = {}  # orders of axes, for the masks
         self._model = model
         self._programs: dict[Any, Any] = {}
         self._runs: dict[Any, tuple[Callable[..., Any], list[Visit]]] = {}
@@ -103,7 +118,7 @@ class Runner:
         self, params: Arrays, state: Any, batch: Any, key: Any, masks: Sequence[Any], *, train: bool
     ) -> tuple[Any, tuple[Any, list[Mask]]]:
         """Return the loss, the new state and the port's own masks. Can be compiled and differentiated."""
-        visit = Visit(masks, features=self.features)
+        visit = Visit(masks, features=self.features, layouts=self.layouts)
         value, state = self._evaluate(visit, ("mask",), params, state, batch, key, train=train)
         return value, (state, visit.masks)
 
@@ -129,7 +144,7 @@ class Runner:
             Call(call.path, call.call, call.order, inputs, outputs, call.float32)
             for call, (inputs, outputs) in zip(visit.calls, arrays, strict=True)
         ]
-        own = [Mask(mask.rate, array, mask.replaced) for mask, array in zip(visit.masks, masks, strict=True)]
+        own = [replace(mask, array=array) for mask, array in zip(visit.masks, masks, strict=True)]
         return float(value), calls, own
 
     def _run(self, *, train: bool) -> tuple[Callable[..., Any], list[Visit]]:
@@ -137,12 +152,13 @@ class Runner:
 
         It is traced again where other arrays are given; what all traces note of the calls is the same.
         """
-        place = (train, tuple(order.tobytes() for order in self.features))
+        layouts = tuple(sorted(self.layouts.items())) if train else ()
+        place = (train, tuple(order.tobytes() for order in self.features), layouts)
         if place not in self._runs:
             visits: list[Visit] = []
 
             def run(params: Arrays, state: Any, batch: Any, key: Any, masks: Any, given: Any) -> Any:
-                visit = Visit(masks, given, self.features)
+                visit = Visit(masks, given, self.features, self.layouts)
                 visits.append(visit)
                 value, _ = self._evaluate(visit, ("input", "output", "mask"), params, state, batch, key, train=train)
                 called = [(call.inputs, call.outputs) for call in visit.calls]

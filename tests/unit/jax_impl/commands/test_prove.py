@@ -51,6 +51,13 @@ def test_a_wrong_port_ends_with_1_and_its_first_divergence(prove) -> None:
     assert out.startswith("first divergence: body (forward, training mode): what it hands to bn differs (after fc)")
 
 
+@pytest.mark.parametrize("record", ["theirs", "wrong"])
+def test_a_report_does_not_go_into_a_record(prove, records: Path, record: str) -> None:
+    code, out, err = prove("theirs", "wrong", "--out", records / record)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: --out must be a folder other than the records, got ")
+
+
 def test_json_goes_to_standard_output(prove) -> None:
     code, out, _ = prove("theirs", "wrong", "--json")
     assert code == 1

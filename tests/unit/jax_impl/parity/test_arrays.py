@@ -185,3 +185,11 @@ def test_references_are_found_wherever_they_are() -> None:
     store = Store()
     one, two = store.reference("steps", np.ones(1)), store.reference("steps", np.ones(2))
     assert list(arrays.references({"a": [one, None, {"b": {"c": two}}], "text": "x"})) == [one, two]
+
+
+def test_repeated_axes_are_those_whose_entries_are_all_the_same() -> None:
+    mask = np.random.default_rng(0).random((1, 16, 8)) < 0.5
+    assert arrays.repeated_axes(np.repeat(mask, 3, axis=0)) == [0]
+    assert arrays.repeated_axes(np.repeat(mask, 1, axis=0)) == []  # one entry tells nothing
+    assert arrays.repeated_axes(np.repeat(mask[0][:, None], 8, axis=1)) == [1]
+    assert arrays.repeated_axes(np.ones((2, 3), bool)) == []  # too small to tell

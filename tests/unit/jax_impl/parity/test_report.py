@@ -25,7 +25,7 @@ def right(pair: Pair) -> Verdict:
 def test_the_text_begins_with_the_answer(wrong: Verdict, right: Verdict) -> None:
     lines = summary.text(wrong).splitlines()
     assert lines[0] == wrong.first_line
-    assert " 1 Settings                   PASS          6 checks" in lines
+    assert " 1 Settings                   PASS          8 checks" in lines
     assert " 6 Forward, training mode     FAIL          18 checks, 6 failed" in lines
     assert wrong.coverage in lines
     assert "failed, in the order of the ladder and of execution:" in lines
@@ -154,7 +154,7 @@ def test_names_from_other_programs_are_escaped(pair: Pair) -> None:
 def test_the_markdown_has_the_table_the_trees_and_the_failures(wrong: Verdict, right: Verdict) -> None:
     text = summary.markdown(wrong)
     assert text.startswith("### FAIL: first divergence: body (forward, training mode)")
-    assert "| 1 | Settings | PASS | 6 |  |" in text
+    assert "| 1 | Settings | PASS | 8 |  |" in text
     assert "| 6 | Forward, training mode | **FAIL** | 18 | body (forward" in text
     assert "| 14 | Accuracy | NOT COMPARED | 0 | no accuracies were recorded" in text
     assert text.count("```") == 2

@@ -13,7 +13,7 @@ from jax_resnet import ResNet18
 from jax_resnet.pretrained import pretrained_resnet
 from torch import nn
 
-from jax_impl.parity.mapping import Leaf, converted, coverage, modules, propose
+from jax_impl.parity.mapping import Leaf, converted, modules, propose
 from tests.unit.jax_impl.parity.mapping.models import (
     FLOAT,
     FLOAT32,
@@ -51,9 +51,6 @@ def test_resnet_18_of_torchvision_and_jax_resnet() -> None:
     pairs = settled(torch_leaves(theirs), ours)
     equal(converted(pairs, arrays), {**named(judge["params"]), **named(judge["batch_stats"])})
     found = modules([path for path, _ in theirs.named_modules()], parents(ours), pairs, torch_leaves(theirs), ours)
-    assert (
-        coverage(pairs, found, torch_leaves(theirs)) == "41 of 41 torch modules, 62 of 62 parameters, 40 of 40 buffers"
-    )
     assert {("layer2.0", "layers_4"), ("layer2.0.downsample", "layers_4.ResNetSkipConnection_0")} <= set(found)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from jax_impl.parity.mapping import Leaf, Pair, coverage, modules
+from jax_impl.parity.mapping import Leaf, Pair, modules
 from jax_impl.parity.mapping.layouts import SAME
 
 
@@ -127,15 +127,15 @@ def test_tied_leaves_belong_to_their_first_module() -> None:
         ["", "wte", "lm_head"], ["", "embed"], pairs, theirs, [Leaf(name="embed.embedding", shape=(1,), module="embed")]
     )
     assert dict(found) == {"": "", "wte": "embed"}
-    assert coverage(pairs, found, theirs) == "1 of 1 torch modules, 1 of 1 parameters"
 
 
-def test_coverage_counts_what_is_missing() -> None:
-    theirs = [Leaf(name=f"{path}.weight", shape=(1,), module=path) for path in ("a", "b")]
-    theirs += [
-        Leaf(name=f"b.{name}", shape=(1,), module="b", kind="buffer") for name in ("running_mean", "running_var")
-    ]
-    theirs += [Leaf(name="b.num_batches_tracked", shape=(), module="b", kind="buffer")]
-    pairs = [Pair(theirs=(name,), ours=(name,), layout=SAME, how="name") for name in ("b.weight", "b.running_mean")]
-    assert coverage(pairs, [("", ""), ("b", "b")], theirs) == "1 of 2 torch modules, 1 of 2 parameters, 1 of 2 buffers"
-    assert coverage([], [], theirs[:2]) == "0 of 2 torch modules, 0 of 2 parameters"
+def test_of_a_module_and_its_wrapper_the_one_that_returns_the_same_is_paired() -> None:
+    """torch's `1` adds a residual around `1.block`; both hold the leaves that ours holds in one module."""
+    theirs = [Leaf(name="1.block.conv.weight", shape=(1,), module="1.block.conv", module_type="Conv2d")]
+    ours = [Leaf(name="middle.conv.kernel", shape=(1,), module="middle.conv", module_type="Conv")]
+    pairs = [Pair(theirs=("1.block.conv.weight",), ours=("middle.conv.kernel",), layout=SAME, how="order")]
+    paths = ["", "1", "1.block", "1.block.conv"], ["", "middle", "middle.conv"]
+    for partner in ("1", "1.block"):
+        agreeing = {(partner, "middle"), ("1.block.conv", "middle.conv")}
+        found = dict(modules(*paths, pairs, theirs, ours, agreeing))
+        assert found == {"": "", partner: "middle", "1.block.conv": "middle.conv"}

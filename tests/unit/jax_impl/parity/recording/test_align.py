@@ -33,6 +33,19 @@ def test_numbers_decide_where_shapes_tie() -> None:
     np.testing.assert_array_equal(found.axes.to_theirs(image.transpose(0, 2, 3, 1)), image)
 
 
+def test_the_usual_order_is_taken_where_no_order_agrees() -> None:
+    rng = np.random.default_rng(0)
+    last, swapped = (0, 3, 1, 2), (0, 3, 2, 1)
+    for _ in range(8):  # by the least error alone, about half of them would be exchanged
+        theirs, ours = rng.normal(size=(5, 3, 8, 8)), rng.normal(size=(5, 8, 8, 3))
+        (found,) = match([(theirs.shape, theirs)], [ours], limit=10_000, usual={last})
+        assert found is not None
+        assert found.axes.order == last
+    (found,) = match([(theirs.shape, theirs)], [theirs.transpose(0, 3, 2, 1)], limit=10_000, usual={last})
+    assert found is not None
+    assert found.axes.order == swapped  # it agrees
+
+
 def test_arrays_of_a_call_are_paired_once_and_the_rest_is_left() -> None:
     a, b = np.zeros((2, 3)), np.ones((2, 3))
     found = match([(a.shape, a), (b.shape, b), ((9,), np.zeros(9))], [b, a], limit=10)

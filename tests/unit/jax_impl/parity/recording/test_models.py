@@ -99,8 +99,8 @@ def test_training_is_that_of_a_plain_loop(make: Callable[[], Any]) -> None:
     """The plain loop takes the gradient of the adapter's loss, without tags; masks come from the same keys."""
     model, params, state = built(make)
     optimizer, keys = optax.sgd(0.1, momentum=0.9), [jax.random.key(number) for number in range(3)]
-    run = (optax.with_extra_args_support(optimizer), params, state, [models.BATCH] * 3, [[]] * 3, keys)
-    steps = [step for step, _, _ in training.train(model, Runner(model), *run)]
+    programs = training.Programs(model, Runner(model), optax.with_extra_args_support(optimizer))
+    steps = [step for step, _, _ in training.train(programs, params, state, [models.BATCH] * 3, [[]] * 3, keys)]
     moments, losses = optimizer.init(params), []
     for key in keys:
         grad = jax.value_and_grad(lambda p, s=state, k=key: model.loss(p, s, models.BATCH, k, train=True), has_aux=True)

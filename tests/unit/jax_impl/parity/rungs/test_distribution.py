@@ -114,3 +114,25 @@ def test_without_fresh_weights_nothing_is_compared(changed: Callable[..., Pair],
     rung = changed(drop["theirs"] if side == "theirs" else lambda raw: None).verdict(drop["theirs"]).rungs[4]
     assert rung.state == "NOT COMPARED"
     assert "pass fresh= to " + ("torch_ref.record.save" if side == "theirs" else "jax_impl.parity.save") in rung.reason
+
+
+def fixed(sample: np.ndarray, value: float = 0.0) -> np.ndarray:
+    sample[:, 40:44] = value
+    return sample
+
+
+def test_elements_that_never_change_are_compared(changed: Callable[..., Pair]) -> None:
+    """An embedding's row for padding is zero in every fresh model, among random ones."""
+
+    def judge(ours: np.ndarray, theirs: np.ndarray) -> list[str]:
+        pair = changed(lambda raw: leaves(raw).update({"body.fc.weight": theirs}))
+        rung = pair.verdict(lambda raw: leaves(raw).update({"body.fc.weight": ours})).rungs[4]
+        return [f"{check.finding}: {check.detail}" for check in rung.failures if check.what == "fixed elements"]
+
+    assert judge(fixed(uniform(2)), fixed(uniform(0))) == []
+    finding = "elements that do not change from model to model differ: 4 of 400 elements: "
+    assert judge(uniform(2), fixed(uniform(0))) == [f"{finding}theirs always 0, ours random"]
+    assert judge(fixed(uniform(2)), uniform(0)) == [f"{finding}theirs random, ours always 0"]
+    assert judge(fixed(uniform(2), 1.0), fixed(uniform(0))) == [f"{finding}theirs always 0, ours always 1"]
+    sparse = [uniform(seed) * (uniform(seed + 9) > 0.8) for seed in (0, 2)]  # nine of ten are zero, at random places
+    assert judge(*sparse) == []

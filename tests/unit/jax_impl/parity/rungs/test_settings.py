@@ -38,7 +38,20 @@ def test_conventions_of_both_libraries_agree(pair: Pair) -> None:
         ),
         (
             lambda raw: raw["own_masks"]["forward"].append({"rate": 0.25, "shape": [3], "digest": "x"}),
-            "body.drop (settings): dropout rates differ: theirs drops 0.5, ours 0.25 and 0.5",
+            "body.drop (settings): dropout rates differ: theirs draws 1, at 0.5; ours 2, at 0.25 and 0.5",
+        ),
+        (
+            lambda raw: raw["own_masks"]["forward"][0].update(shape=[1, 1]),
+            "body.drop (settings): the dropout mask has another size: theirs (16, 8), ours (1, 1)",
+        ),
+        (
+            lambda raw: raw["own_masks"]["forward"][0].update(repeated=[0]),
+            "body.drop (settings): the port uses one dropout mask for all of axis 0 of (16, 8): "
+            "theirs differs from entry to entry",
+        ),
+        (
+            lambda raw: raw["own_masks"]["forward"].append(dict(raw["own_masks"]["forward"][0])),
+            "body.drop (settings): another number of dropout masks: theirs draws 1, at 0.5; ours 2, at 0.5",
         ),
         (
             lambda raw: raw["precision"].update(recorded="float32"),

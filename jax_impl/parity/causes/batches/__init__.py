@@ -1,0 +1,1 @@
+"""What the families of data share: the arrays of the batches, and orders of samples."""

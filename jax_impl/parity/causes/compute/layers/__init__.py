@@ -1,0 +1,1 @@
+"""Layers of a network: what torch's modules and functions compute."""

@@ -1,0 +1,90 @@
+"""Which failed checks are explained, and by which families."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jax_impl.parity.causes import picking
+from jax_impl.parity.causes.families.registry import FAMILIES
+from jax_impl.parity.causes.hypotheses import Family, Hypothesis
+from jax_impl.parity.diagnosis import Cause, Diagnosis
+from jax_impl.parity.measures.tolerances import Measured
+from jax_impl.parity.pair import Pair
+from jax_impl.parity.verdict import Rung
+
+SECONDS = 25.0  # after which no further hypothesis is tried
+BROKEN = "broke down"
+
+
+def diagnose(pair: Pair, rungs: Sequence[Rung]) -> Diagnosis:
+    """Look for the causes of all failures that do not follow from earlier ones."""
+    until = time.monotonic() + SECONDS
+    found: dict[tuple[str, str], Cause] = {}
+    unexplained: list[str] = []
+    excluded: dict[str, None] = {}
+    for kind, case in picking.cases(pair, rungs):
+        if time.monotonic() > until:
+            unexplained.append(f"{case.check.place}: not tried, {SECONDS:g} s were over")
+            continue
+        causes, refuted = explain(case, FAMILIES[kind], until)
+        for cause in causes:
+            merge(found, cause)
+        if not causes:
+            unexplained.append(f"{case.check.place} ({case.check.stage})")
+            excluded |= dict.fromkeys(refuted)
+    return Diagnosis(causes=tuple(found.values()), unexplained=tuple(unexplained), excluded=tuple(excluded))
+
+
+def explain(case: Any, families: Iterable[Family], until: float) -> tuple[list[Cause], list[str]]:
+    """Return the confirmed causes of a case, and the families that were tried in vain."""
+    causes: list[Cause] = []
+    refuted: list[str] = []
+    for family in families:
+        if not (family.last_resort and causes):
+            try:
+                found, tried = _confirmed(case, family, until)
+            except Exception as error:  # a verdict matters more than its explanation
+                refuted.append(f"{family.name} {BROKEN} ({type(error).__name__}: {error})"[:200])
+                continue
+            causes += found
+            if tried and not causes:
+                refuted.append(family.name)
+    return causes, refuted
+
+
+def _confirmed(case: Any, family: Family, until: float) -> tuple[list[Cause], bool]:
+    """Return the causes that a family confirms, and whether any hypothesis could be tested."""
+    causes, tried = [], False
+    for hypothesis in family.hypotheses(case):
+        if time.monotonic() > until:
+            break
+        measured = hypothesis.test()
+        tried = tried or measured is not None
+        if measured is not None and measured.passed:
+            causes.append(confirmed(case, hypothesis, measured))
+    return causes, tried
+
+
+def confirmed(case: Any, hypothesis: Hypothesis, measured: Measured) -> Cause:
+    """Return a hypothesis that passed its test as a cause."""
+    return Cause(
+        place=(case.check.place,),
+        cause=hypothesis.cause,
+        fix=hypothesis.fix,
+        known=hypothesis.known,
+        measured=measured.measured,
+        allowed=measured.allowed,
+        unit=measured.unit,
+    )
+
+
+def merge(found: dict[tuple[str, str], Cause], cause: Cause) -> None:
+    """Add a cause, or a further place of the same one."""
+    key = cause.cause, cause.fix
+    before = found.get(key)
+    if before is None:
+        found[key] = cause
+    elif cause.place[0] not in before.place:
+        worst = max((before, cause), key=lambda one: one.measured)
+        found[key] = replace(worst, place=(*before.place, *cause.place))

@@ -1,0 +1,1 @@
+"""Families of causes, by the kind of case that they explain."""

@@ -1,0 +1,1 @@
+"""Causes in modules that read sequences: attention and recurrent networks."""
