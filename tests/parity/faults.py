@@ -19,7 +19,7 @@ from jax_impl.commands import train as command
 from jax_impl.replay import generator, notebook
 from jax_impl.starts import replayed
 from jax_impl.trainer import epochs, one_run
-from tests.parity import jax_side
+from tests.parity import jax_side, records
 from tests.parity.ladder import RUNGS, TINY, Size, number, rung
 from tests.parity.mistakes import Plant, commands, loop, replace, wrapped
 from tests.parity.mistakes import draws as drawn
@@ -55,6 +55,7 @@ def planted(fault: Fault) -> Iterator[None]:
 def forget() -> None:
     """Drop what was compiled and loaded: it reflects the code as it was then."""
     jax_side.forget()
+    records.forget()
     train.compiled_epoch.cache_clear()
     epochs._compiled.cache_clear()
     model._graph.cache_clear()

@@ -121,29 +121,6 @@ def loss(tensors: Tensors, inputs: np.ndarray, labels: np.ndarray) -> float:
         return float(jitted(train.mean_loss)(params_of(tensors), jnp.asarray(inputs), jnp.asarray(labels)))
 
 
-def gradients(tensors: Tensors, inputs: np.ndarray, labels: np.ndarray) -> Tensors:
-    with x64(dtype_of(tensors)):
-        gradient = jitted(_gradient)(params_of(tensors), jnp.asarray(inputs), jnp.asarray(labels))
-        return interop.to_torch(gradient)
-
-
-def _gradient(*arguments: Any) -> model.Params:
-    return jax.grad(train.mean_loss)(*arguments)
-
-
-def adam(tensors: Tensors, steps: Iterable[Tensors]) -> dict[str, Tensors]:
-    """Return the parameters and both moments after Adam has taken these gradients."""
-    with x64(dtype_of(tensors)):
-        state = train.start(params_of(tensors), 1e-3)
-        for step in steps:
-            state = jitted(train.update)(state, params_of(step))
-        return {
-            "params": interop.to_torch(state.params),
-            "first moment": interop.to_torch(state.opt_state[0].mu),
-            "second moment": interop.to_torch(state.opt_state[0].nu),
-        }
-
-
 def accuracy(tensors: Tensors, images: np.ndarray, labels: np.ndarray) -> float:
     with x64(dtype_of(tensors)):
         return model.accuracy(params_of(tensors), jnp.asarray(images), jnp.asarray(labels))

@@ -16,10 +16,11 @@ RUNGS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("test_[0-9
 class Size:
     """How much a climb measures. Tolerances do not depend on it, except the margin of rung 13."""
 
-    recipes: tuple[str, ...]  # rungs 8 and 10
+    recipes: tuple[str, ...]  # whose networks are recorded, for rungs 4 to 12
+    dtypes: tuple[str, ...]
     order_epochs: int  # rung 3
     samples: int  # rung 7: draws of each initialiser
-    images: int  # rungs 8 and 10: in one pass
+    images: int  # rung 2: scaled one by one
     test_images: int  # rung 9
     train_images: int  # rungs 12 and 13: the first ones
     path_epochs: int  # rung 12
@@ -40,6 +41,7 @@ class Size:
 # 10,000. With half the 90 % interval added, the margins must be at least 1.1 and 1.6 points.
 FULL = Size(
     recipes=tuple(RECIPES),
+    dtypes=("float64", "float32"),
     order_epochs=15,
     samples=100_000,
     images=1_000,
@@ -57,7 +59,8 @@ FULL = Size(
     rounds=5,
 )
 QUICK = Size(
-    recipes=tuple(RECIPES),
+    recipes=("mnist_nn_xavier",),
+    dtypes=("float64", "float32"),
     order_epochs=3,
     samples=20_000,
     images=200,
@@ -77,6 +80,7 @@ QUICK = Size(
 # What the faults are planted into: one network and few images, so that a climb takes seconds.
 TINY = Size(
     recipes=("mnist_nn_xavier",),
+    dtypes=("float64",),
     order_epochs=2,
     samples=10_000,
     images=50,

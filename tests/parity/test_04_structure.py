@@ -9,6 +9,7 @@ from jax_impl import compare
 from jax_impl.recipes import RECIPES
 from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
+from tests.parity.records import judged
 from torch_ref.recipes import RECIPES as REFERENCE
 
 TITLE = "structure"
@@ -17,7 +18,7 @@ QUESTION = "Do both sides train the same parameters, by name and shape, with the
 PARAMETERS = {"mnist_nn_xavier": 269_322, "mnist_nn_deep": 1_195_018}  # counted by hand from the notebook's layers
 
 
-def measure(size: Size) -> Measured:  # noqa: ARG001
+def measure(size: Size) -> Measured:
     comparisons = [same_settings(recipe) for recipe in RECIPES]
     for recipe in RECIPES:
         ours, theirs = (
@@ -29,7 +30,7 @@ def measure(size: Size) -> Measured:  # noqa: ARG001
             count = np.array(sum(int(np.prod(shape)) for shape in ours.values()))
             expected = np.array(PARAMETERS[recipe])
             comparisons.append(compare.exact(count, expected, name=f"{recipe}: {PARAMETERS[recipe]:,} parameters"))
-    return Measured(comparisons=comparisons)
+    return Measured(comparisons=comparisons + judged(size.recipes, size.dtypes, 1, 3))
 
 
 def same_settings(recipe: str) -> compare.Comparison:

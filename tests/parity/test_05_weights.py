@@ -9,6 +9,7 @@ import numpy as np
 from jax_impl import compare
 from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
+from tests.parity.records import judged
 
 TITLE = "weights"
 QUESTION = "Are weights unchanged after going from one side to the other and back?"
@@ -25,7 +26,7 @@ def random_tensors(dtype: str) -> jax_side.Tensors:
     return tensors
 
 
-def measure(size: Size) -> Measured:  # noqa: ARG001
+def measure(size: Size) -> Measured:
     comparisons = []
     for dtype in ("float32", "float64"):
         tensors = random_tensors(dtype)
@@ -40,7 +41,7 @@ def measure(size: Size) -> Measured:  # noqa: ARG001
                 second.write(back, second.read(there, LAYERS))
                 way = " to ".join(side.__name__.rpartition(".")[2] for side in (first, second, first))
                 comparisons.append(compare.exact(first.read(back, LAYERS), tensors, name=f"{way}, {dtype}"))
-    return Measured(comparisons=comparisons)
+    return Measured(comparisons=comparisons + judged(size.recipes, size.dtypes, 4))
 
 
 def test_rung() -> None:

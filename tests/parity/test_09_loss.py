@@ -5,6 +5,7 @@ import numpy as np
 from jax_impl import compare
 from tests.parity import jax_side, torch_side
 from tests.parity.ladder import QUICK, Measured, Size
+from tests.parity.records import judged
 
 TITLE = "loss and classes"
 QUESTION = "Do both sides predict the same classes, with the same loss?"
@@ -17,7 +18,7 @@ def measure(size: Size) -> Measured:
     mnist = jax_side.load_part(size.cross_images)
     images, labels = mnist.test_images[: size.test_images], mnist.test_labels[: size.test_images]
     trained = torch_side.fit("mnist_nn_xavier", mnist, epochs=size.cross_epochs, seed=9).tensors
-    comparisons = []
+    comparisons = judged(size.recipes, size.dtypes, 8)
     for name, tensors in (("initial", torch_side.initial("mnist_nn_xavier")), ("trained", trained)):
         for dtype, tolerance in TOLERANCES.items():
             cast = {key: tensor.astype(dtype) for key, tensor in tensors.items()}

@@ -14,6 +14,7 @@ from jax_impl.compare import Comparison
 from tests.parity import jax_side, torch_side
 from tests.parity.jax_side import Epoch
 from tests.parity.ladder import QUICK, Measured, Size
+from tests.parity.records import judged
 
 TITLE = "trajectory"
 QUESTION = "Do both training loops take the same path, step by step and epoch by epoch, and for how long?"
@@ -40,7 +41,8 @@ def measure(size: Size) -> Measured:
     parts = [measure_in(dtype, size) for dtype in ("float64", "float32")]
     data = {name: values for part in parts for name, values in part.data.items()}
     data["tolerances"] = [judged for part in parts for judged in part.data["tolerances"]]
-    return Measured(comparisons=[one for part in parts for one in part.comparisons], data=data)
+    comparisons = [one for part in parts for one in part.comparisons]
+    return Measured(comparisons=comparisons + judged(size.recipes, ["float64"], 12, 13), data=data)
 
 
 def measure_in(dtype: str, size: Size) -> Measured:
@@ -64,7 +66,7 @@ def measure_in(dtype: str, size: Size) -> Measured:
     steps = len(expected) if dtype == "float64" else size.float32_steps
     losses = jax_side.losses(RECIPE, mnist, tensors, orders.reshape(-1, orders.shape[-1])[:steps])
     tolerances = []
-    for start, end, tolerance in judged(dtype, steps):
+    for start, end, tolerance in spans(dtype, steps):
         name = f"{dtype}: losses of steps {start + 1:,} to {end:,}"
         pair = losses[start:end], expected[start:end]
         comparisons.append(compare.trajectory(*pair, tolerance=tolerance, name=name))
@@ -73,7 +75,7 @@ def measure_in(dtype: str, size: Size) -> Measured:
     return Measured(comparisons=comparisons, data={dtype: apart, "tolerances": tolerances})
 
 
-def judged(dtype: str, steps: int) -> list[tuple[int, int, float]]:
+def spans(dtype: str, steps: int) -> list[tuple[int, int, float]]:
     """Return which steps are judged, from and to, and their tolerance."""
     if dtype == "float32":
         return [(0, FLOAT32_STEPS, FLOAT32_TOLERANCE)]
@@ -136,3 +138,7 @@ def bits(tree: Any) -> Any:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_rung(dtype: str) -> None:
     measure_in(dtype, QUICK).require()
+
+
+def test_the_recorded_steps() -> None:
+    Measured(comparisons=judged(QUICK.recipes, ["float64"], 12, 13)).require()

@@ -5,7 +5,7 @@ read-only.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,32 +139,9 @@ def loss(tensors: Tensors, inputs: np.ndarray, labels: np.ndarray) -> float:
     return _loss(network_of(tensors), inputs, labels).item()
 
 
-def gradients(tensors: Tensors, inputs: np.ndarray, labels: np.ndarray) -> Tensors:
-    network = network_of(tensors)
-    _loss(network, inputs, labels).backward()
-    return {
-        name: parameter.grad.numpy() for name, parameter in network.named_parameters() if parameter.grad is not None
-    }
-
-
 def _loss(network: torch.nn.Module, inputs: np.ndarray, labels: np.ndarray) -> torch.Tensor:
     logits = network(tensor(inputs))
     return torch.nn.functional.cross_entropy(logits, tensor(labels.astype(np.int64)))
-
-
-def adam(tensors: Tensors, steps: Sequence[Tensors]) -> dict[str, Tensors]:
-    network = network_of(tensors)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    for step in steps:
-        for name, parameter in network.named_parameters():
-            parameter.grad = tensor(step[name])
-        optimizer.step()
-    moments = {name: optimizer.state[parameter] for name, parameter in network.named_parameters()}
-    return {
-        "params": tensors_of(network),
-        "first moment": {name: state["exp_avg"].numpy() for name, state in moments.items()},
-        "second moment": {name: state["exp_avg_sq"].numpy() for name, state in moments.items()},
-    }
 
 
 class Replayed:
