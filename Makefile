@@ -15,7 +15,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix ports parity bench faults lint clean
+.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix ports power parity bench faults lint clean
 
 # A variable that nothing reads, such as Recipe=mnist_nn_he or study's SEEDS=5, would be ignored without a word.
 GOALS := $(or $(MAKECMDGOALS),help)
@@ -64,6 +64,9 @@ test-matrix: $(VENV)/.dev data ## run the tests as on other processors and with 
 
 ports: $(VENV)/.dev ## try every planted mistake and harmless change in other people's models
 	PORTS=all $(PYTEST) -m slow tests/ports $(ARGS)
+
+power: $(VENV)/.dev ## measure what the ladder sees and explains of planted mistakes, and write reports/power/
+	$(BIN)/python -m tests.power $(ARGS)
 
 parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/index.html
 	$(BIN)/python -m tests.parity $(ARGS)

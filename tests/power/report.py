@@ -1,0 +1,172 @@
+"""The results of `make power` as a page, as Markdown and as JSON."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from scipy.stats import binomtest
+
+from jax_impl.figures.numbers import short
+from jax_impl.figures.pages import templates
+from jax_impl.storage import files
+from tests.power.sizes import Sized
+from tests.power.trials import Outcome
+
+SEEN, NAMED, EXPLAINED = 0.95, 0.90, 0.90  # targets: shares of mistakes
+
+
+@dataclass(frozen=True)
+class Share:
+    """A count of a whole, with the 95 % interval of Wilson."""
+
+    count: int
+    whole: int
+
+    @property
+    def value(self) -> float:
+        """The share; 1 of nothing."""
+        return self.count / self.whole if self.whole else 1.0
+
+    def __str__(self) -> str:
+        if not self.whole:
+            return "none tried"
+        low, high = binomtest(self.count, self.whole).proportion_ci(method="wilson")
+        return f"{self.count} of {self.whole} ({self.value:.1%}, 95 % interval {low:.1%} to {high:.1%})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All that was tried."""
+
+    mistakes: Sequence[Outcome] = ()
+    changes: Sequence[Outcome] = ()
+    cheats: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[Sized, float | None] = field(default_factory=dict)
+    machine: str = ""
+    minutes: float = 0.0
+
+    @property
+    def seen(self) -> Share:
+        """Mistakes that the ladder sees."""
+        return Share(sum(one.rung is not None for one in self.mistakes), len(self.mistakes))
+
+    @property
+    def named(self) -> Share:
+        """Mistakes of which the first line names the right module."""
+        return Share(sum(one.named for one in self.mistakes), len(self.mistakes))
+
+    @property
+    def explained(self) -> Share:
+        """Recall: mistakes whose cause is in the list, and is confirmed."""
+        listed = [one for one in self.mistakes if one.right is not None]
+        return Share(sum(bool(one.right) for one in listed), len(listed))
+
+    @property
+    def precise(self) -> Share:
+        """Precision: mistakes with a confirmed cause, none of which is wrong."""
+        told = [one for one in self.mistakes if one.right is not None and one.causes]
+        return Share(sum(not one.wrong for one in told), len(told))
+
+    @property
+    def quiet(self) -> Share:
+        """Harmless changes that pass, and of which no cause is told."""
+        return Share(
+            sum(one.rung is None and not one.causes and not one.error for one in self.changes), len(self.changes)
+        )
+
+    @property
+    def caught(self) -> Share:
+        """Cheats that fail."""
+        return Share(sum(not line.startswith("PASS") for line in self.cheats.values()), len(self.cheats))
+
+    @property
+    def targets(self) -> dict[str, tuple[Share, float]]:
+        """What was to be reached: the share, and the least."""
+        return {
+            "planted mistakes that the ladder sees": (self.seen, SEEN),
+            "of them, the right module is named": (self.named, NAMED),
+            "recall: the right cause is confirmed, of those in the list": (self.explained, EXPLAINED),
+            "precision: no confirmed cause is wrong": (self.precise, 1.0),
+            "harmless changes that pass, with no cause told": (self.quiet, 1.0),
+            "cheats that are caught": (self.caught, 1.0),
+        }
+
+    @property
+    def good(self) -> bool:
+        """Whether all targets are reached."""
+        return all(share.value >= least for share, least in self.targets.values())
+
+
+def write(results: Results, folder: Path) -> None:
+    """Write index.html, power.md and power.json."""
+    files.write(folder / "power.json", json.dumps(plain(results), ensure_ascii=False, indent=1).encode())
+    files.write(folder / "power.md", text(results).encode())
+    files.write(folder / "index.html", page(results).encode())
+
+
+def plain(results: Results) -> dict[str, object]:
+    """Return the results as plain values."""
+    return {
+        "targets": {name: str(share) for name, (share, _) in results.targets.items()},
+        "mistakes": [asdict(one) for one in results.mistakes],
+        "changes": [asdict(one) for one in results.changes],
+        "cheats": dict(results.cheats),
+        "sizes": {f"{one.name} ({one.model})": size for one, size in results.sizes.items()},
+        "machine": results.machine,
+        "minutes": results.minutes,
+    }
+
+
+def text(results: Results) -> str:
+    """Return the results as Markdown."""
+    return "\n".join(_lines(results)) + "\n"
+
+
+def _lines(results: Results) -> Iterator[str]:
+    yield from ("# The power of the ladder", "", f"{results.machine}, {results.minutes:.1f} minutes.", "")
+    yield from ("| target | measured | at least | reached |", "|---|---|---|---|")
+    for name, (share, least) in results.targets.items():
+        yield f"| {name} | {share} | {least:.0%} | {'yes' if share.value >= least else 'NO'} |"
+    yield from ("", "| first rung that sees it | mistakes |", "|---|---|")
+    for rung, count in sorted(Counter(one.rung for one in results.mistakes if one.rung).items()):
+        yield f"| {rung} | {count} |"
+    if results.sizes:
+        yield from ("", "| mistake | model | smallest that is seen |", "|---|---|---|")
+        for sized, size in results.sizes.items():
+            yield f"| {sized.name} | {sized.model} | {'none' if size is None else f'{short(size)} {sized.unit}'} |"
+    yield from ("", "| cheat | verdict |", "|---|---|")
+    yield from (f"| {name} | {_cell(line)} |" for name, line in results.cheats.items())
+    yield from ("", "| model | mistake | rung | first divergence | cause |", "|---|---|---|---|---|")
+    for one in results.mistakes:
+        yield f"| {one.model} | {one.name} | {one.rung or 'NOT SEEN'} | {_cell(one.line)} | {_cell(cause_of(one))} |"
+
+
+def cause_of(outcome: Outcome) -> str:
+    """Return what is said of the cause."""
+    if outcome.error:
+        return outcome.error
+    told = "; ".join(outcome.causes) or "not explained"
+    return told if not outcome.wrong else f"{told} (WRONG: {len(outcome.wrong)})"
+
+
+def _cell(value: str) -> str:
+    return " ".join(value.split()).replace("|", "\\|")
+
+
+def page(results: Results) -> str:
+    """Return the HTML page, which refers to no other file."""
+    return (
+        templates(Path(__file__).parent)
+        .get_template("report.html.j2")
+        .render(results=results, cause_of=cause_of, short=short, bars=list(_bars(results.sizes)))
+    )
+
+
+def _bars(sizes: Mapping[Sized, float | None]) -> Iterator[tuple[Sized, str, float]]:
+    """Yield the length of a bar, in percent of the page: logarithmic from 1e-14 to 1."""
+    for sized, size in sizes.items():
+        share = 100.0 if size is None else 100 * (math.log10(max(size, 1e-14)) + 14) / 14
+        yield sized, "none" if size is None else short(size), max(share, 1.0)
