@@ -72,7 +72,7 @@ class Results:
 
     @property
     def quiet(self) -> Share:
-        """Harmless changes that pass, and of which no cause is told."""
+        """Harmless changes that pass without any cause."""
         return Share(
             sum(one.rung is None and not one.causes and not one.error for one in self.changes), len(self.changes)
         )
@@ -90,7 +90,7 @@ class Results:
             "of them, the right module is named": (self.named, NAMED),
             "recall: the right cause is confirmed, of those in the list": (self.explained, EXPLAINED),
             "precision: no confirmed cause is wrong": (self.precise, 1.0),
-            "harmless changes that pass, with no cause told": (self.quiet, 1.0),
+            "harmless changes that pass without any cause": (self.quiet, 1.0),
             "cheats that are caught": (self.caught, 1.0),
         }
 

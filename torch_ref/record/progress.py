@@ -9,7 +9,7 @@ QUIET = 2.0  # seconds before the first line
 
 
 def show(text: str) -> None:
-    """Log a line, and write it to the terminal, if there is one."""
+    """Log a line and show it on the terminal."""
     logging.getLogger("torch_ref.record").info(text)
     if sys.stderr.isatty():
         sys.stderr.write(f"{text}\n")

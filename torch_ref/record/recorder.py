@@ -64,7 +64,8 @@ def save(
         seeds: The number of fresh models.
         accuracy: Results of whole trainings, one for each seed, to compare with those of the port.
         overwrite: Replace a record even if it is not torch's.
-        progress: Takes a line that says what is being done. None logs it as `torch_ref.record`.
+        progress: Takes a line that says what is being done. None writes it to the terminal, if there is one, and
+            to the log `torch_ref.record`.
 
     Raises:
         UserError: A one-line message for a model, a batch or a folder that cannot be recorded.

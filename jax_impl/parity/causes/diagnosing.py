@@ -1,6 +1,7 @@
 """Which failed checks are explained, and by which families."""
 
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,18 +14,17 @@ from jax_impl.parity.measures.tolerances import Measured
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.verdict import Rung
 
-SECONDS = 25.0  # after which no further hypothesis is tried
-BROKEN = "broke down"
+SECONDS = 25.0  # of processor time, after which no further hypothesis is tried
 
 
 def diagnose(pair: Pair, rungs: Sequence[Rung]) -> Diagnosis:
     """Look for the causes of all failures that do not follow from earlier ones."""
-    until = time.monotonic() + SECONDS
+    until = time.process_time() + SECONDS
     found: dict[tuple[str, str], Cause] = {}
     unexplained: list[str] = []
     excluded: dict[str, None] = {}
     for kind, case in picking.cases(pair, rungs):
-        if time.monotonic() > until:
+        if time.process_time() > until:
             unexplained.append(f"{case.check.place}: not tried, {SECONDS:g} s were over")
             continue
         causes, refuted = explain(case, FAMILIES[kind], until)
@@ -44,8 +44,9 @@ def explain(case: Any, families: Iterable[Family], until: float) -> tuple[list[C
         if not (family.last_resort and causes):
             try:
                 found, tried = _confirmed(case, family, until)
-            except Exception as error:  # a verdict matters more than its explanation
-                refuted.append(f"{family.name} {BROKEN} ({type(error).__name__}: {error})"[:200])
+            except Exception as error:  # the verdict matters more than its explanation; in tests a warning is an error
+                text = f"no cause of the family {family.name!r} was sought: {type(error).__name__}: {error}"
+                warnings.warn(text, RuntimeWarning, stacklevel=2)
                 continue
             causes += found
             if tried and not causes:
@@ -57,7 +58,7 @@ def _confirmed(case: Any, family: Family, until: float) -> tuple[list[Cause], bo
     """Return the causes that a family confirms, and whether any hypothesis could be tested."""
     causes, tried = [], False
     for hypothesis in family.hypotheses(case):
-        if time.monotonic() > until:
+        if time.process_time() > until:
             break
         measured = hypothesis.test()
         tried = tried or measured is not None

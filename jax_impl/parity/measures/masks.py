@@ -28,7 +28,7 @@ def mask_checks(pair: Pair) -> Iterator[Check]:
     else:
         rates = [_listed(_rates(masks)) for masks in (theirs, ours)]
         finding = "dropout rates differ" if rates[0] != rates[1] else "another number of dropout masks"
-        counts = f"theirs draws {len(theirs)}, at {rates[0]}; ours {len(ours)}, at {rates[1]}"
+        counts = f"theirs draws {len(theirs)} at rate {rates[0]}, ours {len(ours)} at rate {rates[1]}"
         yield _rate_check(pair, _first_unpaired(pair, theirs, ours), finding, counts)
 
 

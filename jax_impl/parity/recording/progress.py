@@ -10,7 +10,7 @@ PASSES = 10  # times the first pass, with its compilation, that recording takes:
 
 
 def show(text: str) -> None:
-    """Log a line, and write it to the terminal, if there is one."""
+    """Log a line and show it on the terminal."""
     logging.getLogger("jax_impl.parity").info(text)
     if sys.stderr.isatty():
         sys.stderr.write(f"{text}\n")

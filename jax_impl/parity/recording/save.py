@@ -57,7 +57,8 @@ def save(
         fresh: Makes a model from a seed, to compare initial distributions.
         accuracy: One number for each of several independent runs, to compare their means.
         seed: Of the keys that the loss gets.
-        progress: Takes a line that says what is being done. None logs it as `jax_impl.parity`.
+        progress: Takes a line that says what is being done. None writes it to the terminal, if any, and to the log
+            `jax_impl.parity`.
 
     Raises:
         UserError: The record cannot be read or written, or the port does not fit it.

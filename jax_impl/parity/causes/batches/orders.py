@@ -13,7 +13,7 @@ from jax_impl.parity.causes.hypotheses import Hypothesis
 from jax_impl.parity.measures.tolerances import Measured
 
 SHOWN = 6  # numbers of an order in a message
-ENOUGH = 8  # samples by which a reverse order is told
+ENOUGH = 8  # samples that show a reversed order
 Numbers = NDArray[np.int64]
 
 
@@ -93,7 +93,7 @@ def _epochs(found: Sequence[Entry], count: int) -> Iterator[Hypothesis]:
             predictions = [[one.theirs[number % period] for number in range(count)] for one in found]
             yield Hypothesis(
                 cause="the same order of samples in every epoch instead of a new one",
-                fix="shuffle anew in each epoch",
+                fix="shuffle again in each epoch",
                 test=partial(_all_agree, predictions, found),
             )
             return

@@ -20,7 +20,7 @@ from jax_impl.parity.pair import Pair
 
 ERRORS = 5.0  # standard errors of a correlation up to which leaves count as independent
 SAME = 0.999  # rank correlation from which on two leaves come from the same random numbers
-ENOUGH = 16  # elements by which independence is told
+ENOUGH = 16  # elements that show independence
 SHOWN = 4  # rows in a message
 Rows = NDArray[np.bool_]
 

@@ -1,6 +1,6 @@
 """Fresh initial weights: from which published law each side draws a leaf.
 
-A law is told if no test of the port's draws rejects it, at the level `laws.SURVIVES`, and the reference's draws do.
+A law is reported if no test of the port's draws rejects it at the level `laws.SURVIVES`, and the reference's do.
 All laws that cannot be told apart are named together: the more draws, the fewer.
 """
 
@@ -108,7 +108,7 @@ def law(case: LeafCase) -> Iterator[Hypothesis]:
 def _alternatives(case: LeafCase, found: Sequence[Named], count: int) -> str:
     """Return the laws that explain the draws, and an orthogonal matrix if a sample of it would look the same.
 
-    Few draws agree with laws that nobody published, too: what is told of them are examples.
+    Few draws also agree with laws that nobody published: those reported are examples.
     """
     values = {(one.law.kind, round(one.law.scale, 9)) for one in found}
     if len(values) > SEVERAL:

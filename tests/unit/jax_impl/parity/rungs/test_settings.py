@@ -38,7 +38,7 @@ def test_conventions_of_both_libraries_agree(pair: Pair) -> None:
         ),
         (
             lambda raw: raw["own_masks"]["forward"].append({"rate": 0.25, "shape": [3], "digest": "x"}),
-            "body.drop (settings): dropout rates differ: theirs draws 1, at 0.5; ours 2, at 0.25 and 0.5",
+            "body.drop (settings): dropout rates differ: theirs draws 1 at rate 0.5, ours 2 at rate 0.25 and 0.5",
         ),
         (
             lambda raw: raw["own_masks"]["forward"][0].update(shape=[1, 1]),
@@ -51,7 +51,7 @@ def test_conventions_of_both_libraries_agree(pair: Pair) -> None:
         ),
         (
             lambda raw: raw["own_masks"]["forward"].append(dict(raw["own_masks"]["forward"][0])),
-            "body.drop (settings): another number of dropout masks: theirs draws 1, at 0.5; ours 2, at 0.5",
+            "body.drop (settings): another number of dropout masks: theirs draws 1 at rate 0.5, ours 2 at rate 0.5",
         ),
         (
             lambda raw: raw["precision"].update(recorded="float32"),

@@ -183,7 +183,7 @@ def after(falls: Any) -> str:
 
 
 def merged(told: Sequence[list[Told]]) -> list[Told]:
-    """Return what is told of several groups: once if it is the same for all."""
+    """Return the description of several groups: once if all have the same."""
     if all(one == told[0] for one in told):
         return told[0]
     return [(f"{cause} (parameter group {number + 1})", fix) for number, one in enumerate(told) for cause, fix in one]
