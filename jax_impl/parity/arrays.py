@@ -27,7 +27,7 @@ FILES = ("start", "batches", "masks", "forward", "steps", "fresh")
 
 # The largest number of elements that are stored of an array
 FORWARD_LIMIT = 1_048_576
-FORCED_LIMIT = 131_072  # in the port's forced pass
+FORCED_LIMIT = 65_536  # in the port's forced pass
 GRADIENT_LIMIT = 65_536
 STEP_LIMIT = 2_048  # of everything that is recorded at each step
 FRESH_LIMIT = 4_096  # of a leaf of one fresh model
@@ -47,7 +47,9 @@ def sampled(array: Array, limit: int | None) -> Array:
     """Return the array, or a flat sample of `limit` elements if it has more."""
     if limit is None or array.size <= limit:
         return array
-    return array.reshape(-1)[sample_indices(array.size, limit)]
+    return np.asarray(
+        array[np.unravel_index(sample_indices(array.size, limit), array.shape)]
+    )  # of a view without a copy
 
 
 def is_fill(array: Array, dtype: str = "") -> NDArray[np.bool_]:
@@ -80,7 +82,7 @@ def norm_and_largest(array: Array) -> tuple[float, float]:
     The sum is computed in float64, a part of the array at a time.
     """
     total, largest = 0.0, 0.0
-    flat = array.reshape(-1)
+    flat = array.ravel(order="K")  # as it lies in memory: a transposed array is not copied
     for start in range(0, flat.size, _CHUNK):
         part = flat[start : start + _CHUNK]
         left_out = is_fill(part)

@@ -28,6 +28,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, mnist_dir: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_killed_training_is_resumed_to_the_same_bits(whole: Path, tmp_path: Path, mnist_dir: Path) -> None:
     """Killed twice at different moments and resumed each time, then to the end."""
     words = command("jax_impl", "--out", str(tmp_path))

@@ -83,8 +83,14 @@ def _verdict(recipe: Recipe) -> Verdict:
         model=start,
         loss=lambda params, batch: loss(params, batch, recipe.activation),
         optimizer=rule(recipe),
-        fresh=lambda seed: draws.native(recipe.with_changes(seed=seed), 60_000).params,
+        fresh=lambda seed: fresh(recipe, seed),
     )
+
+
+def fresh(recipe: Recipe, seed: int) -> Any:
+    """Return newly drawn parameters, as the command draws them in the recipe's dtype."""
+    with jax.enable_x64(recipe.dtype == "float64"):
+        return draws.native(recipe.with_changes(seed=seed), 60_000).params
 
 
 def forget() -> None:

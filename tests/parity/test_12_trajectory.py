@@ -135,7 +135,7 @@ def bits(tree: Any) -> Any:
     return np.array(8 * tree.dtype.itemsize)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_rung(dtype: str) -> None:
     measure_in(dtype, QUICK).require()
 

@@ -192,7 +192,9 @@ def same_evaluations(
 PARTS = (trained_on_either_side, defaults, chosen, own_draws)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part", [pytest.param(one, marks=pytest.mark.slow if one is defaults else ()) for one in PARTS]
+)
 def test_rung(part: Callable[[Size], list[compare.Comparison]]) -> None:
     Measured(comparisons=part(QUICK)).require()
 

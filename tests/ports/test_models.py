@@ -15,9 +15,10 @@ from tests.ports.faults import FRESH, OPTIMIZER, SETTINGS, STATE, TRAIN
 from tests.ports.planting import planted
 
 LINES = 15  # of a user's code beside model, loss and data
+FAST = {"cnn", "dcgan", "lstm", "gru", "llama"}  # which compile quickly
 
 
-@pytest.mark.parametrize("name", PORTS)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=() if one in FAST else pytest.mark.slow) for one in PORTS])
 def test_correct_ports_pass_every_rung(name: str) -> None:
     verdict = runs.verdict(name).require()
     compared = [rung.number for rung in verdict.rungs if rung.checks]
@@ -37,6 +38,7 @@ def released(name: str, module: str, call: str) -> Verdict:
     return runs.proven(runs.recorded(name), Port(PORTS[name].theirs, (module, call)).port())
 
 
+@pytest.mark.slow
 def test_jax_resnet_draws_its_weights_otherwise() -> None:
     verdict = released("resnet", "resnet.released", "ours()")
     assert runs.first_rung(verdict) == FRESH
@@ -44,6 +46,7 @@ def test_jax_resnet_draws_its_weights_otherwise() -> None:
     assert {"conv1", "layer1.0.bn2", "fc"} <= failed  # fan_in, residuals that start at zero, Flax's default
 
 
+@pytest.mark.slow
 def test_jax_resnet_stores_the_biased_variance() -> None:
     verdict = released("resnet", "resnet.released", "ours(with_fresh=False)")
     assert runs.first_rung(verdict) == STATE

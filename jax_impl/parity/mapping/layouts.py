@@ -1,6 +1,7 @@
 """Layouts: exact rearrangements between torch's arrays and ours, and loading arrays through them.
 
-Each is a chain of steps on lists of arrays. A step has an exact inverse.
+Each is a chain of steps on lists of arrays. A step has an exact inverse. The results may be views: to copy a large
+array into another order takes long, and a record needs only samples of most arrays.
 """
 
 import re
@@ -27,12 +28,12 @@ def layout(name: str, *steps: Step, inputs: Array | None = None, outputs: Array 
     def to_ours(arrays: Arrays) -> list[Array]:
         for step in steps:
             arrays = step.forward(arrays)
-        return [np.ascontiguousarray(array).reshape(np.shape(array)) for array in arrays]
+        return list(arrays)
 
     def to_theirs(arrays: Arrays) -> list[Array]:
         for step in reversed(steps):
             arrays = step.backward(arrays)
-        return [np.ascontiguousarray(array).reshape(np.shape(array)) for array in arrays]
+        return list(arrays)
 
     return Layout(name, to_ours, to_theirs, inputs, outputs)
 

@@ -66,6 +66,7 @@ def save(
     check_folder(Path(folder), Path(start))
     require_optax(optimizer)
     theirs, store, report = Theirs(Path(start)), Store(), Progress(progress)
+    own_fresh = None if fresh is None else in_own_precision(fresh)
     with precision(theirs):
         report("pairing the weights")
         port = Port(theirs, model, loss, state=state, load=load, pairs=pairs or {}, seed=seed)
@@ -75,7 +76,7 @@ def save(
             "loaded": load,
             "versions": versions(),
             "machine": machine(),
-            **recorded(port, optimizer, batches=batches, fresh=fresh, store=store, progress=report),
+            **recorded(port, optimizer, batches=batches, fresh=own_fresh, store=store, progress=report),
             "accuracy": None if accuracy is None else [float(value) for value in accuracy],
         }
     report(f"writing {folder}")
@@ -120,6 +121,17 @@ def precision(theirs: Theirs) -> Iterator[None]:
     """Compute as precisely as the reference was recorded, and as JAX does by default for its users."""
     with jax.enable_x64(theirs.float64), jax.numpy_rank_promotion("allow"):
         yield
+
+
+def in_own_precision(build: Callable[[int], Any]) -> Callable[[int], Any]:
+    """Return a function that builds its models as the user's program does, whatever is recorded in float64."""
+    wide = jax.config.read("jax_enable_x64")
+
+    def built(seed: int) -> Any:
+        with jax.enable_x64(wide):
+            return build(seed)
+
+    return built
 
 
 def versions() -> dict[str, str]:

@@ -37,7 +37,8 @@ def fresh(seed: int) -> Any:
     torch's BERT draws its classifier like all other matrices, and the padding token's vector is zero.
     """
     key, classifier_key = jax.random.split(jax.random.key(seed))
-    params = bert().init_weights(key, (1, 11))
+    with jax.enable_x64(True):
+        params = bert().init_weights(key, (1, 11))
     kernel = params["classifier"]["kernel"]
     params["classifier"]["kernel"] = 0.02 * jax.random.normal(classifier_key, kernel.shape)
     words = params["bert"]["embeddings"]["word_embeddings"]

@@ -14,17 +14,10 @@ import jax.numpy as jnp
 from jax.extend import core
 from jax.interpreters import ad, batching, mlir
 
-INLINED = {
-    "jit",
-    "pjit",
-    "closed_call",
-    "core_call",
-    "remat",
-    "remat2",
-    "checkpoint",
-    "custom_jvp_call",
-    "custom_vjp_call",
-}
+from jax_impl.parity.recording.tracing import convolutions
+
+CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"}
+INLINED = CALLS | {"custom_jvp_call", "custom_vjp_call", "scan"}
 
 
 @dataclass(frozen=True)
@@ -86,13 +79,12 @@ def evaluate(
         arguments: Its flat arguments.
         visit: Takes each tag of one of the `roles`, and its array; returns the array to continue with.
         roles: Of the tags that are shown. Inner programs without such tags run as they are: custom gradients stay.
+            Only convolutions that would be slow are computed in another way.
         watch: Is shown each other equation.
 
     Returns:
         The flat results.
     """
-    if watch is None and not has_tags(program, frozenset(roles)):
-        return list(core.jaxpr_as_fun(program)(*arguments))
     return _evaluate(program.jaxpr, program.consts, arguments, visit, frozenset(roles), watch or (lambda _: None))
 
 
@@ -117,6 +109,8 @@ def _evaluate(
             outputs = [visit(found, inputs[0]) if found.role in roles else inputs[0]]
         elif inner := _inner(equation, roles):
             outputs = _inlined(equation, inner, inputs, visit, roles, watch)
+        elif convolutions.slow(equation):
+            outputs = [convolutions.product(*inputs, **equation.params)]
         else:
             watch(equation)
             outputs = _alone(equation, inputs)
@@ -133,22 +127,32 @@ def _alone(equation: Any, inputs: Sequence[Any]) -> list[Any]:
 
 
 def _inner(equation: Any, roles: frozenset[str]) -> Any:
-    """Return the program inside an equation, if it has tags of these roles and can be evaluated step by step."""
+    """Return the program inside an equation, if it must be evaluated step by step, and can be."""
     name = equation.primitive.name
-    if name not in INLINED and name != "scan":
+    if name not in INLINED:
         return None
     inner = next((equation.params[key] for key in ("jaxpr", "call_jaxpr") if key in equation.params), None)
-    return inner if inner is not None and has_tags(inner, roles) else None
+    if inner is None:
+        return None
+    wanted = has_tags(inner, roles) or (name in CALLS and _has(inner, convolutions.slow))
+    return inner if wanted else None
 
 
 def has_tags(program: Any, roles: frozenset[str] | None = None) -> bool:
     """Return whether a program, or one inside it, has tags of these roles."""
-    for equation in getattr(program, "jaxpr", program).eqns:
-        if equation.primitive is tag_primitive and (roles is None or equation.params["tag"].role in roles):
-            return True
-        if any(has_tags(inner, roles) for inner in inner_programs(equation)):
-            return True
-    return False
+
+    def tagged(equation: Any) -> bool:
+        return equation.primitive is tag_primitive and (roles is None or equation.params["tag"].role in roles)
+
+    return _has(program, tagged)
+
+
+def _has(program: Any, condition: Callable[[Any], bool]) -> bool:
+    """Return whether an equation of a program, or of one inside it, meets a condition."""
+    return any(
+        condition(equation) or any(_has(inner, condition) for inner in inner_programs(equation))
+        for equation in getattr(program, "jaxpr", program).eqns
+    )
 
 
 def inner_programs(equation: Any) -> list[Any]:

@@ -30,16 +30,15 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_study_prints_a_line_per_cell_and_continues_where_it_stopped(tmp_path: Path, mnist_dir: Path) -> None:
+def test_a_study_prints_a_line_per_cell_and_continues_where_it_stopped(
+    call: Call, tmp_path: Path, mnist_dir: Path
+) -> None:
     command = [sys.executable, "-W", "error", "-m", "jax_impl", "study", *SMALL, "--depths", "2"]
     environment = os.environ | {"MNIST_DATA_DIR": str(mnist_dir), "PYTHONPATH": str(Path(__file__).parents[4])}
 
-    def lines() -> list[str]:
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert (result.returncode, result.stderr) == (0, "")
-        return result.stdout.splitlines()
-
-    first, *cells, advice, last = lines()
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    first, *cells, advice, last = result.stdout.splitlines()
     assert re.fullmatch(r"2 of 2 cells to run, about \d+\.\d minutes", first)
     assert re.fullmatch(
         r"xavier_normal, 2 hidden layers, relu, sgd: (trains|learns slowly), \d\d\.\d\d ± \d+\.\d\d % \(.* s\)",
@@ -52,7 +51,9 @@ def test_a_study_prints_a_line_per_cell_and_continues_where_it_stopped(tmp_path:
     expected = {"cells.jsonl", "study.json", "study.md", "index.html", "figures", ".lock"}
     assert {path.name for path in out.iterdir()} == expected
     kept = (out / "cells.jsonl").read_bytes()
-    assert [line.endswith("(kept)") for line in lines()] == [True] * 2 + [False] * 2
+    code, again, err = call("study", *SMALL, "--depths", "2")
+    assert (code, err) == (0, "")
+    assert [line.endswith("(kept)") for line in again] == [True] * 2 + [False] * 2
     assert (out / "cells.jsonl").read_bytes() == kept
 
 

@@ -65,7 +65,10 @@ def in_flax(leaf: Leaf, path: str) -> Leaf:
 
 @pytest.mark.parametrize("order", ["registered", "sorted"])
 @pytest.mark.parametrize("names", [nested, flat, wrapped])
-@pytest.mark.parametrize("model", ["resnet50", "inception_v3", "convnext_tiny", "vit_b_16"])
+@pytest.mark.parametrize(
+    "model",
+    ["resnet50", *(pytest.param(one, marks=pytest.mark.slow) for one in ("inception_v3", "convnext_tiny", "vit_b_16"))],
+)
 def test_every_leaf_finds_its_own(model: str, names: Callable[[nn.Module], dict[str, str]], order: str) -> None:
     settings = {"init_weights": False} if model == "inception_v3" else {}
     with torch.device("meta"):
