@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from jax_impl.parity.blind.spots import blind_spots
 from jax_impl.parity.causes.diagnosing import diagnose
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.reading import Record, read_pair
@@ -47,6 +48,7 @@ def judged(pair: Pair) -> Verdict:
         theirs=_side(pair.theirs),
         ours=_side(pair.ours),
         diagnosis=diagnose(pair, rungs),
+        blind_spots=blind_spots(pair, rungs),
     )
 
 

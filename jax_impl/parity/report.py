@@ -37,6 +37,7 @@ def as_json(verdict: Verdict) -> str:
         "theirs": asdict(verdict.theirs),
         "ours": asdict(verdict.ours),
         "diagnosis": asdict(verdict.diagnosis),
+        "blind_spots": [asdict(spot) for spot in verdict.blind_spots],
         "rungs": [
             {"state": rung.state, **asdict(rung), "checks": [*map(_plain, rung.checks)]} for rung in verdict.rungs
         ],

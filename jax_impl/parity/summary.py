@@ -11,6 +11,7 @@ from jax_impl.parity.verdict import FAIL, NOT_COMPARED, Check, Node, Rung, Verdi
 SHOWN = 30  # failed checks that are listed; all are in report.json
 NODES = 60  # lines of the module trees
 MARK = "→"
+BLIND = "blind spots, which these records cannot show"
 
 
 def text(verdict: Verdict) -> str:
@@ -22,6 +23,8 @@ def text(verdict: Verdict) -> str:
         lines += [f"  {one}" for one in _shown(verdict.failures)]
     if absent := _absent(verdict.rungs):
         lines += ["", "not compared:", *(f"  {rung.number} {rung.title}: {rung.reason}" for rung in absent)]
+    if verdict.blind_spots:
+        lines += ["", f"{BLIND}:", *(f"  {spot}" for spot in verdict.blind_spots)]
     return "\n".join(lines)
 
 
@@ -41,6 +44,8 @@ def markdown(verdict: Verdict) -> str:
         lines += ["Failed, in the order of the ladder and of execution:", ""]
         lines += [f"- {_escaped(one)}" for one in _shown(verdict.failures)]
         lines += [""]
+    if verdict.blind_spots:
+        lines += [f"{BLIND.capitalize()}:", "", *(f"- {_escaped(str(spot))}" for spot in verdict.blind_spots), ""]
     notes = [f"- {rung.title}: {_escaped(note)}" for rung in verdict.rungs for note in rung.notes[:SHOWN]]
     return "\n".join((*lines, *(["Notes:", "", *notes, ""] if notes else [])))
 

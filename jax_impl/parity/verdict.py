@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jax_impl.figures.numbers import short
+from jax_impl.parity.blind.blindspot import BlindSpot
 from jax_impl.parity.diagnosis import Diagnosis
 
 PASS, FAIL, NOT_COMPARED = "PASS", "FAIL", "NOT COMPARED"
@@ -146,6 +147,7 @@ class Verdict:
         theirs: The reference.
         ours: The port.
         diagnosis: Why it failed.
+        blind_spots: What a pass does not tell: mistakes that the records could not have shown.
     """
 
     rungs: tuple[Rung, ...]
@@ -154,6 +156,7 @@ class Verdict:
     theirs: Side
     ours: Side
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
+    blind_spots: tuple[BlindSpot, ...] = ()
 
     @property
     def failures(self) -> tuple[Check, ...]:

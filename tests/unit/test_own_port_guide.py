@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from jax_impl import parity
+from jax_impl.parity.summary import BLIND
 
 GUIDE = Path(__file__).parents[2] / "docs" / "your-own-port.md"
 PROGRAMS = re.findall(r"^```python\n# \w+\.py\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -32,7 +33,9 @@ ROUNDING = re.compile(r"\d(\.\d+)?e-1\d|(?<=p = )[\d.e-]+")  # numbers that diff
 def told() -> list[str]:
     """Return what the command prints first."""
     verdict = parity.compare_records("theirs", "ours")
-    return [ROUNDING.sub("#", line) for line in (verdict.first_line, *verdict.diagnosis.lines())]
+    blind = [f"  {spot}" for spot in verdict.blind_spots]
+    lines = (verdict.first_line, *verdict.diagnosis.lines(), *(["", f"{BLIND}:", *blind] if blind else []))
+    return [ROUNDING.sub("#", line) for line in lines]
 
 
 @pytest.mark.usefixtures("folder")
@@ -40,7 +43,7 @@ def test_the_guide_s_port_passes_and_its_mistakes_and_their_causes_are_named() -
     theirs, ours = PROGRAMS
     run(theirs)
     run(ours)
-    assert told() == SHOWN[:1]
+    assert told() == SHOWN[0].splitlines()
     for mistake, shown in zip(MISTAKES, SHOWN[1:], strict=True):
         assert mistake in ours
         run(ours.replace(mistake, mistake.partition(", **")[0] if "**" in mistake else ""))

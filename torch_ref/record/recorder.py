@@ -158,6 +158,8 @@ def _recorded(given: Given, dtype: torch.dtype | None, report: Progress) -> tupl
         modules = settings.modules(given.model, program.counts)
         keep = functools.partial(recording.array, "batch", file="batches")
         batches = [structures.encoded(program.batch(number, recording), keep) for number in range(len(given.batches))]
+        if parts["probe"] is not None:
+            parts["probe"]["batch"] = structures.encoded(program.cut.of(program.batch(0, recording)), keep)
         for seed in range(1, passes.RUNS):
             report.begin(f"rounding error, run {seed} of {passes.RUNS - 1}: ")
             passes.run(program, Noise(recording, seed, workspace.device, dtype or _dtype(given.model)))

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from jax_impl.parity.arrays import FORCED_LIMIT, FORWARD_LIMIT, GRADIENT_LIMIT, STEP_LIMIT, Array, Store, sampled
+from jax_impl.parity.recording.evaluating import evaluated, probed
 from jax_impl.parity.recording.fresh import fresh_leaves
 from jax_impl.parity.recording.models.base import Arrays
 from jax_impl.parity.recording.port import Port
@@ -41,6 +42,8 @@ def recorded(
     progress("the optimizer alone")
     alone = injected(port, optimizer, programs, store)
     trajectory, step_masks, after = trained(port, programs, store, progress)
+    progress("forward pass at another size")
+    probe = probed(port, store)
     if fresh is not None:
         progress("initial weights of fresh models")
     return {
@@ -59,6 +62,7 @@ def recorded(
         "injected": alone,
         "trajectory": trajectory,
         "after": after,
+        "probe": probe,
         "fresh": None if fresh is None else drawn(port, fresh, store),
     }
 
@@ -171,16 +175,8 @@ def trained(
         }
         steps.append(content)
         own.append(step.own_masks)
-    return steps, own, after(port, params, state, store)
-
-
-def after(port: Port, params: Arrays, state: Any, store: Store) -> dict[str, Any]:
-    """Record the first batch in evaluation mode after training."""
-    batch, key = port.theirs.batches[0], port.keys[0]
-    value, calls, _ = port.runner.calls(params, state, batch, key, [], train=False)
-    outputs = port.root_outputs(calls, port.theirs.content["after"]["outputs"])
-    kept = [None if array is None else store.reference("steps", array, FORWARD_LIMIT) for array in outputs]
-    return {"loss": value, "outputs": kept}
+    expected_after = port.theirs.content["after"]
+    return steps, own, evaluated(port, params, state, port.theirs.batches[0], expected_after, store)
 
 
 def step_content(

@@ -72,6 +72,11 @@ class Theirs:
         """The batches in their structure; floats in the recorded precision."""
         return [self._tree(batch) for batch in self.content["batches"]]
 
+    @cached_property
+    def probe(self) -> Any:
+        """The first batch at another size."""
+        return self._tree(self.content["probe"]["batch"])
+
     def masks(self, listed: list[dict[str, Any]]) -> list[Array]:
         """Return the masks of a pass or a step."""
         return [self.array(mask["array"]).astype(bool) for mask in listed]

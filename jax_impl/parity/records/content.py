@@ -123,6 +123,21 @@ class After:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Probe(After):
+    """The first batch in evaluation mode before training, with axes of `length` cut to `to` entries.
+
+    Attributes:
+        sizes: Of what each convolution and pool slides over; only the reference has them.
+        error: What the port says of this size if it cannot run.
+    """
+
+    length: int = 0
+    to: int = 0
+    sizes: dict[str, list[int]] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fresh:
     """Samples of several models' initial weights."""
 
@@ -205,6 +220,7 @@ class Content:
     injected: list[Step] | None = None
     trajectory: list[Step] | None = None
     after: After | None = None
+    probe: Probe | None = None
     fresh: Fresh | None = None
     accuracy: list[float] | None = None
     loaded: bool = True

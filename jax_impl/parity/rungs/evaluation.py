@@ -18,7 +18,8 @@ def evaluation(pair: Pair) -> Rung:
     checks: list[Check] = []
     notes: list[str] = []
     if theirs is not None and stable:
-        checks, notes = _evaluated(pair, theirs, ours or After())
+        share = clipping_after(pair, len(pair.theirs.content.trajectory or ()))
+        checks, notes = evaluated(pair, theirs, ours or After(), share=share, loose=pair.trains_in_float32)
     return Rung(
         number=13,
         title="Evaluation after training",
@@ -29,15 +30,19 @@ def evaluation(pair: Pair) -> Rung:
     )
 
 
-def _evaluated(pair: Pair, theirs: After, ours: After) -> tuple[list[Check], list[str]]:
-    """Return the checks, and as notes the outputs that the port does not have."""
-    loose = pair.trains_in_float32 or bool(pair.in_float32("eval"))
-    share = clipping_after(pair, len(pair.theirs.content.trajectory or ()))
+def evaluated(
+    pair: Pair, theirs: After, ours: After, *, share: float = 0.0, loose: bool = False, stage: str = STAGE
+) -> tuple[list[Check], list[str]]:
+    """Return the checks of an evaluation, and as notes the outputs that the port does not have.
+
+    `share` of the reference's size is allowed in any case; `loose` allows for float32 in the port's training.
+    """
+    loose = loose or bool(pair.in_float32("eval"))
     checks, notes = [], []
     if theirs.loss is not None:
         slack = share * abs(theirs.loss)
         found = pair.tolerance.number(ours.loss, theirs.loss, theirs.loss_noise, loose=loose, slack=slack)
-        checks.append(check(found, place="the loss", stage=STAGE, what="loss", finding="differs", module=None))
+        checks.append(check(found, place="the loss", stage=stage, what="loss", finding="differs", module=None))
     for number, reference in enumerate(theirs.outputs):
         mine = ours.outputs[number] if number < len(ours.outputs) else None
         what = "output" if len(theirs.outputs) == 1 else f"output {number + 1}"
@@ -47,7 +52,7 @@ def _evaluated(pair: Pair, theirs: After, ours: After) -> tuple[list[Check], lis
         slack = 0.0 if reference is None else share * reference.norm
         found = pair.compare(mine, reference, loose=loose, slack=slack)
         finding = f"{what} differs"
-        checks.append(check(found, place=pair.name(""), stage=STAGE, what=what, finding=finding, module=""))
+        checks.append(check(found, place=pair.name(""), stage=stage, what=what, finding=finding, module=""))
     return checks, notes
 
 

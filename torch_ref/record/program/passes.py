@@ -11,9 +11,7 @@ import torch
 
 from torch_ref.record.arrays import GRADIENT
 from torch_ref.record.noise import Sink
-from torch_ref.record.program import training
-from torch_ref.record.program.capture import Capture, hooked
-from torch_ref.record.program.masks import Masks, replaced
+from torch_ref.record.program import probing, running, training
 from torch_ref.record.program.running import Program, observed
 
 RUNS = 3  # the reference's own, and two with noise
@@ -32,13 +30,19 @@ def run(program: Program, sink: Sink) -> dict[str, Any]:
     injected = training.injected(program, sink)
     trajectory = training.trajectory(program, sink)
     program.progress("forward pass after training")
-    after = _after(program, sink)
+    program.workspace.train(False)
+    after = running.evaluated(program, sink, "after", program.batch(0, sink), when="after training")
+    program.progress("forward pass at another size")
+    if not sink.noisy:
+        program.cut = probing.chosen(program)
+    probe = probing.probed(program, sink, program.cut)
     return {
         "forward": {"train": train, "eval": evaluation},
         "gradients": gradients,
         "injected": injected,
         "trajectory": trajectory,
         "after": after,
+        "probe": probe,
     }
 
 
@@ -67,15 +71,3 @@ def _gradients(program: Program, sink: Sink) -> dict[str, Any]:
         name: None if grad is None else sink.array(f"gradients/{name}", grad, "steps", GRADIENT)
         for name, grad in grads.items()
     }
-
-
-def _after(program: Program, sink: Sink) -> dict[str, Any]:
-    """Run the first batch in evaluation mode with the trained weights."""
-    program.workspace.train(False)
-    with torch.no_grad():
-        capture = Capture(sink, "after")
-        with replaced(Masks(sink, "after", program.workspace.device, capture)), hooked([("", program.model)], capture):
-            loss = program.evaluate(program.batch(0, sink), train=False, when="after training")
-    number = sink.number("after/loss", loss.item())
-    outputs = [array for call in capture.calls for array in call.outputs]
-    return {"loss": number.value, "loss_noise": number, "outputs": outputs}

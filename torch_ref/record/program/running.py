@@ -31,6 +31,7 @@ class Program:
         counts: How often each module was called, once a pass has run.
         others: Modules that draw random numbers which are no mask.
         sparse: The leaves whose gradients are sparse.
+        cut: How the first batch is cut for a run at another size; None if the model takes no other.
     """
 
     model: nn.Module
@@ -46,6 +47,7 @@ class Program:
     counts: dict[str, int] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
     sparse: set[str] = field(default_factory=set)
+    cut: Any = None
 
     @property
     def trained(self) -> list[Leaf]:
@@ -103,3 +105,14 @@ def observed(program: Program, sink: Sink, place: str, *, keep: bool) -> Iterato
         yield capture, masks
     if not sink.noisy:
         program.others += masks.others
+
+
+def evaluated(program: Program, sink: Sink, place: str, batch: Any, *, when: str) -> dict[str, Any]:
+    """Run a batch, with weights and mode as they are; return the loss and what the model returns."""
+    with torch.no_grad():
+        capture = Capture(sink, place)
+        with replaced(Masks(sink, place, program.workspace.device, capture)), hooked([("", program.model)], capture):
+            loss = program.evaluate(batch, train=False, when=when)
+    number = sink.number(f"{place}/loss", loss.item())
+    outputs = [array for call in capture.calls for array in call.outputs]
+    return {"loss": number.value, "loss_noise": number, "outputs": outputs}

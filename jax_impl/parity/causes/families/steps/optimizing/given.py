@@ -172,7 +172,12 @@ class _Gradients:
 
 def _groups(pair: Pair) -> list[Group]:
     groups = (pair.theirs.content.optimizer or {}).get("groups")
-    return [group for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
+    return [group for group in groups if _is_group(group)] if isinstance(groups, list) else []
+
+
+def _is_group(value: Any) -> bool:
+    names = value.get("names") if isinstance(value, dict) else None
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _usable(pair: Pair, name: str, steps: Sequence[Step]) -> bool:
