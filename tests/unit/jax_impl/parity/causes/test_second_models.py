@@ -12,10 +12,12 @@ from scipy import stats
 from jax_impl.parity.causes.compute.conversions import bfloat16
 from jax_impl.parity.causes.compute.layers.attention import Attention, attended
 from jax_impl.parity.pair import Pair
+from jax_impl.parity.records import content as c
 from jax_impl.parity.records.content import Step
 from jax_impl.parity.rungs.data import data
 from jax_impl.parity.rungs.distribution import distribution
 from jax_impl.parity.rungs.state import state
+from jax_impl.parity.rungs.structure import structure
 from jax_impl.parity.rungs.weights import weights
 from tests.unit.jax_impl.parity.causes import in_memory, memory
 from tests.unit.jax_impl.parity.causes.toy import Tape, Toy, causes, random
@@ -124,6 +126,54 @@ def trained(kind: str, buffer: str, *, forgets: str) -> Pair:
 def test_a_buffer_that_stays(kind: str, buffer: str, forgets: str, when: str) -> None:
     found = in_memory.causes(trained(kind, buffer, forgets=forgets), "state", 11, state)
     assert {one.cause for one in found} == {f"the buffer {buffer} is not updated{when}"}
+
+
+# Leaves and layers
+
+
+@pytest.mark.parametrize("lost", ["weight", "bias"])
+def test_an_encoder_s_norm_lacks_a_leaf(lost: str) -> None:
+    shapes = {"0.embed.weight": (9, 4), "0.norm.weight": (4,), "0.norm.bias": (4,), "1.weight": (2, 4)}
+    types = {"0": "Encoder", "0.embed": "Embedding", "0.norm": "LayerNorm", "1": "Linear"}
+    own = {name: f"encoder_{name}" for name in shapes}
+    kept = [name for name in shapes if name != f"0.norm.{lost}"]
+    mapping = c.Mapping(
+        leaves=[c.PairedLeaf(theirs=[name], ours=[own[name]]) for name in kept],
+        modules=[c.PairedModule(theirs=path, ours=f"encoder_{path}") for path in types],
+        unmatched=c.Unmatched(theirs=[c.Unpaired(name=f"0.norm.{lost}", shape=[4])], ours=[]),
+    )
+    listed = [c.Module(path=path, type=kind, settings={}) for path, kind in types.items()]
+    theirs = c.Content(side="torch", modules=listed, leaves=[memory.leaf(name, shapes[name]) for name in shapes])
+    leaves = [memory.leaf(own[name], shapes[name]) for name in kept]
+    ours = c.Content(side="jax", modules=[], leaves=leaves, mapping=mapping)
+    pair = Pair(memory.Memory(Path(), "", theirs), memory.Memory(Path(), "", ours), 0.01)
+    found = [one.cause for one in memory.diagnosed(pair, structure).causes]
+    assert found == [f"0.norm has no {'scale' if lost == 'weight' else 'bias'}"]
+
+
+def test_a_linear_function_of_two_branches(tmp_path: Path) -> None:
+    """The reference's layer gets one branch; the port's function, whose input is not seen, the other."""
+    start = {"head.weight": random(3, 5, seed=8), "head.bias": random(3, seed=9)}
+
+    def model(tape: Tape, fault: str) -> None:
+        def inner(x: np.ndarray) -> np.ndarray:
+            left = tape.call("left", np.sin, x)
+            right = tape.call("right", lambda x: x**3, x)
+            z = left if fault else right
+            if tape.absent:  # the port
+                tape.order += 1
+                out = z @ start["head.weight"].T + start["head.bias"]
+                tape.calls.append({"module": "head", "own": "head", "call": 0, "order": tape.order, "inputs": [],
+                                   "outputs": [out]})  # fmt: skip
+                return out
+            return tape.call("head", lambda z: z @ start["head.weight"].T + start["head.bias"], z)
+
+        tape.call("", inner, random(8, 5))
+
+    modules = {"": "Net", "left": "Branch", "right": "Branch", "head": "Linear", "none": "Identity"}
+    toy = Toy(model, modules, start=start, absent=["none"])
+    assert causes(toy.verdict(tmp_path / "wrong", "one")) == ["head receives left's output instead of right's output"]
+    assert not causes(toy.verdict(tmp_path / "right"))
 
 
 # Attention
