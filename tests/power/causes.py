@@ -15,6 +15,7 @@ EXPECTED: dict[str, str] = {
     "no dropout on residuals": "dropout is missing",
     "dropout in evaluation": "dropout is on in evaluation",
     "attention's dropout on, and shared": "one mask for all sequences and heads",
+    "attention's dropout shared by sequences": "one dropout mask for all examples",
     "dropout shared by sequences and heads": "one mask for all sequences and heads|one dropout mask for all",
     "one key for every sequence": "one dropout mask|one mask",
     "layers copied with their random streams": "one dropout mask for several places",

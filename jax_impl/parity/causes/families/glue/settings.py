@@ -179,9 +179,10 @@ def functional(case: WholeCase) -> Iterator[Hypothesis]:
 
 
 def sizes(case: WholeCase) -> Iterator[Hypothesis]:
-    """Yield why attention draws a mask of another size: it is shared, or the number of heads is another one."""
+    """Yield why a mask has another size: it is shared, or attention has another number of heads."""
     for path in dict.fromkeys(check.module for check in case.failures if "size" in check.finding):
         for one in calls(case, path or ""):
+            yield from dropout.dropout(one)
             yield from attention.dropped(one)
             yield from heads.heads(one)
 
