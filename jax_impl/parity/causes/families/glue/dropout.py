@@ -1,7 +1,7 @@
 """Dropout: in the wrong mode, at another rate, unscaled, or by the inverted mask."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -99,12 +99,17 @@ def shared(case: ForwardCase, x: Floats, rate: float) -> Iterator[Hypothesis]:
     for shape in sorted(shapes):
         axes = tuple(axis for axis, length in enumerate(shape) if length == 1 < x.shape[axis])
         if axes and all(length in (1, full) for length, full in zip(shape, x.shape, strict=True)):
-            whole = "all examples" if axes == (0,) else f"all of axis {' and '.join(map(str, axes))}"
             yield Hypothesis(
-                cause=f"one dropout mask for {whole} instead of one for each",
+                cause=one_for_all(axes),
                 fix="draw a mask for each number: broadcast_dims=()",
                 test=partial(drops, case, x, own_rate(case, rate), axes),
             )
+
+
+def one_for_all(axes: Sequence[int]) -> str:
+    """Return the cause in words: the mask is the same along these axes."""
+    whole = "all examples" if tuple(axes) == (0,) else f"all of axis {' and '.join(map(str, axes))}"
+    return f"one dropout mask for {whole} instead of one for each"
 
 
 def number_drawn(pair: Pair) -> Iterator[tuple[str, str]]:

@@ -81,6 +81,25 @@ def test_a_mask_that_is_shared_is_named(
     assert causes(toy.verdict(tmp_path, "shared")) == [cause]
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes", "whole"), [((6, 20), [0], "all examples"), ((4, 7, 5), [1], "all of axis 1")]
+)
+def test_a_key_that_serves_a_whole_axis_is_named(
+    tmp_path: Path, shape: tuple[int, ...], axes: list[int], whole: str
+) -> None:
+    """The mask has the right size, so that the reference's takes its place: only the port's own one shows it."""
+
+    def model(tape: Tape, fault: str) -> None:
+        kept = tape.mask("drop", shape, RATE) if tape.training else np.ones(shape)
+        if fault and tape.training:
+            tape.masks[-1]["repeated"] = axes
+        tape.call("", lambda x: tape.call("drop", lambda x: dropped(x, kept, "", tape.training), x), random(*shape))
+
+    toy = Toy(model, {"": "Net", "drop": "Dropout"}, {"drop": {"p": RATE}}, {"drop": {"rate": RATE}})
+    assert causes(toy.verdict(tmp_path / "one", "key")) == [f"one dropout mask for {whole} instead of one for each"]
+    assert not toy.verdict(tmp_path / "each").failures
+
+
 def test_a_rate_that_no_setting_shows_is_read_from_the_numbers(tmp_path: Path) -> None:
     assert causes(layer((20, 6)).verdict(tmp_path, "rate")) == ["dropout rate 0.4 instead of 0.25"]
 
