@@ -1,7 +1,7 @@
 """What each planted mistake's cause must read like, by the name of the mistake."""
 
 # Causes that are true beside the main one: what follows from it, or what too few draws leave open.
-ALSO = r"dropout masks are drawn in training instead of|too few draws|misses its use in"
+ALSO = r"dropout masks? (?:is|are) drawn in training instead of|too few draws|misses its use in"
 
 EXPECTED: dict[str, str] = {
     # settings and dropout
@@ -15,6 +15,7 @@ EXPECTED: dict[str, str] = {
     "no dropout on residuals": "dropout is missing",
     "dropout in evaluation": "dropout is on in evaluation",
     "attention's dropout on, and shared": "one mask for all sequences and heads",
+    "attention's dropout shared by sequences": "one dropout mask for all examples",
     "dropout shared by sequences and heads": "one mask for all sequences and heads|one dropout mask for all",
     "one key for every sequence": "one dropout mask|one mask",
     "layers copied with their random streams": "one dropout mask for several places",

@@ -1,8 +1,13 @@
 """The smallest mistake of each size that the ladder still sees, by bisection."""
 
+import importlib
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from tests.ports import runs
+from tests.ports.catalogue import evaluated
 
 
 @dataclass(frozen=True)
@@ -13,8 +18,10 @@ class Sized:
         name: What is wrong.
         unit: Of the size.
         model: The port.
-        old: A text of the port's file.
+        old: A text of the port's file; none if it is the data that is wrong.
         new: The text in its place, with `SIZE`.
+        data: The expression for the reference's batches of inputs and labels, of which the port has wrong ones.
+        classes: Of these labels.
         smallest, largest: Where the search begins and ends.
         fresh: Whether fresh weights must be compared.
     """
@@ -22,8 +29,10 @@ class Sized:
     name: str
     unit: str
     model: str
-    old: str
-    new: str
+    old: str = ""
+    new: str = ""
+    data: str = ""
+    classes: int = 0
     smallest: float = 1e-14
     largest: float = 0.5
     fresh: bool = False
@@ -41,13 +50,28 @@ SIZES = (
         "spread of initial weights", "relative", "cnn", "bound = fan_in**-0.5", "bound = (1 + SIZE) * fan_in**-0.5",
         smallest=1e-3, fresh=True,
     ),
+    Sized("share of wrong labels", "of the labels", "gru", data="data(batch_size=50)", classes=4, smallest=1e-4),
 )  # fmt: skip
 
 
 def seen(sized: Sized, size: float) -> bool:
     """Return whether the ladder sees the mistake at this size."""
-    options = {} if sized.fresh else {"fresh": None}
+    options: dict[str, Any] = {} if sized.fresh else {"fresh": None}
+    if sized.data:
+        call = f"{runs.port_named(sized.model).theirs[1]} | {{'batches': {sized.data}}}"
+        port = runs.port_named(sized.model).port() | options | {"batches": mislabelled(sized, size)}
+        return not runs.proven(runs.recorded(sized.model, call), port).passed
     return not runs.verdict(sized.model, (sized.old, sized.new.replace("SIZE", repr(size))), **options).passed
+
+
+def mislabelled(sized: Sized, share: float) -> list[tuple[Any, Any]]:
+    """Return the reference's batches with a share of the labels, rounded to whole ones, replaced by the next class."""
+    theirs = importlib.import_module(f"tests.ports.{runs.port_named(sized.model).theirs[0]}")
+    batches = [(np.array(x), np.array(y)) for x, y in evaluated(theirs, sized.data)]
+    count = sum(len(y) for _, y in batches)
+    wrong = np.random.default_rng(0).permutation(count) < round(share * count)
+    parts = np.split(wrong, np.cumsum([len(y) for _, y in batches])[:-1])
+    return [(x, (y + part) % sized.classes) for (x, y), part in zip(batches, parts, strict=True)]
 
 
 def smallest_seen(sized: Sized, digits: int = 5) -> float | None:

@@ -48,7 +48,7 @@ class Port:
         self.theirs = theirs
         self.model: Model = adapted(model, loss, theirs.batches[0], state)
         self._loss, self._given_state = loss, state
-        self.runner = Runner(self.model)
+        self.runner = Runner(self.model, {module.get("calls", 1) for module in theirs.content["modules"]})
         self.loaded = load
         self.keys = [jax.random.fold_in(jax.random.key(seed), step) for step in range(len(theirs.batches))]
         self.leaves = own_leaves(self.model)

@@ -108,6 +108,17 @@ FAULTS = [
         rung=f.SETTINGS,
     ),
     Fault(
+        name="attention's dropout shared by sequences",
+        changes=(
+            (
+                "self.attn_dropout = nnx.Dropout(0.1, rngs",
+                "self.attn_dropout = nnx.Dropout(0.1, broadcast_dims=(0,), rngs",
+            ),
+        ),
+        module=ATTENTION,
+        rung=f.SETTINGS,
+    ),
+    Fault(
         name="no dropout on residuals",
         changes=(("return self.resid_dropout(self.c_proj(y))", "return self.c_proj(y)"),),
         module=("transformer.h.0.attn.resid_dropout", "transformer.h.0.attn"),

@@ -35,9 +35,10 @@ def written(model: str, name: str, *changes: Change, theirs: str | None = None) 
 
 def harmless() -> list[Harmless]:
     """Return all of them."""
-    from tests.ports.harmless import convolutions, others, sequences
+    from tests.ports.harmless import convolutions, formulas, machinery, others, sequences
 
-    return [*convolutions.CHANGES, *sequences.CHANGES, *others.CHANGES, *reruns()]
+    modules = (convolutions, sequences, others, formulas, machinery)
+    return [*(change for module in modules for change in module.CHANGES), *reruns()]
 
 
 def reruns() -> Iterator[Harmless]:
@@ -55,6 +56,11 @@ def reruns() -> Iterator[Harmless]:
         sizes = f"{images}batch_size=4"
         yield Harmless("data of seed 1", model, theirs=f"{call} | {{'batches': data({sizes}, seed=1)}}")
         yield Harmless("batches of two", model, theirs=f"{call} | {{'batches': data({images}batch_size=2)}}")
+    for model, seeds in (("cnn", 20), ("gru", 2), ("encoder", 5), ("dcgan", 12)):
+        yield Harmless(f"{seeds} fresh models", model, theirs=f"{PORTS[model].theirs[1]} | {{'seeds': {seeds}}}")
+    for model in ("lstm", "cnn", "llama"):
+        call = f"{PORTS[model].theirs[1]} | {{'precision': 'as it is'}}"
+        yield Harmless("in float32, as it is", model, theirs=call)
     for model, environment in zip(PORTS, ENVIRONMENTS, strict=True):
         yield Harmless(
             " ".join(f"{name}={value}" for name, value in environment.items()), model, environment=environment

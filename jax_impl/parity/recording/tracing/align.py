@@ -91,8 +91,9 @@ def match(
 ) -> list[Match | None]:
     """Pair the arrays of a call, in order, by shape; where several fit, take the one that agrees best.
 
-    An array that the reference passes several times is the same one of ours each time. Numbers are never paired with
-    truth values, nor masks that are added (with fill values) with masks that are multiplied.
+    An array that the reference passes several times is the same one of ours each time. Whole numbers
+    are paired with truth values only if they are the same, as 0 and 1; floats never are. Masks that are added (with
+    fill values) are never paired with masks that are multiplied.
 
     Args:
         theirs: Shapes with the stored arrays, which are samples if the whole has more than `limit` elements.
@@ -116,6 +117,7 @@ def match(
             for axes in candidates(shape, ours[index].shape, features)
             if _holds(axes, ours[index])
         ]
+        fitting = [one for one in fitting if _kind(ours[one.index]) == _kind(reference) or one.error == 0]
         best = _chosen(fitting, usual)
         found.append(best)
         if best is not None:
@@ -137,8 +139,11 @@ def _same(a: tuple[Shape, Array], b: tuple[Shape, Array]) -> bool:
 
 
 def _comparable(ours: Array, theirs: Array) -> bool:
-    kinds = {"f" if inexact(array) else "b" if array.dtype == bool else "i" for array in (ours, theirs)}
-    return len(kinds) == 1 and bool(is_fill(ours).any()) == bool(is_fill(theirs).any())
+    return inexact(ours) == inexact(theirs) and bool(is_fill(ours).any()) == bool(is_fill(theirs).any())
+
+
+def _kind(array: Array) -> str:
+    return "f" if inexact(array) else "b" if array.dtype == bool else "i"
 
 
 def _holds(axes: Axes, ours: Array) -> bool:

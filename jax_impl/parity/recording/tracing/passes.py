@@ -1,7 +1,7 @@
 """Runs of the port: its loss with the reference's masks, and every call of a module, free or forced."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -107,10 +107,11 @@ class Visit:
 class Runner:
     """A model's loss, traced once for each mode and each shape of batch."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, repeated: Collection[int] = ()) -> None:
         self.features: Sequence[Array] = ()  # orders of flattened features, for the masks
         self.layouts: Layouts = {}  # orders of axes, for the masks
         self._model = model
+        self._repeated = repeated  # how often the reference calls its modules in one pass
         self._programs: dict[Any, Any] = {}
         self._runs: dict[Any, tuple[Callable[..., Any], list[Visit]]] = {}
 
@@ -173,7 +174,9 @@ class Runner:
         arguments = (params, state, batch, key)
         program, structure = self._program(arguments, train=train)
         watch = visit.watch if "input" in roles else None
-        results = evaluate(program, jax.tree.leaves(arguments), visit, roles=roles, watch=watch)
+        results = evaluate(
+            program, jax.tree.leaves(arguments), visit, roles=roles, watch=watch, repeated=self._repeated
+        )
         value, state = jax.tree.unflatten(structure, results)
         return value, state
 

@@ -2,10 +2,11 @@
 
 `tag` marks an array in a program, at no cost. `evaluate` runs a program and shows each tagged array to a visitor, which
 may answer with another array. Tags survive `jit`, `vmap`, `remat` and `scan`, whose steps are then evaluated one by
-one. So what a model computes can be recorded whichever library it is written in.
+one, or together if they do not depend on each other, as in `jax.lax.map`. So what a model computes can be recorded
+whichever library it is written in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,17 @@ class Tag:
 Visitor = Callable[[Tag, Any], Any]
 Watcher = Callable[[Any], None]
 
+
+@dataclass(frozen=True)
+class View:
+    """What is shown of a program, and to whom: the arguments of `evaluate`."""
+
+    visit: Visitor
+    roles: frozenset[str]
+    watch: Watcher
+    repeated: frozenset[int]
+
+
 tag_primitive = core.Primitive("parity_tag")
 tag_primitive.def_impl(lambda array, **_: array)
 tag_primitive.def_abstract_eval(lambda array, **_: array)
@@ -71,6 +83,7 @@ def evaluate(
     *,
     roles: Sequence[str],
     watch: Watcher | None = None,
+    repeated: Collection[int] = (),
 ) -> list[Any]:
     """Run a program. Can itself be traced, compiled and differentiated.
 
@@ -81,21 +94,17 @@ def evaluate(
         roles: Of the tags that are shown. Inner programs without such tags run as they are: custom gradients stay.
             Only convolutions that would be slow are computed in another way.
         watch: Is shown each other equation.
+        repeated: How often the reference calls a module in one pass. A loop of so many steps is one over calls; in any
+            other whose steps do not depend on each other, such as one over a batch, all steps are one call.
 
     Returns:
         The flat results.
     """
-    return _evaluate(program.jaxpr, program.consts, arguments, visit, frozenset(roles), watch or (lambda _: None))
+    view = View(visit, frozenset(roles), watch or (lambda _: None), frozenset(repeated) - {1})
+    return _evaluate(program.jaxpr, program.consts, arguments, view)
 
 
-def _evaluate(
-    jaxpr: Any,
-    constants: Sequence[Any],
-    arguments: Sequence[Any],
-    visit: Visitor,
-    roles: frozenset[str],
-    watch: Watcher,
-) -> list[Any]:
+def _evaluate(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Any], view: View) -> list[Any]:
     values: dict[Any, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
     values |= dict(zip(jaxpr.invars, arguments, strict=True))
 
@@ -106,13 +115,13 @@ def _evaluate(
         inputs = [value(atom) for atom in equation.invars]
         if equation.primitive is tag_primitive:
             found = equation.params["tag"]
-            outputs = [visit(found, inputs[0]) if found.role in roles else inputs[0]]
-        elif inner := _inner(equation, roles):
-            outputs = _inlined(equation, inner, inputs, visit, roles, watch)
+            outputs = [view.visit(found, inputs[0]) if found.role in view.roles else inputs[0]]
+        elif inner := _inner(equation, view.roles):
+            outputs = _inlined(equation, inner, inputs, view)
         elif convolutions.slow(equation):
             outputs = [convolutions.product(*inputs, **equation.params)]
         else:
-            watch(equation)
+            view.watch(equation)
             outputs = _alone(equation, inputs)
         values |= dict(zip(equation.outvars, outputs, strict=True))
     return [value(atom) for atom in jaxpr.outvars]
@@ -162,13 +171,14 @@ def inner_programs(equation: Any) -> list[Any]:
     return [part for part in flat if hasattr(part, "eqns") or hasattr(getattr(part, "jaxpr", None), "eqns")]
 
 
-def _inlined(
-    equation: Any, inner: Any, inputs: list[Any], visit: Visitor, roles: frozenset[str], watch: Watcher
-) -> list[Any]:
+def _inlined(equation: Any, inner: Any, inputs: list[Any], view: View) -> list[Any]:
     jaxpr, constants = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
     if equation.primitive.name != "scan":
-        return _evaluate(jaxpr, constants, inputs, visit, roles, watch)
+        return _evaluate(jaxpr, constants, inputs, view)
     n_constants, n_carried = equation.params["num_consts"], equation.params["num_carry"]
+    if not n_carried and equation.params["length"] not in view.repeated:
+        together = _together(inner, inputs, n_constants, equation.params["length"])
+        return _evaluate(together.jaxpr, together.consts, inputs, view)
     fixed, carry, rows = (
         inputs[:n_constants],
         inputs[n_constants : n_constants + n_carried],
@@ -177,12 +187,18 @@ def _inlined(
     steps = range(equation.params["length"])
     stacked: list[list[Any]] = []
     for step in reversed(steps) if equation.params["reverse"] else steps:
-        outputs = _evaluate(jaxpr, constants, [*fixed, *carry, *(row[step] for row in rows)], visit, roles, watch)
+        outputs = _evaluate(jaxpr, constants, [*fixed, *carry, *(row[step] for row in rows)], view)
         carry = outputs[:n_carried]
         stacked.append(outputs[n_carried:])
     if equation.params["reverse"]:
         stacked.reverse()
     return [*carry, *(jnp.stack(column) for column in zip(*stacked, strict=True))]
+
+
+def _together(inner: Any, inputs: list[Any], n_constants: int, length: int) -> Any:
+    """Return the program of all steps of a loop at once: that of vmap, in which each tagged array has a batch."""
+    axes = tuple(None if number < n_constants else 0 for number in range(len(inputs)))
+    return jax.make_jaxpr(jax.vmap(core.jaxpr_as_fun(inner), in_axes=axes, axis_size=length))(*inputs)
 
 
 def narrowed(equation: Any) -> bool:

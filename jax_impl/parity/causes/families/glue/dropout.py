@@ -1,7 +1,7 @@
 """Dropout: in the wrong mode, at another rate, unscaled, or by the inverted mask."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -82,6 +82,7 @@ def in_training(case: ForwardCase, x: Floats, rate: float) -> Iterator[Hypothesi
             yield Hypothesis(cause=cause, fix=fix, test=partial(confirm, case, array))
     for cause, fix in number_drawn(case.pair):
         yield Hypothesis(cause=cause, fix=fix, test=partial(drops, case, x, own_rate(case, rate)))
+    yield from shared(case, x, rate)
     other = own_rate(case, rate)
     if math.isclose(other, rate, rel_tol=1e-6):
         other = shown_rate(case, x * mask, rate)
@@ -89,6 +90,26 @@ def in_training(case: ForwardCase, x: Floats, rate: float) -> Iterator[Hypothesi
         yield Hypothesis(
             cause=rate_differs(other, rate), fix=f"rate={rate:g}", test=partial(confirm, case, x * mask / (1 - other))
         )
+
+
+def shared(case: ForwardCase, x: Floats, rate: float) -> Iterator[Hypothesis]:
+    """Yield one mask for a whole axis, such as all examples, if the port draws such a mask."""
+    own = case.pair.ours.content.own_masks
+    shapes = {tuple(mask.shape) for mask in (own.forward if own else ()) if len(mask.shape) == x.ndim}
+    for shape in sorted(shapes):
+        axes = tuple(axis for axis, length in enumerate(shape) if length == 1 < x.shape[axis])
+        if axes and all(length in (1, full) for length, full in zip(shape, x.shape, strict=True)):
+            yield Hypothesis(
+                cause=one_for_all(axes),
+                fix="draw a mask for each number: broadcast_dims=()",
+                test=partial(drops, case, x, own_rate(case, rate), axes),
+            )
+
+
+def one_for_all(axes: Sequence[int]) -> str:
+    """Return the cause in words: the mask is the same along these axes."""
+    whole = "all examples" if tuple(axes) == (0,) else f"all of axis {' and '.join(map(str, axes))}"
+    return f"one dropout mask for {whole} instead of one for each"
 
 
 def number_drawn(pair: Pair) -> Iterator[tuple[str, str]]:
@@ -140,17 +161,18 @@ def confirm(case: ForwardCase, prediction: Floats) -> Measured | None:
     return case.target.agrees(prediction)
 
 
-def drops(case: ForwardCase, x: Floats, rate: float) -> Measured | None:
+def drops(case: ForwardCase, x: Floats, rate: float, axes: tuple[int, ...] = ()) -> Measured | None:
     """Compare the port's array with x dropped out by the port's own mask, which shows in its zeros.
 
-    The values that are kept must be x / (1 - rate), and the share of the others must fit the rate.
+    The values that are kept must be x / (1 - rate), and the share of the others must fit the rate. Along `axes`, the
+    mask is the same.
     """
     ours = case.target.array
     if ours is None or ours.shape != x.shape or not 0 < rate < 1:
         return None
     at = x != 0
-    gone = (ours == 0) & at
-    count, number = int(gone.sum()), int(at.sum())
+    gone = ((ours == 0) | ~at).all(axis=axes, keepdims=True) & at.any(axis=axes, keepdims=True)
+    count, number = int(gone.sum()), int(at.any(axis=axes, keepdims=True).sum())
     deviation = math.sqrt(number * rate * (1 - rate))
     if count < DROPPED or count == number or abs(count - number * rate) > SIGMAS * deviation + 1:
         return None

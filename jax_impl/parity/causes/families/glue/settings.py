@@ -165,6 +165,7 @@ def draws(case: WholeCase) -> Iterator[Hypothesis]:
         yield Hypothesis(cause=cause, fix=fix, test=lambda: recorded)
     if len(theirs.masks) == len(own.forward):
         yield from functional(case)
+        yield from repeated(case)
 
 
 def functional(case: WholeCase) -> Iterator[Hypothesis]:
@@ -178,10 +179,23 @@ def functional(case: WholeCase) -> Iterator[Hypothesis]:
             yield Hypothesis(cause=dropout.rate_differs(other, one), fix=f"rate={one:g}", test=lambda: recorded)
 
 
+def repeated(case: WholeCase) -> Iterator[Hypothesis]:
+    """Yield that masks of the right size are the same along an axis: one key serves all examples, for instance."""
+    theirs, own = case.pair.theirs.content.forward.train, case.pair.ours.content.own_masks
+    failing = {check.module for check in case.failures if "one dropout mask for all" in check.finding}
+    pairs = zip(theirs.masks if theirs else (), own.forward if own else (), strict=False)
+    recorded = Measured(measured=0.0, allowed=0.0, unit="masks")
+    listed = [tuple(mine.repeated) for mask, mine in pairs if mask.module in failing and mine.repeated]
+    for axes in dict.fromkeys(listed):
+        fix = "draw with a key for each: jax.random.split(key, n)"
+        yield Hypothesis(cause=dropout.one_for_all(axes), fix=fix, test=lambda: recorded)
+
+
 def sizes(case: WholeCase) -> Iterator[Hypothesis]:
-    """Yield why attention draws a mask of another size: it is shared, or the number of heads is another one."""
+    """Yield why a mask has another size: it is shared, or attention has another number of heads."""
     for path in dict.fromkeys(check.module for check in case.failures if "size" in check.finding):
         for one in calls(case, path or ""):
+            yield from dropout.dropout(one)
             yield from attention.dropped(one)
             yield from heads.heads(one)
 

@@ -138,6 +138,9 @@ def dropped(case: ForwardCase) -> Iterator[Hypothesis]:
         fix = "dropout_rate as in the reference, and deterministic=False in training"
         rate = next((mask.rate for mask, _ in masks(case) if mask.rate), 0.0)
         other = dropout.own_rate(case, rate)
+        drawn = {one for shape, one in own_masks(case, how) if shape == how.kept.shape}
+        if other == rate and len(drawn) == 1:  # no setting shows it
+            other = drawn.pop()
         missing = (
             (dropout.rate_differs(0.0, rate), f"rate={rate:g}")
             if not other

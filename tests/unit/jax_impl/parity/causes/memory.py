@@ -52,6 +52,8 @@ def tree(store: dict[str, np.ndarray], node: Any) -> Any:
     """Return a batch as record.json has it."""
     if isinstance(node, tuple):
         return {"tuple": [tree(store, one) for one in node]}
+    if isinstance(node, dict):
+        return {"dict": {name: tree(store, one) for name, one in node.items()}}
     return {"array": raw(store, "batches", node)}
 
 

@@ -150,6 +150,26 @@ def test_transposed(tmp_path: Path, size: Shape, outputs: int) -> None:
     assert planted(tmp_path / "flip", model, x, unflipped) == ["the kernel is not flipped"]
 
 
+def test_other_models_dilation_groups_and_bias(tmp_path: Path) -> None:
+    """A convolution of sequences, one of volumes by channel, and a transposed one."""
+    torch.manual_seed(7)
+    sequence = nn.Sequential(nn.Conv1d(4, 6, 3, padding=3, dilation=3)).double()
+    volume = nn.Sequential(nn.Conv3d(6, 12, 3, groups=3)).double()
+    mistakes: dict[str, tuple[nn.Sequential, Tensor, Callable[[Any, Tensor], Tensor]]] = {
+        "dilation (1,) instead of (3,)": (
+            sequence, normal(2, 4, 11), lambda layer, x: functional.conv1d(x, layer.weight, layer.bias, 1, 1)),
+        "the bias is left out": (
+            sequence, normal(2, 4, 11), lambda layer, x: functional.conv1d(x, layer.weight, None, 1, 3, 3)),
+        "the input channels of the 3 groups are in another order": (
+            volume, normal(2, 6, 4, 5, 4), lambda layer, x: layer(x.unflatten(1, (3, 2)).swapaxes(1, 2).flatten(1, 2))),
+        "the bias is added twice": (
+            transposed(3, 5, 2, stride=2), normal(2, 3, 4, 5),
+            lambda layer, x: layer(x) + layer.bias[:, None, None]),
+    }  # fmt: skip
+    for number, (cause, (model, x, output)) in enumerate(mistakes.items()):
+        assert planted(tmp_path / str(number), model, x, output) == [cause]
+
+
 def test_an_unknown_change_has_no_cause(tmp_path: Path) -> None:
     x = normal(3, 3, 8, 8)
     assert planted(tmp_path / "a", conv(3, 5, 3), x, lambda layer, x: layer(x) + 0.01 * torch.sin(9 * layer(x))) == []

@@ -55,6 +55,51 @@ def test_a_layer_s_mistake_is_named(tmp_path: Path, shape: tuple[int, ...], faul
     assert causes(layer(shape, 0.4 if fault == "rate" else RATE).verdict(tmp_path, fault)) == [cause]
 
 
+@pytest.mark.parametrize(
+    ("shape", "own", "cause"),
+    [
+        ((6, 20), (1, 20), "one dropout mask for all examples instead of one for each"),
+        ((4, 7, 5), (4, 1, 5), "one dropout mask for all of axis 1 instead of one for each"),
+        ((4, 3, 5, 5), (1, 1, 5, 5), "one dropout mask for all of axis 0 and 1 instead of one for each"),
+    ],
+)
+def test_a_mask_that_is_shared_is_named(
+    tmp_path: Path, shape: tuple[int, ...], own: tuple[int, ...], cause: str
+) -> None:
+    def model(tape: Tape, fault: str) -> None:
+        kept = np.ones(shape)
+        if tape.training:
+            kept = kept * tape.mask("drop", own if fault else shape, RATE, seed=len(fault))
+
+        def inner(x: np.ndarray) -> np.ndarray:
+            return tape.call("fc", np.sin, tape.call("drop", lambda x: dropped(x, kept, "", tape.training), x))
+
+        tape.call("", inner, random(*shape))
+
+    settings = {"drop": {"p": RATE}}, {"drop": {"rate": RATE}}
+    toy = Toy(model, {"": "Net", "drop": "Dropout", "fc": "Linear"}, *settings)
+    assert causes(toy.verdict(tmp_path, "shared")) == [cause]
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "whole"), [((6, 20), [0], "all examples"), ((4, 7, 5), [1], "all of axis 1")]
+)
+def test_a_key_that_serves_a_whole_axis_is_named(
+    tmp_path: Path, shape: tuple[int, ...], axes: list[int], whole: str
+) -> None:
+    """The mask has the right size, so that the reference's takes its place: only the port's own one shows it."""
+
+    def model(tape: Tape, fault: str) -> None:
+        kept = tape.mask("drop", shape, RATE) if tape.training else np.ones(shape)
+        if fault and tape.training:
+            tape.masks[-1]["repeated"] = axes
+        tape.call("", lambda x: tape.call("drop", lambda x: dropped(x, kept, "", tape.training), x), random(*shape))
+
+    toy = Toy(model, {"": "Net", "drop": "Dropout"}, {"drop": {"p": RATE}}, {"drop": {"rate": RATE}})
+    assert causes(toy.verdict(tmp_path / "one", "key")) == [f"one dropout mask for {whole} instead of one for each"]
+    assert not toy.verdict(tmp_path / "each").failures
+
+
 def test_a_rate_that_no_setting_shows_is_read_from_the_numbers(tmp_path: Path) -> None:
     assert causes(layer((20, 6)).verdict(tmp_path, "rate")) == ["dropout rate 0.4 instead of 0.25"]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tests.unit.jax_impl.parity.causes.recorded import Program, causes
 
@@ -66,6 +67,18 @@ def test_weights_of_another_module(tmp_path: Path) -> None:
     assert planted(tmp_path, model, x, "1", mine) == ["the weights of 0 instead of its own"]
 
 
+def test_kernels_of_another_module(tmp_path: Path) -> None:
+    """Two branches of images: the second one takes the first one's kernel and bias, or a third one's, of its shape."""
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)).double()
+    x = normal(2, 4, 7, 6)
+    for other in (2, 0):
+        with torch.no_grad():
+            hidden = model[:3](x)
+            mine = functional.conv2d(hidden, model[other].weight, model[other].bias)  # type: ignore[arg-type]
+        cause = f"the weights of {other} instead of its own"
+        assert planted(tmp_path / str(other), model, x, "3", mine) == [cause]
+
+
 @pytest.mark.parametrize("padding", [None, 2])
 def test_embedding(tmp_path: Path, padding: int | None) -> None:
     torch.manual_seed(5)
@@ -84,6 +97,20 @@ def test_embedding(tmp_path: Path, padding: int | None) -> None:
     for number, (cause, output) in enumerate(mistakes.items()):
         assert planted(tmp_path / str(number), model, x, "0", output(x)) == [cause]
     assert planted(tmp_path / "other", model, x, "0", 1.5 * table[x]) == []
+
+
+def test_a_square_table(tmp_path: Path) -> None:
+    """Characters behind a linear layer's name, with as many features as characters."""
+    model = nn.Sequential(nn.Embedding(6, 6), nn.Linear(6, 2)).double()
+    table: Any = model[0].weight
+    x = torch.tensor([[3, 0, 5], [1, 2, 4], [4, 4, 0]])
+    mistakes = {
+        "the table is transposed": table.T[x],
+        "row 0 for all indices": table[0 * x],
+        "multiplied by sqrt(6)": 6**0.5 * table[x],
+    }
+    for number, (cause, output) in enumerate(mistakes.items()):
+        assert planted(tmp_path / str(number), model, x, "0", output) == [cause]
 
 
 class Positions(nn.Module):
@@ -107,16 +134,17 @@ def test_positions(tmp_path: Path, shape: tuple[int, int, int]) -> None:
     assert causes(tmp_path / "other", program) == []
 
 
-def test_a_bilinear_layer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sizes", [(4, 3), (5, 1)])
+def test_a_bilinear_layer(tmp_path: Path, sizes: tuple[int, int]) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.both = nn.Bilinear(4, 4, 3, dtype=torch.float64)
+            self.both = nn.Bilinear(sizes[0], *sizes, dtype=torch.float64)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.both(x, x.tanh())
 
-    net, x = Net(), normal(6, 4)
+    net, x = Net(), normal(6, sizes[0])
     with torch.no_grad():
         mistakes = {
             "the two inputs are exchanged": net.both(x.tanh(), x),

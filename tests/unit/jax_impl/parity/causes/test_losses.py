@@ -150,6 +150,22 @@ def test_a_sum_is_found_where_the_loss_itself_is_not_known() -> None:
     assert [one.cause for one in found] == ["the sum over the batch (5) instead of the mean"]
 
 
+def test_a_mean_is_found_where_a_loss_of_images_is_not_known() -> None:
+    def energies(z: Any, y: Any) -> Any:
+        return torch.log(torch.cosh(2 * (z - y) + z**3)).sum()
+
+    def averaged(z: Any, y: Any) -> Any:
+        return energies(z, y) / y.numel()
+
+    for theirs, ours, cause in (
+        (energies, averaged, "the mean over all elements (432) instead of the sum"),
+        (averaged, energies, "the sum over all elements (432) instead of the mean"),
+        (energies, lambda z, y: energies(z, y) / 4, "the mean over the batch (4) instead of the sum"),
+    ):
+        found = causes(pair(NUMBERS, {"y": WANTED}, theirs, ours), "loss", 8, rung)
+        assert [one.cause for one in found] == [cause]
+
+
 def test_a_cause_must_hold_in_both_modes() -> None:
     records = pair(IMAGES, {"y": Y}, ce, summed)
     evaluation = records.theirs.content.forward.eval

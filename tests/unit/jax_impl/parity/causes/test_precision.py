@@ -83,6 +83,23 @@ def test_products_of_rounded_numbers(tmp_path: Path, dtype: str, layer: str) -> 
     assert found == [f"products of inputs and weights rounded to {name}"]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_kernels_and_attention_scores_of_rounded_numbers(tmp_path: Path, dtype: str) -> None:
+    """Another model: strided convolutions of images, one of them transposed."""
+    torch.manual_seed(8)
+    layers = [nn.Conv2d(3, 6, 3, stride=2), nn.ConvTranspose2d(6, 2, 2, stride=2)]
+    net = nn.Sequential(*layers).double()
+    kind, x = getattr(torch, dtype), normal(4, 3, 11, 9)
+    with torch.no_grad():
+        first = functional.conv2d(x.to(kind).double(), net[0].weight.to(kind).double(), net[0].bias, 2)  # type: ignore[operator, union-attr, arg-type]
+        whole = net[0](x).to(kind).double()
+    name = "bfloat16" if dtype == "bfloat16" else "TF32 or float16, which is the same here"
+    found = causes(tmp_path / "products", Program(net, [x], ours={("0", "output"): first.float().double()}))
+    assert found == [f"products of inputs and weights rounded to {name}"]
+    found = causes(tmp_path / "results", Program(net, [x], ours={("0", "output"): whole}))
+    assert found == [f"computed in {dtype} instead of float32"]
+
+
 def test_other_small_errors_are_no_rounding(tmp_path: Path) -> None:
     net = model()
     x, hidden = inputs(net)

@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 import numpy as np
+import pytest
 
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.content import Mask, OwnMasks, Step
@@ -49,10 +50,10 @@ def test_new_masks_have_no_cause() -> None:
     assert not rung(drawn([[10 * step + place for place in range(3)] for step in range(STEPS)])).failures
 
 
-def sized(losses: list[float]) -> Pair:
-    """Return records of batches of 8, 8 and 3 examples, with these losses in the port; the reference's are all 2."""
+def sized(losses: list[float], sizes: tuple[int, ...] = (8, 8, 3)) -> Pair:
+    """Return records of batches of these sizes, with these losses in the port; the reference's are all 2."""
     first, second = (record(side, {}, {"": ("Net", {})}) for side in ("torch", "jax"))
-    batches = [{"array": vars(first.put("batches", np.arange(size)))} for size in (8, 8, 3)]
+    batches = [{"array": vars(first.put("batches", np.arange(size)))} for size in sizes]
     first.change(batches=batches, trajectory=[Step(updates={}, loss=2.0, loss_noise=1e-16) for _ in batches])
     second.change(trajectory=[Step(updates={}, loss=loss) for loss in losses])
     return Pair(first, second, 0.01)
@@ -63,6 +64,15 @@ def test_a_smaller_batch_is_divided_by_the_size_of_the_others() -> None:
     assert [one.cause for one in found] == [
         "the loss of a batch of 3 instead of 8, in step 3, is divided by the size of the others"
     ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"), [(2.0 * 5 / 4, "is divided by the size of the others"), (2.0 * 5, "is summed up"),
+                        (2.0 * 4 / 5, "is weighed like a whole one")]
+)  # fmt: skip
+def test_a_larger_batch_in_a_longer_training(loss: float, words: str) -> None:
+    found = causes(sized([2.0, loss, 2.0, 2.0], (4, 5, 4, 4)), "trajectory", 12, rung)
+    assert [one.cause for one in found] == [f"the loss of a batch of 5 instead of 4, in step 2, {words}"]
 
 
 def test_other_losses_of_it_have_no_cause() -> None:

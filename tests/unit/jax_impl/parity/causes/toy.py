@@ -76,7 +76,8 @@ class Toy:
                 self.model(tape, fault)
             passes[mode] = theirs, free, forced
         digest = self._write(folder / "theirs", {"side": "torch", "start_of": None}, passes, ours=False)
-        own = [{key: mask[key] for key in ("rate", "shape")} for mask in passes["train"][1].masks]
+        keys = ("rate", "shape", "repeated")
+        own = [{key: mask[key] for key in keys if key in mask} for mask in passes["train"][1].masks]
         mapping = {
             "leaves": [{"theirs": [name], "ours": [name]} for name in self.start],
             "modules": [{"theirs": path, "ours": path} for path in self.modules if path not in self.absent],

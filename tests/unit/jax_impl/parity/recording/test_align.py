@@ -52,6 +52,14 @@ def test_arrays_of_a_call_are_paired_once_and_the_rest_is_left() -> None:
     assert [one and one.index for one in found] == [1, 0, None]
 
 
+def test_a_mask_of_truth_values_is_that_of_the_same_numbers() -> None:
+    mask, segments = np.array([[1, 1, 0], [1, 0, 0]]), np.array([[0, 1, 1], [0, 0, 1]])
+    theirs = [(one.shape, one) for one in (mask, segments)]
+    assert [one and one.index for one in match(theirs, [segments, mask > 0], limit=10)] == [1, 0]
+    assert match(theirs[:1], [mask == 0], limit=10) == [None]  # the opposite is no error of 0 and 1
+    assert match([(mask.shape, 1.0 * mask)], [mask > 0], limit=10) == [None]
+
+
 def test_fills_do_not_hide_an_error_and_nan_is_one() -> None:
     fill = np.finfo(np.float32).min
     assert relative_error(np.array([fill, 2.0]), np.array([fill, 1.0])) == 1

@@ -57,6 +57,24 @@ def test_a_scan_in_reverse_stacks_its_rows_in_place() -> None:
     assert [float(array) for _, array in seen] == [4, 6, 7, 7]
 
 
+def test_steps_that_do_not_depend_on_each_other_are_one_call() -> None:
+    def function(x: Any) -> Any:
+        return jax.lax.map(lambda row: named("row", jnp.sin(row) * x[0]), x)
+
+    x = jnp.arange(6.0).reshape(3, 2)
+    program, _ = trace(function, x)
+    for repeated, shapes in (((), [(3, 2)]), ({1, 3}, [(2,)] * 3)):  # the reference's module is called three times
+        seen: list[Any] = []
+
+        def visit(_: Tag, array: Any, seen: list[Any] = seen) -> Any:
+            seen.append(array.shape)
+            return array + 1
+
+        (result,) = evaluate(program, [x], visit, roles=["output"], repeated=repeated)
+        np.testing.assert_allclose(result, function(x) + 1, rtol=1e-6)
+        assert seen == shapes
+
+
 def test_under_vmap_the_batch_is_one_array_and_its_first_axis() -> None:
     _, seen = seen_in(lambda x: jax.vmap(lambda y: named("row", y * 2), in_axes=1)(x), jnp.arange(6.0).reshape(2, 3))
     assert [array.shape for _, array in seen] == [(3, 2)]

@@ -75,6 +75,13 @@ def test_leaves_must_be_drawn_independently(large: Callable[..., Any]) -> None:
     )
 
 
+@pytest.mark.parametrize("factor", [-1.0, 0.999])
+def test_a_multiple_of_another_leaf_is_not_drawn_independently(large: Callable[..., Any], factor: float) -> None:
+    """Both laws are right, but one key was used for both."""
+    sample = uniform(2)
+    assert "independence of 2 leaves differs" in str(large(sample, factor * sample).failures[-1])
+
+
 def test_constants_must_be_equal(pair: Pair) -> None:
     line = pair.verdict(lambda raw: leaves(raw)["body.bn.weight"].fill(0.5)).first_line
     expected = "body.bn.weight (initial distribution): initialised differently: theirs 1, ours 0.5"
