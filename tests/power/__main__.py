@@ -23,7 +23,7 @@ from jax_impl.commands.options.shared import listed
 from jax_impl.storage import hardware
 from tests.ports.faults import faults
 from tests.ports.harmless import harmless
-from tests.power import cheats, report, sizes, trials
+from tests.power import chance, cheats, report, sizes, trials
 from tests.power.report import Results
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +53,8 @@ def main(
     work += [("cheats", partial(cheats.caught, cheat.name)) for cheat in cheats.CHEATS]
     sized = sizes.SIZES if smallest else ()
     work += [("sizes", partial(sizes.smallest_seen, one)) for one in sized]
+    drawn = [(size, draw) for size in chance.SIZES for draw in range(chance.SEEDS)] if smallest else []
+    work += [("chance", partial(chance.fails, size, draw)) for size, draw in drawn]
     found = dict(done(work, jobs))
     outcomes = {kind: [found[number] for number, (what, _) in enumerate(work) if what == kind] for kind, _ in work}
     results = Results(
@@ -60,6 +62,7 @@ def main(
         changes=outcomes.get("changes", []),
         cheats=dict(zip([one.name for one in cheats.CHEATS], outcomes["cheats"], strict=True)),
         sizes=dict(zip(sized, outcomes.get("sizes", []), strict=True)),
+        chances=chance.compared(by_size(drawn, outcomes["chance"])) if drawn else [],
         machine=f"{os.cpu_count()} cores of {hardware.processor()}",
         minutes=(time.monotonic() - begun) / 60,
     )
@@ -67,6 +70,14 @@ def main(
     print(report.text(results))
     Console(stderr=True).print(f"the page is {out / 'index.html'}", markup=False, highlight=False)
     return 0 if results.good else 1
+
+
+def by_size(drawn: Sequence[tuple[float, int]], failed: Sequence[bool]) -> dict[float, list[bool]]:
+    """Return for each size of a mistake in which draws it was seen."""
+    found: dict[float, list[bool]] = {}
+    for (size, _), one in zip(drawn, failed, strict=True):
+        found.setdefault(size, []).append(one)
+    return found
 
 
 def done(work: Sequence[tuple[str, Callable[[], Any]]], jobs: int) -> Iterator[tuple[int, Any]]:

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from jax_impl.figures.numbers import short
 from jax_impl.figures.pages import templates
 from jax_impl.storage import files
+from tests.power.chance import Chance
 from tests.power.sizes import Sized
 from tests.power.trials import Outcome
 
@@ -45,6 +46,7 @@ class Results:
     changes: Sequence[Outcome] = ()
     cheats: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[Sized, float | None] = field(default_factory=dict)
+    chances: Sequence[Chance] = ()
     machine: str = ""
     minutes: float = 0.0
 
@@ -83,6 +85,11 @@ class Results:
         return Share(sum(not line.startswith("PASS") for line in self.cheats.values()), len(self.cheats))
 
     @property
+    def slowest(self) -> float:
+        """The longest diagnosis, in seconds of processor time."""
+        return max((one.seconds for one in self.mistakes), default=0.0)
+
+    @property
     def targets(self) -> dict[str, tuple[Share, float]]:
         """What was to be reached: the share, and the least."""
         return {
@@ -115,6 +122,7 @@ def plain(results: Results) -> dict[str, object]:
         "changes": [asdict(one) for one in results.changes],
         "cheats": dict(results.cheats),
         "sizes": {f"{one.name} ({one.model})": size for one, size in results.sizes.items()},
+        "chances": [asdict(one) for one in results.chances],
         "machine": results.machine,
         "minutes": results.minutes,
     }
@@ -137,11 +145,42 @@ def _lines(results: Results) -> Iterator[str]:
         yield from ("", "| mistake | model | smallest that is seen |", "|---|---|---|")
         for sized, size in results.sizes.items():
             yield f"| {sized.name} | {sized.model} | {'none' if size is None else f'{short(size)} {sized.unit}'} |"
+    if results.chances:
+        yield from (
+            "",
+            "| initial weights too widely spread by | seen | Fisher's exact test against 0 |",
+            "|---|---|---|",
+        )
+        for one in results.chances:
+            yield f"| {one.size:.0%} | {one.seen} of {one.seeds} draws | p = {one.p:.2g} |"
     yield from ("", "| cheat | verdict |", "|---|---|")
     yield from (f"| {name} | {_cell(line)} |" for name, line in results.cheats.items())
-    yield from ("", "| model | mistake | rung | first divergence | cause |", "|---|---|---|---|---|")
+    yield from ("", f"{quiet_of(results)} The longest diagnosis took {results.slowest:.1f} s of processor time.")
+    yield from (
+        "",
+        "| model | mistake | seen in | rung | margin | first divergence | cause |",
+        "|---|---|---|---|---|---|---|",
+    )
     for one in results.mistakes:
-        yield f"| {one.model} | {one.name} | {one.rung or 'NOT SEEN'} | {_cell(one.line)} | {_cell(cause_of(one))} |"
+        rung = one.rung or "NOT SEEN"
+        yield (
+            f"| {one.model} | {one.name} | {one.seen_in} | {rung} | {margin_of(one)} | {_cell(one.line)} | "
+            f"{_cell(cause_of(one))} |"
+        )
+
+
+def quiet_of(results: Results) -> str:
+    """Return what became of the harmless changes."""
+    loud = [one for one in results.changes if one.rung is not None or one.causes or one.error]
+    if not loud:
+        return f"All {len(results.changes)} harmless changes pass, and no cause is told."
+    told = "; ".join(f"{one.model}, {one.name}: {one.error or one.line}" for one in loud)
+    return f"Of {len(results.changes)} harmless changes, {len(loud)} are false alarms: {_cell(told)}."
+
+
+def margin_of(outcome: Outcome) -> str:
+    """Return how many times as large as allowed the first difference is."""
+    return "" if outcome.margin is None or not math.isfinite(outcome.margin) else f"{short(outcome.margin, 2)}×"
 
 
 def cause_of(outcome: Outcome) -> str:
@@ -161,7 +200,13 @@ def page(results: Results) -> str:
     return (
         templates(Path(__file__).parent)
         .get_template("report.html.j2")
-        .render(results=results, cause_of=cause_of, short=short, bars=list(_bars(results.sizes)))
+        .render(
+            results=results,
+            cause_of=cause_of,
+            margin_of=margin_of,
+            quiet=quiet_of(results),
+            bars=list(_bars(results.sizes)),
+        )
     )
 
 

@@ -3,11 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from jax_impl.parity.causes.diagnosing import diagnose
 from jax_impl.parity.verdict import Verdict
 from tests.ports import runs
 from tests.ports.faults import Fault
@@ -29,7 +31,7 @@ class Outcome:
         causes: The confirmed causes.
         right: Whether one of them is the right one; None if the cause is in no family.
         wrong: Confirmed causes that are not right, although the right one is known.
-        seconds: Of the diagnosis.
+        seconds: Of processor time, that the diagnosis took.
         error: Why the trial broke down.
     """
 
@@ -49,9 +51,8 @@ class Outcome:
 
 def fault_outcome(fault: Fault) -> Outcome:
     """Plant a mistake, and return what the ladder says."""
-    begun = time.monotonic()
-    verdict = runs.verdict_on(fault)
-    seconds = time.monotonic() - begun
+    with mock.patch("jax_impl.parity.ladder.diagnose", Timed(diagnose)) as timed:
+        verdict = runs.verdict_on(fault)
     first, pattern = verdict.first, expected(fault.name)
     causes = [str(cause) for cause in verdict.diagnosis.causes]
     fitting = [text for text in causes if pattern is not None and re.search(pattern, text)]
@@ -66,8 +67,22 @@ def fault_outcome(fault: Fault) -> Outcome:
         causes=causes,
         right=None if pattern is None else bool(fitting),
         wrong=[] if pattern is None else [text for text in causes if text not in fitting and not re.search(ALSO, text)],
-        seconds=seconds,
+        seconds=timed.seconds,
     )
+
+
+class Timed:
+    """A function, and the processor seconds that its calls took."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.seconds = 0.0
+
+    def __call__(self, *arguments: Any) -> Any:
+        begun = time.process_time()
+        result = self._function(*arguments)
+        self.seconds += time.process_time() - begun
+        return result
 
 
 def harmless_outcome(change: Harmless) -> Outcome:
