@@ -78,11 +78,12 @@ def epsilon(case: ForwardCase) -> Iterator[Hypothesis]:
                 known="flax 2195",
                 test=partial(confirm, case, replace(norm, eps=eps)),
             )
-    yield Hypothesis(
-        cause=f"epsilon {norm.eps:g} added to the root instead of the variance",
-        fix="divide by sqrt(variance + epsilon)",
-        test=partial(confirm, case, replace(norm, inside=False)),
-    )
+    if norm.eps:
+        yield Hypothesis(
+            cause=f"epsilon {norm.eps:g} added to the root instead of the variance",
+            fix="divide by sqrt(variance + epsilon)",
+            test=partial(confirm, case, replace(norm, inside=False)),
+        )
 
 
 def statistics(case: ForwardCase) -> Iterator[Hypothesis]:
@@ -100,11 +101,12 @@ def statistics(case: ForwardCase) -> Iterator[Hypothesis]:
             known="equinox 659",
             test=partial(confirm, case, norm, running=case.training),
         )
-    yield Hypothesis(
-        cause="the variance over n - 1 instead of n",
-        fix="normalise by the biased variance, x.var()",
-        test=partial(confirm, case, replace(norm, unbiased=True)),
-    )
+    if case.training or case.parameter("running_var") is None:  # running statistics are no batch's
+        yield Hypothesis(
+            cause="the variance over n - 1 instead of n",
+            fix="normalise by the biased variance, x.var()",
+            test=partial(confirm, case, replace(norm, unbiased=True)),
+        )
     centre = (
         ("the mean is not subtracted", "use LayerNorm") if norm.centred else ("the mean is subtracted", "use RMSNorm")
     )

@@ -109,6 +109,8 @@ def factor(case: WholeCase) -> Iterator[Hypothesis]:
     ratio = float(theirs @ ours) / float(theirs @ theirs)
     ratio = 0.0 if not ours.any() else ratio
     ratio = float(round(ratio)) if ratio and abs(ratio - round(ratio)) < CLOSE * abs(ratio) else ratio
+    if ratio == 1:
+        return
     predictions = {name: ratio * gradients.theirs[name] for name in gradients.failed}
     cause, fix = _factor_told(gradients, set(names), ratio)
     yield Hypothesis(cause=cause, fix=fix, test=partial(gradients.agrees, predictions))
