@@ -120,7 +120,8 @@ EXPECTED: dict[str, str] = {
     "forget gate plus one": "added to the forget gate",
     "candidate by sigmoid": "through sigmoid",
     "both directions forwards": "both directions read forwards",
-    "backward outputs not turned round": "not turned|in the order in which",
+    "backward outputs not turned round": "outputs are not turned round",
+    "backward inputs not turned round": "inputs are not turned round",
     "directions exchanged": "directions are exchanged",
     # loss and gradients
     "sum for mean": "the sum instead of the mean",
