@@ -137,7 +137,8 @@ EXPECTED: dict[str, str] = {
     "gradient stopped": "gradient is stopped",
     "gradient of one of the tied uses": "misses its use in",
     "padding learns": "the padding, gets a gradient",
-    "statistics without gradients": "statistics.* constant|without gradient",
+    "statistics without gradients": "statistics without gradients: mean and variance",
+    "variance without gradients": "statistics without gradients: the variance",
     # optimizer, state
     "optax's weight decay": "weight decay 0.0001 instead of",
     "decay missing": "weight decay 0 instead of",

@@ -3,7 +3,7 @@
 from jax_impl.parity.causes.families import data, dependence, draws, modules, norms, structure, weights
 from jax_impl.parity.causes.families.glue import activations, dropout, relations, settings, through_linear
 from jax_impl.parity.causes.families.sequences import attention, heads, recurrent
-from jax_impl.parity.causes.families.steps import gradients, losses, state, trajectory
+from jax_impl.parity.causes.families.steps import constants, gradients, losses, state, trajectory
 from jax_impl.parity.causes.families.steps.optimizing import optimizer
 from jax_impl.parity.causes.hypotheses import Family
 
@@ -26,7 +26,7 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
         *through_linear.FAMILIES,
     ),
     "loss": losses.FAMILIES,
-    "gradients": gradients.FAMILIES,
+    "gradients": (*gradients.FAMILIES, *constants.FAMILIES),
     "optimizer": optimizer.FAMILIES,
     "state": state.FAMILIES,
     "trajectory": trajectory.FAMILIES,
