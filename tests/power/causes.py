@@ -75,6 +75,7 @@ EXPECTED: dict[str, str] = {
     "SAME for output_padding": 'padding "SAME"',
     "max pooling with SAME": 'padding "SAME"',
     "one pixel off": r"padding \(\(1, 3\)",
+    "max pooling with ceil_mode": "ceil_mode=True",
     "mean pooling for max pooling": "mean instead of maximum",
     "max for the mean at the end": "maximum instead of mean|the largest of",
     "resizing with antialias": "antialias",

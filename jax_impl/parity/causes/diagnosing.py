@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from jax_impl.parity.causes import picking
+from jax_impl.parity.causes.cases import ForwardCase
 from jax_impl.parity.causes.families.registry import FAMILIES
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 from jax_impl.parity.diagnosis import Cause, Diagnosis
@@ -21,19 +22,30 @@ def diagnose(pair: Pair, rungs: Sequence[Rung]) -> Diagnosis:
     """Look for the causes of all failures that do not follow from earlier ones."""
     until = time.process_time() + SECONDS
     found: dict[tuple[str, str], Cause] = {}
-    unexplained: list[str] = []
+    unexplained: dict[str, Any] = {}
     excluded: dict[str, None] = {}
+    explained = False
     for kind, case in picking.cases(pair, rungs):
+        if kind == "shape" and explained:
+            continue  # what makes the numbers differ changes the shape, too
         if time.process_time() > until:
-            unexplained.append(f"{case.check.place}: not tried, {SECONDS:g} s were over")
+            unexplained[f"{case.check.place}: not tried, {SECONDS:g} s were over"] = case
             continue
         causes, refuted = explain(case, FAMILIES[kind], until)
         for cause in causes:
             merge(found, cause)
+        explained = explained or (bool(causes) and kind == "forward")
+        if kind == "shape" and causes:
+            unexplained = {text: one for text, one in unexplained.items() if not _follows(one)}
         if not causes:
-            unexplained.append(f"{case.check.place} ({case.check.stage})")
+            unexplained[f"{case.check.place} ({case.check.stage})"] = case
             excluded |= dict.fromkeys(refuted)
     return Diagnosis(causes=tuple(found.values()), unexplained=tuple(unexplained), excluded=tuple(excluded))
+
+
+def _follows(case: Any) -> bool:
+    """Return whether a case is about a module that received other arrays than the reference's: of another shape."""
+    return isinstance(case, ForwardCase) and bool(case.mine.own_inputs)
 
 
 def explain(case: Any, families: Iterable[Family], until: float) -> tuple[list[Cause], list[str]]:

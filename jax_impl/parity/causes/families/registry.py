@@ -1,6 +1,6 @@
 """All families, by the kind of case."""
 
-from jax_impl.parity.causes.families import data, dependence, draws, modules, norms, structure, weights
+from jax_impl.parity.causes.families import data, dependence, draws, modules, norms, shapes, structure, weights
 from jax_impl.parity.causes.families.glue import activations, dropout, relations, settings, through_linear
 from jax_impl.parity.causes.families.sequences import attention, heads, recurrent
 from jax_impl.parity.causes.families.steps import constants, gradients, losses, state, trajectory
@@ -25,6 +25,7 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
         *relations.FAMILIES,
         *through_linear.FAMILIES,
     ),
+    "shape": shapes.FAMILIES,
     "loss": losses.FAMILIES,
     "gradients": (*gradients.FAMILIES, *constants.FAMILIES),
     "optimizer": optimizer.FAMILIES,
