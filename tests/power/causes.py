@@ -1,7 +1,7 @@
 """What each planted mistake's cause must read like, by the name of the mistake."""
 
 # Causes that are true beside the main one: what follows from it, or what too few draws leave open.
-ALSO = r"dropout masks are drawn in training instead of|too few draws|misses its use in"
+ALSO = r"too few draws|misses its use in"
 
 EXPECTED: dict[str, str] = {
     # settings and dropout

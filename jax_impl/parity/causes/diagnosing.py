@@ -8,6 +8,7 @@ from typing import Any
 
 from jax_impl.parity.causes import picking
 from jax_impl.parity.causes.cases import ForwardCase
+from jax_impl.parity.causes.families.glue.dropout import AS_MANY
 from jax_impl.parity.causes.families.registry import FAMILIES
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 from jax_impl.parity.diagnosis import Cause, Diagnosis
@@ -40,7 +41,7 @@ def diagnose(pair: Pair, rungs: Sequence[Rung]) -> Diagnosis:
         if not causes:
             unexplained[f"{case.check.place} ({case.check.stage})"] = case
             excluded |= dict.fromkeys(refuted)
-    return Diagnosis(causes=tuple(found.values()), unexplained=tuple(unexplained), excluded=tuple(excluded))
+    return Diagnosis(causes=tuple(main(found.values())), unexplained=tuple(unexplained), excluded=tuple(excluded))
 
 
 def _follows(case: Any) -> bool:
@@ -92,11 +93,21 @@ def confirmed(case: Any, hypothesis: Hypothesis, measured: Measured) -> Cause:
     )
 
 
+def main(causes: Iterable[Cause]) -> list[Cause]:
+    """Return the causes without what follows from others: masks that fall to other places if dropout is missing."""
+    found = list(causes)
+    others = [cause for cause in found if cause.fix != AS_MANY]
+    return others if any("dropout" in cause.cause for cause in others) else found
+
+
 def merge(found: dict[tuple[str, str], Cause], cause: Cause) -> None:
-    """Add a cause, or a further place of the same one."""
+    """Add a cause, or a further place of the same one. Of two that begin alike, the one that says more is kept."""
     key = cause.cause, cause.fix
     before = found.get(key)
-    if before is None:
+    less = next((one for one in found if cause.cause.startswith(f"{one[0]}, ")), None)
+    if before is None and less is not None:
+        found[key] = replace(cause, place=tuple(dict.fromkeys((*found.pop(less).place, *cause.place))))
+    elif before is None:
         found[key] = cause
     elif cause.place[0] not in before.place:
         worst = max((before, cause), key=lambda one: one.measured)
