@@ -94,17 +94,18 @@ def confirmed(case: Any, hypothesis: Hypothesis, measured: Measured) -> Cause:
 
 
 def main(causes: Iterable[Cause]) -> list[Cause]:
-    """Return the causes without what follows from others: masks that fall to other places if dropout is missing."""
+    """Return the causes without what follows from others: masks that fall to other places if dropout differs."""
     found = list(causes)
     others = [cause for cause in found if cause.fix != AS_MANY]
-    return others if any("dropout" in cause.cause for cause in others) else found
+    return others if any("drop" in cause.cause for cause in others) else found  # "dropout", or "dropped out"
 
 
 def merge(found: dict[tuple[str, str], Cause], cause: Cause) -> None:
-    """Add a cause, or a further place of the same one. Of two that begin alike, the one that says more is kept."""
+    """Add a cause, or a further place of the same one. Of two for one module, the one that says more is kept."""
     key = cause.cause, cause.fix
     before = found.get(key)
-    less = next((one for one in found if cause.cause.startswith(f"{one[0]}, ")), None)
+    less = next((one for one, other in found.items() if cause.cause.startswith(f"{one[0]}, ")
+                 and any(f"{cause.place[0]}.".startswith(f"{place}.") for place in other.place)), None)  # fmt: skip
     if before is None and less is not None:
         found[key] = replace(cause, place=tuple(dict.fromkeys((*found.pop(less).place, *cause.place))))
     elif before is None:

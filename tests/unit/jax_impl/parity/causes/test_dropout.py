@@ -108,6 +108,9 @@ def test_a_momentum_is_told_once(tmp_path: Path) -> None:
     found = {(one.cause, one.fix): one}
     merge(found, biased)
     assert [(each.cause, each.place) for each in found.values()] == [(biased.cause, (*one.place, *biased.place))]
+    found = {(one.cause, one.fix): one}
+    merge(found, replace(biased, place=("other.running_var",)))
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("fault", ["missing", "more"])
