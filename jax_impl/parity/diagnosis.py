@@ -34,6 +34,8 @@ class Cause:
             return f"the draws agree with it, p = {10.0**-self.measured:.2g}"
         if self.unit == "standard errors":
             return f"correlated by {short(self.measured)} standard errors, as independent draws are"
+        if self.unit == "shape":
+            return "with it, the array has the shape of the port's, which is all that the record shows of it"
         if self.unit == "leaves":
             return "the records of both sides show it"
         return f"with it, both agree to {short(self.measured)}" if self.measured else "with it, both are equal"

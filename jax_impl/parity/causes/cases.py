@@ -120,14 +120,24 @@ class ForwardCase:
     @cached_property
     def target(self) -> Target:
         """The port's array."""
-        theirs = getattr(self.call, f"{self.role}s")[self.evidence.index]
         ours = getattr(self.mine, f"{self.role}s")[self.evidence.index]
-        return Target(self.pair, ours, theirs, key(self.call) in self.pair.in_float32(self.evidence.mode))
+        return Target(self.pair, ours, self.reference, key(self.call) in self.pair.in_float32(self.evidence.mode))
 
     @cached_property
     def expected(self) -> Array | None:
         """The reference's array."""
-        return whole(self.pair.theirs, self.target.theirs)
+        return whole(self.pair.theirs, self.reference)
+
+    @property
+    def reference(self) -> Reference:
+        """Where the reference's array is stored."""
+        found: Reference = getattr(self.call, f"{self.role}s")[self.evidence.index]
+        return found
+
+    @property
+    def own_shapes(self) -> list[list[int]]:
+        """The shapes of the port's arrays that may be this one, but have no partner, in the port's own layout."""
+        return self.mine.own_outputs if self.role == "output" else self.mine.own_inputs
 
     @cached_property
     def inputs(self) -> list[Array | None]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from jax_impl.parity.causes import picking
+from jax_impl.parity.causes.cases import ForwardCase
+from jax_impl.parity.causes.families.glue.dropout import AS_MANY
 from jax_impl.parity.causes.families.registry import FAMILIES
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 from jax_impl.parity.diagnosis import Cause, Diagnosis
@@ -21,19 +23,30 @@ def diagnose(pair: Pair, rungs: Sequence[Rung]) -> Diagnosis:
     """Look for the causes of all failures that do not follow from earlier ones."""
     until = time.process_time() + SECONDS
     found: dict[tuple[str, str], Cause] = {}
-    unexplained: list[str] = []
+    unexplained: dict[str, Any] = {}
     excluded: dict[str, None] = {}
+    explained = False
     for kind, case in picking.cases(pair, rungs):
+        if kind == "shape" and explained:
+            continue  # what makes the numbers differ changes the shape, too
         if time.process_time() > until:
-            unexplained.append(f"{case.check.place}: not tried, {SECONDS:g} s were over")
+            unexplained[f"{case.check.place}: not tried, {SECONDS:g} s were over"] = case
             continue
         causes, refuted = explain(case, FAMILIES[kind], until)
         for cause in causes:
             merge(found, cause)
+        explained = explained or (bool(causes) and kind == "forward")
+        if kind == "shape" and causes:
+            unexplained = {text: one for text, one in unexplained.items() if not _follows(one)}
         if not causes:
-            unexplained.append(f"{case.check.place} ({case.check.stage})")
+            unexplained[f"{case.check.place} ({case.check.stage})"] = case
             excluded |= dict.fromkeys(refuted)
-    return Diagnosis(causes=tuple(found.values()), unexplained=tuple(unexplained), excluded=tuple(excluded))
+    return Diagnosis(causes=tuple(main(found.values())), unexplained=tuple(unexplained), excluded=tuple(excluded))
+
+
+def _follows(case: Any) -> bool:
+    """Return whether a case is about a module that received other arrays than the reference's: of another shape."""
+    return isinstance(case, ForwardCase) and bool(case.mine.own_inputs)
 
 
 def explain(case: Any, families: Iterable[Family], until: float) -> tuple[list[Cause], list[str]]:
@@ -80,11 +93,22 @@ def confirmed(case: Any, hypothesis: Hypothesis, measured: Measured) -> Cause:
     )
 
 
+def main(causes: Iterable[Cause]) -> list[Cause]:
+    """Return the causes without what follows from others: masks that fall to other places if dropout differs."""
+    found = list(causes)
+    others = [cause for cause in found if cause.fix != AS_MANY]
+    return others if any("drop" in cause.cause for cause in others) else found  # "dropout", or "dropped out"
+
+
 def merge(found: dict[tuple[str, str], Cause], cause: Cause) -> None:
-    """Add a cause, or a further place of the same one."""
+    """Add a cause, or a further place of the same one. Of two for one module, the one that says more is kept."""
     key = cause.cause, cause.fix
     before = found.get(key)
-    if before is None:
+    less = next((one for one, other in found.items() if cause.cause.startswith(f"{one[0]}, ")
+                 and any(f"{cause.place[0]}.".startswith(f"{place}.") for place in other.place)), None)  # fmt: skip
+    if before is None and less is not None:
+        found[key] = replace(cause, place=tuple(dict.fromkeys((*found.pop(less).place, *cause.place))))
+    elif before is None:
         found[key] = cause
     elif cause.place[0] not in before.place:
         worst = max((before, cause), key=lambda one: one.measured)

@@ -1,12 +1,14 @@
 """Which failed checks need an explanation of their own: those that do not follow from earlier ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jax_impl.parity.causes.cases import Floats, ForwardCase, LeafCase, WholeCase
 from jax_impl.parity.pair import Pair
+from jax_impl.parity.rungs.forward import DOUBT
 from jax_impl.parity.verdict import Check, Rung
 
 SETTINGS, DATA, STRUCTURE, WEIGHTS, FRESH, TRAIN, EVAL, LOSS, GRADIENTS, OPTIMIZER, STATE, TRAJECTORY = range(1, 13)
@@ -42,6 +44,7 @@ def cases(pair: Pair, rungs: Sequence[Rung]) -> Iterator[tuple[Kind, Any]]:
             yield from (("dependence", case) for case in _each(pair, number, between))
         elif not any(check.finding.startswith(MISSING) for check in failures.get(STRUCTURE, ())):
             yield from (("forward", case) for case in _forward(pair, failed, told))
+            yield from (("shape", case) for case in _reshaped(pair, failed))
 
 
 def _whole(pair: Pair, number: int, failures: Mapping[int, Sequence[Check]]) -> Iterator[tuple[Kind, WholeCase]]:
@@ -55,13 +58,27 @@ def _whole(pair: Pair, number: int, failures: Mapping[int, Sequence[Check]]) -> 
 
 def _forward(pair: Pair, failed: Sequence[Check], told: set[str]) -> Iterator[ForwardCase]:
     """Yield a case for each module that errs on the reference's own inputs, or else for the first error."""
-    chosen = [check for check in failed if check.evidence and check.evidence.forced]
-    chosen = chosen or [check for check in failed if check.evidence][:1]
+    known = [check for check in failed if check.evidence and check.what != DOUBT]
+    chosen = [check for check in known if check.evidence and check.evidence.forced] or known[:1]
     for check in chosen:
         place = f"{check.module} {check.what}"
         if check.evidence is not None and place not in told and len(told) < PLACES:
             told.add(place)
             yield ForwardCase(pair, check, check.evidence)
+
+
+def _reshaped(pair: Pair, failed: Sequence[Check]) -> Iterator[ForwardCase]:
+    """Yield a case for the first output that has another shape, or for the module's input if that has, too."""
+    check = next((check for check in failed if check.what == DOUBT), None)
+    if check is None or check.evidence is None:
+        return
+    case = ForwardCase(pair, check, check.evidence)
+    if not case.mine.own_inputs:
+        yield case
+        return
+    evidence = replace(check.evidence, role="input")
+    outer = case.parent.module if case.parent else ""
+    yield ForwardCase(pair, replace(check, module=outer), evidence)
 
 
 def _loaded(pair: Pair, failed: Sequence[Check]) -> Iterator[LeafCase]:

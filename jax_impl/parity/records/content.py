@@ -55,7 +55,10 @@ class Leaf:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call of a module. `order` counts the calls as they begin; the list's order is that in which they return."""
+    """One call of a module. `order` counts the calls as they begin; the list's order is that in which they return.
+
+    `own_inputs` and `own_outputs` are shapes of the port's arrays without a partner, in its own layout.
+    """
 
     module: str
     own: str | None = None
@@ -64,6 +67,8 @@ class Call:
     inputs: list[Reference | None]
     outputs: list[Reference | None]
     float32: bool = False
+    own_inputs: list[list[int]] = field(default_factory=list)
+    own_outputs: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -162,8 +162,10 @@ class _Walk:
         compared = list(self._compare("output", call.outputs, mine.outputs, loose))
         if call.outputs and not compared:
             shapes = ", ".join(str(tuple(one.shape)) for one in call.outputs if one is not None)
-            doubt = _plain(self.pair, self.stage, call.module, "its output has another shape", f"theirs: {shapes}")
-            yield replace(doubt, what=DOUBT)
+            own = ", ".join(str(tuple(shape)) for shape in mine.own_outputs)
+            detail = f"theirs: {shapes}" + (f", ours, in its own layout: {own}" if own else "")
+            doubt = _plain(self.pair, self.stage, call.module, "its output has another shape", detail)
+            yield replace(doubt, what=DOUBT, evidence=self._evidence(call, "output", 0, forced))
         again = f", call {call.call + 1}" if call.call else ""
         for number, what, found in compared:
             yield check(found, place=self.pair.name(call.module), stage=self.stage,

@@ -5,6 +5,7 @@ from functools import partial
 from tests.ports import faults as f
 
 Fault = partial(f.Fault, model="dcgan")
+STATISTICS = "now = x.mean((0, 1, 2)), x.var((0, 1, 2))"
 
 FAULTS = [
     Fault(
@@ -50,6 +51,18 @@ FAULTS = [
         rung=f.TRAIN,
     ),
     Fault(name="epsilon of Keras", changes=(("+ 1e-5)", "+ 1e-3)"),), module="main.1", rung=f.TRAIN),
+    Fault(
+        name="statistics without gradients",
+        changes=((STATISTICS, f"now = jax.lax.stop_gradient(({STATISTICS.removeprefix('now = ')}))"),),
+        module="main.3",
+        rung=f.GRADIENTS,
+    ),
+    Fault(
+        name="variance without gradients",
+        changes=((STATISTICS, STATISTICS.replace("x.var((0, 1, 2))", "jax.lax.stop_gradient(x.var((0, 1, 2)))")),),
+        module="main.3",
+        rung=f.GRADIENTS,
+    ),
     Fault(name="biased variance", changes=((" * n / (n - 1)", ""),), module="main.1", rung=f.STATE),
     Fault(
         name="unbiased variance in the forward pass, too",

@@ -7,6 +7,14 @@ from tests.ports import faults as f
 Fault = partial(f.Fault, model="gpt")
 ADAMW = "optax.adamw(schedule, b1=0.9, b2=0.95, eps=1e-8, weight_decay=0.1, mask=is_matrix)"
 CLIP, TRIL = "clip_as_torch(1.0)", "jnp.tril(jnp.ones((1, 1, length, length), bool))"
+NORM = "return nnx.LayerNorm(WIDTH, epsilon=1e-5, use_fast_variance=False, rngs=rngs)"
+STILL = """
+    class Still(nnx.LayerNorm):
+        def __call__(self, x: jax.Array) -> jax.Array:
+            mean, var = jax.lax.stop_gradient((x.mean(-1, keepdims=True), x.var(-1, keepdims=True)))
+            return (x - mean) * jax.lax.rsqrt(var + 1e-5) * self.scale[...] + self.bias[...]
+
+    return Still(WIDTH, epsilon=1e-5, rngs=rngs)"""
 RATE = "schedule(count: jax.Array, "
 ATTENTION = ("transformer.h.0.attn", "transformer.h.0.attn.attn_dropout")
 
@@ -94,6 +102,12 @@ FAULTS = [
         ),
         module=("lm_head", "transformer.wte"),
         rung=f.STRUCTURE,
+    ),
+    Fault(
+        name="statistics without gradients",
+        changes=((NORM, STILL),),
+        module="transformer.h.1.mlp.c_proj",
+        rung=f.GRADIENTS,
     ),
     Fault(
         name="gradient of one of the tied uses",

@@ -16,6 +16,8 @@ CUT = 2.0  # standard deviations at which truncated normals are cut
 KEPT = 0.8796256610342398  # std of N(0, 1) cut at ±2
 ABOVE = 1 + 1e-5  # of a bound, for rounding
 FAR = 8.0  # standard errors from which on a law is rejected at once
+FAR_LESS = math.log(1e6)  # of the logarithm of the likelihood, by which a law is excluded by another one
+LESS = math.log(20)  # the same for laws that nobody draws weights from
 FOURTH = {"uniform": 1.8, "one-sided": 1.8, "normal": 3.0, "truncated": 2.3655}  # standardised fourth moments
 
 
@@ -66,6 +68,19 @@ class Law:
             return np.asarray(special.ndtr(z / self.scale))
         edge = float(special.ndtr(CUT))
         return np.asarray(np.clip((special.ndtr(z * KEPT / self.scale) - (1 - edge)) / (2 * edge - 1), 0, 1))
+
+    def log_likelihood(self, x: Floats) -> float:
+        """Return the logarithm of the density of independent draws; -inf if one is not in the support."""
+        low, high = self.support
+        slack = (ABOVE - 1) * self.scale
+        if x.min() < low - slack or x.max() > high + slack:
+            return -math.inf
+        if self.kind in ("uniform", "one-sided"):
+            return -x.size * math.log(high - low)
+        std = self.scale / KEPT if self.kind == "truncated" else self.scale
+        inside = 2 * float(special.ndtr(CUT)) - 1 if self.kind == "truncated" else 1.0
+        square = float(np.square((x - self.mean) / std).sum())
+        return -x.size * math.log(std * math.sqrt(2 * math.pi) * inside) - square / 2
 
 
 class Sample:
@@ -141,6 +156,42 @@ class Sample:
             Law("normal", self.std, around),
         )
         return [law for law in laws if self.p_value(law) > SURVIVES]
+
+    @cached_property
+    def kind(self) -> str | None:
+        """The kind of law, if the likeliest of each other kind is far less likely; None if several are as likely.
+
+        Kinds that nobody draws weights from must be less likely, too: a law that is only near one should not get its
+        name.
+        """
+        around = 0.0 if abs(self.mean) < 5 * self.std / math.sqrt(self.size) else self.mean
+        away = np.abs(self.values - around)
+        largest, spread = float(away.max()), math.sqrt(float(np.square(away).mean()))
+        if not spread > 0:
+            return None
+        laws = (
+            Law("uniform", largest, around),
+            Law("normal", spread, around),
+            Law("truncated", KEPT * max(largest / CUT, spread), around),
+        )
+        found = sorted(((law.log_likelihood(self.values), law.kind) for law in laws), reverse=True)
+        (best, kind), (second, _), _ = found
+        return kind if best - second > FAR_LESS and best - unusual(away) > LESS else None
+
+
+def unusual(x: Floats) -> float:
+    """Return the largest likelihood, its logarithm, by three kinds of laws: triangular, Laplace's and logistic.
+
+    `x` holds the distances from the centre.
+    """
+    largest, scale = float(x.max()), math.sqrt(3 * float(np.square(x).mean())) / math.pi
+    sides = largest * np.linspace(1 + 0.2 / x.size, 1.2, 24)
+    steep = x / scale
+    return max(
+        *(float(np.log(side - x).sum()) - 2 * x.size * math.log(side) for side in sides),
+        -x.size * (math.log(2 * float(x.mean())) + 1),
+        -x.size * math.log(scale) - float((steep + 2 * np.log1p(np.exp(-steep))).sum()),
+    )
 
 
 @lru_cache(maxsize=128)

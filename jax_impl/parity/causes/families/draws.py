@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from jax_impl.parity.causes.cases import Floats, LeafCase
-from jax_impl.parity.causes.compute.laws import SURVIVES, Sample, orthogonal
+from jax_impl.parity.causes.compute.laws import FAR_LESS, SURVIVES, Sample, orthogonal
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 from jax_impl.parity.causes.leaves.drawn import Drawn, alike, drawn_of, law_like, shared_laws, surviving
 from jax_impl.parity.causes.leaves.formulas import PUBLISHED, Named, default_of, packed_blocks
@@ -21,6 +21,7 @@ from jax_impl.parity.pair import Pair
 
 MANY = 1000  # draws that tell a law by themselves; a quarter is enough for a published one
 ENOUGH = 64  # draws from which on a law is named
+WORDS = {"uniform": "a uniform law", "normal": "a normal law", "truncated": "a truncated normal law"}
 SEVERAL = 6  # different laws that are named together at most
 KNOWN = {"uniform": "pytorch 15314, jax 4862", "truncated": "flax 4091", "always": "flax 3125"}
 
@@ -111,8 +112,11 @@ def _alternatives(case: LeafCase, found: Sequence[Named], count: int) -> str:
     Few draws also agree with laws that nobody published: those reported are examples.
     """
     values = {(one.law.kind, round(one.law.scale, 9)) for one in found}
+    kind = Drawn(case.ours).moving.kind
+    kind = kind if {one.law.kind for one in found} == {kind} else None
     if len(values) > SEVERAL:
-        return "another law, of which there are too few draws to tell it,"
+        few = "of which there are too few draws to tell"
+        return f"{WORDS[kind]}, {few} its scale," if kind else f"another law, {few} it,"
     leaf = case.pair.leaves.get(case.name)
     shape = leaf.shape if leaf else []
     looks = [one for one in found if one.law.kind == "normal" and len(shape) == 2]
@@ -120,23 +124,33 @@ def _alternatives(case: LeafCase, found: Sequence[Named], count: int) -> str:
     whole = case.ours.shape[1] == math.prod(shape)
     listed = _listed(found, 3 * SEVERAL) + (" or orthogonal" if like and not whole else "")
     usual = len(values) == 1 and count >= MANY / 4 and (found[0].law.kind, found[0].formula) in PUBLISHED
-    return listed if count >= MANY or usual else f"another law, such as {listed},"
+    return listed if count >= MANY or usual else f"{WORDS[kind] if kind else 'another law'}, such as {listed},"
 
 
 def explaining(pair: Pair, name: str, theirs: Drawn, ours: Drawn) -> tuple[list[Named], int]:
     """Return the laws that ours does not reject and theirs does, and by how many draws.
 
     If there are some that explain all leaves of this name in modules of this type, only these are returned: one change
-    is more likely than several.
+    is more likely than several. Of these, laws that are far less likely than another one are left out.
     """
     own, count = _alone(pair, name, theirs, ours), ours.moving.size
+    total = likelihoods(own, ours.moving)
     module = pair.modules.get(pair.module_of(name))
     for other in alike(pair, name, module.type if module else "") if own else ():
         sides = drawn_of(pair.theirs, other), drawn_of(pair.ours, other)
         if sides[0] is not None and sides[1] is not None:
-            both = shared_laws(own, _alone(pair, other, sides[0], sides[1]))
-            own, count = (both, count + sides[1].moving.size) if both else (own, count)
-    return own, count
+            alone = _alone(pair, other, sides[0], sides[1])
+            if both := shared_laws(own, alone):
+                own, count = both, count + sides[1].moving.size
+                more = likelihoods(alone, sides[1].moving)
+                total = {law: value + more.get(law, -math.inf) for law, value in total.items()}
+    best = max((total[one.law.kind, one.formula] for one in own), default=0.0)
+    return [one for one in own if total[one.law.kind, one.formula] >= best - FAR_LESS], count
+
+
+def likelihoods(laws: Sequence[Named], draws: Sample) -> dict[tuple[str, str], float]:
+    """Return the logarithm of the likelihood of some draws by each law, by its kind and formula."""
+    return {(one.law.kind, one.formula): one.law.log_likelihood(draws.values) for one in laws}
 
 
 def _alone(pair: Pair, name: str, theirs: Drawn, ours: Drawn) -> list[Named]:

@@ -49,13 +49,16 @@ def compute(case: ForwardCase, norm: Norm, *, running: bool | None = None, affin
 
 def known_norm(case: ForwardCase) -> Norm | None:
     """Return what the module does, if computing it again gives what it returned."""
-    if case.role != "output" or case.input is None or case.expected is None:
-        return None
-    norm = how(case, case.input)
+    return None if case.role != "output" or case.expected is None else returning(case, case.expected)
+
+
+def returning(case: ForwardCase, expected: Array) -> Norm | None:
+    """Return what the module does, if computing it again gives an array."""
+    norm = None if case.input is None else how(case, case.input)
     if norm is None:
         return None
     again = compute(case, norm)
-    return norm if again is not None and np.allclose(again, case.expected, rtol=1e-6, atol=1e-9) else None
+    return norm if again is not None and np.allclose(again, expected, rtol=1e-6, atol=1e-9) else None
 
 
 def confirm(case: ForwardCase, norm: Norm, **changes: bool) -> Measured | None:
@@ -78,11 +81,12 @@ def epsilon(case: ForwardCase) -> Iterator[Hypothesis]:
                 known="flax 2195",
                 test=partial(confirm, case, replace(norm, eps=eps)),
             )
-    yield Hypothesis(
-        cause=f"epsilon {norm.eps:g} added to the root instead of the variance",
-        fix="divide by sqrt(variance + epsilon)",
-        test=partial(confirm, case, replace(norm, inside=False)),
-    )
+    if norm.eps:
+        yield Hypothesis(
+            cause=f"epsilon {norm.eps:g} added to the root instead of the variance",
+            fix="divide by sqrt(variance + epsilon)",
+            test=partial(confirm, case, replace(norm, inside=False)),
+        )
 
 
 def statistics(case: ForwardCase) -> Iterator[Hypothesis]:
@@ -100,11 +104,12 @@ def statistics(case: ForwardCase) -> Iterator[Hypothesis]:
             known="equinox 659",
             test=partial(confirm, case, norm, running=case.training),
         )
-    yield Hypothesis(
-        cause="the variance over n - 1 instead of n",
-        fix="normalise by the biased variance, x.var()",
-        test=partial(confirm, case, replace(norm, unbiased=True)),
-    )
+    if case.training or case.parameter("running_var") is None:  # running statistics are no batch's
+        yield Hypothesis(
+            cause="the variance over n - 1 instead of n",
+            fix="normalise by the biased variance, x.var()",
+            test=partial(confirm, case, replace(norm, unbiased=True)),
+        )
     centre = (
         ("the mean is not subtracted", "use LayerNorm") if norm.centred else ("the mean is subtracted", "use RMSNorm")
     )

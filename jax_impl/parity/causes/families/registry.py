@@ -1,9 +1,9 @@
 """All families, by the kind of case."""
 
-from jax_impl.parity.causes.families import data, dependence, draws, modules, norms, structure, weights
+from jax_impl.parity.causes.families import data, dependence, draws, modules, norms, shapes, structure, weights
 from jax_impl.parity.causes.families.glue import activations, dropout, relations, settings, through_linear
 from jax_impl.parity.causes.families.sequences import attention, heads, recurrent
-from jax_impl.parity.causes.families.steps import gradients, losses, state, trajectory
+from jax_impl.parity.causes.families.steps import constants, gradients, losses, state, trajectory
 from jax_impl.parity.causes.families.steps.optimizing import optimizer
 from jax_impl.parity.causes.hypotheses import Family
 
@@ -25,8 +25,9 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
         *relations.FAMILIES,
         *through_linear.FAMILIES,
     ),
+    "shape": shapes.FAMILIES,
     "loss": losses.FAMILIES,
-    "gradients": gradients.FAMILIES,
+    "gradients": (*gradients.FAMILIES, *constants.FAMILIES),
     "optimizer": optimizer.FAMILIES,
     "state": state.FAMILIES,
     "trajectory": trajectory.FAMILIES,

@@ -106,6 +106,18 @@ def recorded(store: Store, aligned: Mapping[Place, Aligned], limit: int) -> list
             "inputs": references(one, "inputs"),
             "outputs": references(one, "outputs"),
             "float32": one.ours.float32,
+            **_without_partner(one),
         }
         for (path, number), one in aligned.items()
     ]
+
+
+def _without_partner(one: Aligned) -> dict[str, list[list[int]]]:
+    """Return the shapes of the port's inputs and outputs without a partner, where the reference has such, too."""
+    found = {}
+    for role, matches in (("inputs", one.inputs), ("outputs", one.outputs)):
+        used = {matched.index for matched in matches if matched is not None}
+        shapes = [list(array.shape) for index, array in enumerate(getattr(one.ours, role)) if index not in used]
+        if None in matches and shapes:
+            found[f"own_{role}"] = shapes
+    return found

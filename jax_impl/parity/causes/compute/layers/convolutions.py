@@ -83,6 +83,18 @@ def windows(x: Floats, kernel: Sequence[int], stride: Sequence[int], dilation: S
     return seen[(slice(None), slice(None), *steps)]
 
 
+def kernel_gradient(x: Floats, slope: Floats, kernel: Sequence[int], how: Convolution) -> Floats:
+    """Return the gradient of a kernel of these sizes, if `slope` is that of the convolution of x."""
+    if how.transposed:  # each input meets the outputs to which it was added
+        wide, narrow = padded(slope, tuple((-low, -high) for low, high in how.padding)), x
+    else:
+        wide, narrow = padded(x, how.padding, how.mode), slope
+    seen = windows(wide, kernel, how.stride, how.dilation)[(slice(None), slice(None), *map(slice, narrow.shape[2:]))]
+    axes = [0, *range(2, x.ndim)]
+    pairs = zip(np.split(narrow, how.groups, axis=1), np.split(seen, how.groups, axis=1), strict=True)
+    return np.concatenate([np.tensordot(one, other, axes=(axes, axes)) for one, other in pairs])
+
+
 def _transposed(x: Floats, weight: Floats, how: Convolution) -> Floats:
     """Return the transposed convolution: zeros between the inputs, and a convolution by the flipped kernel."""
     inputs, outputs, kernel = weight.shape[0], weight.shape[1], weight.shape[2:]

@@ -47,7 +47,7 @@ def normalised(
     """Return x normalised, by given statistics or its own, then times weight plus bias."""
     shaped = x.reshape(how.shape) if how.shape else x
     own = statistics(shaped, how)
-    mean = own[0] if mean is None else channels(mean, x.ndim)
+    mean = own[0] if mean is None or not how.centred else channels(mean, x.ndim)
     variance = own[1] if variance is None else channels(variance, x.ndim)
     spread = np.sqrt(variance + how.eps) if how.inside else np.sqrt(variance) + how.eps
     y = ((shaped - mean) / spread).reshape(x.shape)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 Floats = NDArray[np.float64]
-FORWARDS, TURNED = "forwards", "turned"
+FORWARDS, TURNED, UNTURNED = "forwards", "turned", "unturned"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,8 @@ class Recurrent:
         reset_first: Whether a GRU multiplies the state by the reset gate before the product.
         update_reversed: Whether a GRU's update gate weighs the candidate instead of the old state.
         exchanged: Whether the backward direction comes before the forward one.
-        backward: "", or "forwards" if the second direction reads forwards, or "turned" if its outputs stay reversed.
+        backward: "", or "forwards" if the second direction reads forwards, or "turned" if its outputs stay reversed, or
+            "unturned" if it reads forwards and its outputs are reversed.
     """
 
     kind: str
@@ -102,14 +103,15 @@ def direction(
     how: Recurrent, cell: Cell, x: Floats, state: tuple[Floats, ...], backward: bool
 ) -> tuple[Floats, tuple[Floats, ...]]:
     """Return the outputs of one direction, (n, length, hidden), and its last state."""
-    reads_backward = backward and how.backward != FORWARDS
+    reads_backward = backward and how.backward not in (FORWARDS, UNTURNED)
+    is_turned = backward and how.backward not in (FORWARDS, TURNED)
     sequence = x[:, ::-1] if reads_backward else x
     outputs = []
     for time in range(x.shape[1]):
         state = step(how, cell, sequence[:, time], state)
         outputs.append(state[0])
     result = np.stack(outputs, axis=1) if outputs else np.zeros((len(x), 0, cell.hidden.shape[1]))
-    return (result[:, ::-1] if reads_backward and how.backward != TURNED else result), state
+    return (result[:, ::-1] if is_turned else result), state
 
 
 def run(how: Recurrent, x: Floats) -> tuple[Floats, ...]:

@@ -13,6 +13,7 @@ from jax_impl.parity.causes.families import norms
 from jax_impl.parity.causes.families.glue import dropout
 from jax_impl.parity.causes.families.glue.at_hand import reproduces
 from jax_impl.parity.causes.families.sequences import attention, heads
+from jax_impl.parity.causes.families.steps import state
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 from jax_impl.parity.measures.comparing import compare, stored
 from jax_impl.parity.measures.execution import key
@@ -46,12 +47,7 @@ def settings(case: WholeCase) -> Iterator[Hypothesis]:
 def wording(what: str, theirs: float, ours: float) -> tuple[str, str, str]:
     """Return the cause, the fix and known threads."""
     if what == "momentum":
-        flax = f"{1 - ours:.6g} instead of {1 - theirs:.6g} in Flax's"
-        return (
-            f"momentum {ours:.6g} instead of {theirs:.6g} in torch's meaning ({flax})",
-            f"momentum={1 - theirs:.6g}",
-            "algorithmic-efficiency PR 231",
-        )
+        return (*state.momentum_told(ours, theirs), state.KNOWN)
     if what == "dropout rate":
         return dropout.rate_differs(ours, theirs), f"rate={theirs:g}", ""
     if what == "bias":

@@ -13,7 +13,7 @@ from jax_impl.parity.causes.cases import Floats, ForwardCase
 from jax_impl.parity.causes.compute.layers.convolutions import MODES, Convolution, Sides, convolved
 from jax_impl.parity.causes.compute.layers.kernels import kernels
 from jax_impl.parity.causes.families.modules import again
-from jax_impl.parity.causes.families.modules.making import Making, makings
+from jax_impl.parity.causes.families.modules.making import Making, always_same, makings
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 from jax_impl.parity.measures.tolerances import Measured
 
@@ -50,6 +50,12 @@ class Found:
         """Return XLA's padding SAME."""
         axes = enumerate(zip(self.space, self.kernel, strict=True))
         return tuple(same(length, size, how, axis) for axis, (length, size) in axes)
+
+    def is_same(self, how: Convolution) -> bool:
+        """Return whether other settings give the same for any image and kernel, by one image and one kernel."""
+        weight = np.random.default_rng(1).random((1, 1, *self.kernel))
+        one, other = (partial(_run, weight=weight, bias=None, how=replace(each, groups=1)) for each in (how, self.how))
+        return always_same(one, other, (1, 1, *self.space))
 
     def with_(self, *, permuted: bool = True, **changes: Any) -> Callable[[], Measured | None]:
         """Return the test of the convolution with other settings, weight or bias."""
@@ -113,10 +119,12 @@ def padding(case: ForwardCase) -> Iterator[Hypothesis]:
         right, named = written(how, kernel, how.padding), found.same(how)
         fits = size_of(replace(how, padding=named), found.space, kernel) == found.size
         for sides in paddings(found):
-            is_same = fits and all(a[0] == b[0] for a, b in zip(sides, named, strict=True))
+            if found.is_same(replace(how, padding=sides)):
+                continue
+            is_named = fits and all(a[0] == b[0] for a, b in zip(sides, named, strict=True))
             text = f"padding {written(how, kernel, sides)}"
             thread = "flax 2578" if how.transposed else ""
-            if is_same:
+            if is_named:
                 text = f'padding "SAME", here {written(how, kernel, named)},'
                 thread = "keras PR 22876" if how.transposed else "flax 963"
             yield Hypothesis(
@@ -126,7 +134,7 @@ def padding(case: ForwardCase) -> Iterator[Hypothesis]:
                 test=found.with_(how=replace(how, padding=sides)),
             )
         for mode in () if how.transposed or not any(map(any, how.padding)) else MODES:
-            if mode != how.mode:
+            if not found.is_same(replace(how, mode=mode)):
                 yield Hypothesis(
                     cause=f"{found.making.prefix}padding filled by {mode} instead of {how.mode}",
                     fix=f"pad by {how.mode}: jnp.pad(x, …, mode={MODES[how.mode]!r})",
@@ -144,6 +152,8 @@ def dilation(case: ForwardCase) -> Iterator[Hypothesis]:
                 continue
             starts = [tuple(low for low, _ in sides) for sides in (how.padding, found.same(other))]
             for lows in dict.fromkeys(starts):
+                if found.is_same(replace(other, padding=found.sides(other, lows))):
+                    continue
                 yield Hypothesis(
                     cause=f"{found.making.prefix}dilation {other.dilation} instead of {how.dilation}",
                     fix=f"kernel_dilation={how.dilation}",

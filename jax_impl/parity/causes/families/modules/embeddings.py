@@ -36,17 +36,19 @@ def lookups(weight: Floats, padding: int | None) -> Iterator[tuple[str, str, Cal
     """Yield other uses of a table, each with a cause and a fix."""
     size, width = weight.shape
     root, plain = math.sqrt(width), "leave out the factor"
-    yield f"multiplied by sqrt({width})", plain, lambda x: weight[x] * root
-    yield f"divided by sqrt({width})", plain, lambda x: weight[x] / root
-    yield "row 0 for all indices", "pass the indices on", lambda x: weight[np.zeros_like(x)]
-    for step in SHIFTS:
+    if width > 1:
+        yield f"multiplied by sqrt({width})", plain, lambda x: weight[x] * root
+        yield f"divided by sqrt({width})", plain, lambda x: weight[x] / root
+    if size > 1:
+        yield "row 0 for all indices", "pass the indices on", lambda x: weight[np.zeros_like(x)]
+    for step in SHIFTS if size > 1 else ():
         shifted = partial(_shifted, weight=weight, step=step)
         yield f"the row of index {step:+d}", "look up the index itself", shifted
     for row in dict.fromkeys((padding, 0)):
         if isinstance(row, int):
             without = partial(_without_row, weight=weight, row=row)
             yield f"zeros for index {row}", "look up its row, too: only its gradient is zero", without
-    if size == width:
+    if size == width > 1:
         yield "the table is transposed", "embedding = weight", lambda x: weight.T[x]
 
 

@@ -11,6 +11,7 @@ from jax_impl.parity.causes.families.modules import again
 from jax_impl.parity.causes.families.modules.making import ATOL, RTOL, Making, confirmed, makings
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 
+LEAVES = ("weight", "bias", "running_mean", "running_var")
 OTHERS = 24  # modules of the same shape whose weights are tried
 
 
@@ -28,8 +29,8 @@ def weight_axes(case: ForwardCase) -> Iterator[Hypothesis]:
     """Yield weights that were transposed, or not, or reshaped, or whose columns follow another flattening."""
     for making, weight, bias in known(case):
         outputs, inputs = weight.shape
-        changes = [("the weight is transposed", "kernel = weight.T", "", weight.T)] if outputs == inputs else []
-        if outputs != inputs:
+        changes = [("the weight is transposed", "kernel = weight.T", "", weight.T)] if outputs == inputs > 1 else []
+        if outputs != inputs and min(outputs, inputs) > 1:
             reshaped = weight.reshape(inputs, outputs).T
             changes.append(("the weight is reshaped instead of transposed", "kernel = weight.T", "", reshaped))
         for shape in flattened(making, inputs) if making.is_layout_known else ():
@@ -48,10 +49,14 @@ def weight_axes(case: ForwardCase) -> Iterator[Hypothesis]:
 
 
 def flattened(making: Making, features: int) -> list[tuple[int, ...]]:
-    """Return the shapes (channels, …) of earlier outputs that have as many features as the layer's input."""
+    """Return the shapes (channels, …) of earlier outputs that have as many features as the layer's input.
+
+    With one channel or one pixel, all orders of flattening are the same.
+    """
     calls = [call for call in making.case.passes[0].free if call.order < making.inner.call.order]
-    shapes = [tuple(one.shape[1:]) for call in calls for one in call.outputs if one is not None]
-    return [shape for shape in dict.fromkeys(shapes) if len(shape) > 1 and np.prod(shape) == features][-3:]
+    shapes = [tuple(one.shape[1:]) for call in calls for one in call.outputs if one is not None and len(one.shape) > 1]
+    several = [shape for shape in dict.fromkeys(shapes) if 1 < shape[0] < features and np.prod(shape) == features]
+    return several[-3:]
 
 
 def biases(case: ForwardCase) -> Iterator[Hypothesis]:
@@ -76,7 +81,7 @@ def weights_of_another(case: ForwardCase) -> Iterator[Hypothesis]:
         others = [
             leaf.name
             for leaf in inner.pair.leaves.values()
-            if leaf.shape == list(own.shape) and leaf.name.endswith("weight") and leaf.module != inner.module.path
+            if leaf.shape == list(own.shape) and leaf.name.endswith("weight") and not tied(inner, leaf.module)
         ]
         for name in sorted(others, key=lambda one: -_shared(one, inner.module.path))[:OTHERS]:
             path = name.rpartition(".")[0]
@@ -85,6 +90,15 @@ def weights_of_another(case: ForwardCase) -> Iterator[Hypothesis]:
                 fix=f"{inner.module.path} has weights of its own",
                 test=partial(making.confirm, partial(_with_weights_of, case=inner, path=path)),
             )
+
+
+def tied(case: ForwardCase, path: str) -> bool:
+    """Return whether all leaves of another module are those of the module itself: a table that is used twice."""
+    leaves = case.pair.leaves
+    prefixes = [f"{one}." if one else "" for one in (path, case.module.path)]
+    names = [(f"{prefixes[0]}{last}", f"{prefixes[1]}{last}") for last in LEAVES]
+    tensors = [[leaves[name].tied or name if name in leaves else None for name in both] for both in names]
+    return all(other in (None, own) for other, own in tensors)
 
 
 def _with_weights_of(x: Array, *, case: ForwardCase, path: str) -> Floats | None:
@@ -118,7 +132,7 @@ def bilinear(case: ForwardCase) -> Iterator[Hypothesis]:
     if bias is not None:
         test = partial(confirmed, case, product)
         yield Hypothesis(cause="the bias is left out", fix="add the bias", test=test)
-    if weight.shape[1] == weight.shape[2]:
+    if weight.shape[1] == weight.shape[2] > 1:
         test = partial(confirmed, case, np.einsum("...i,oji,...j->...o", first, weight, second) + added)
         yield Hypothesis(cause="the two inputs are exchanged", fix="exchange them back", test=test)
 

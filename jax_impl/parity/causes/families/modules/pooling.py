@@ -8,7 +8,7 @@ from jax_impl.parity.causes.cases import Floats, ForwardCase
 from jax_impl.parity.causes.compute.layers.pooling import Pooling, adaptively_pooled, number_of_windows, pooled
 from jax_impl.parity.causes.families.modules import again
 from jax_impl.parity.causes.families.modules.functions import handed
-from jax_impl.parity.causes.families.modules.making import Compute, Making, makings
+from jax_impl.parity.causes.families.modules.making import Compute, Making, always_same, makings
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 
 KERNELS = (2, 3, 4, 5, 7, 8)
@@ -104,6 +104,8 @@ def windows(case: ForwardCase) -> Iterator[Hypothesis]:
     """Yield other poolings with windows."""
     for found in known(case):
         for cause, fix, thread, how in others(found.how, found.space):
+            if always_same(partial(pooled, how=how), partial(pooled, how=found.how), (1, 1, *found.space)):
+                continue
             yield Hypothesis(
                 cause=f"{found.making.prefix}{cause}",
                 fix=fix,
@@ -115,8 +117,10 @@ def windows(case: ForwardCase) -> Iterator[Hypothesis]:
 def global_pooling(case: ForwardCase) -> Iterator[Hypothesis]:
     """Yield the maximum or the sum for a mean, and the reverse, of adaptive pooling and of means over all pixels."""
     for making, kind, size in adaptive(case):
+        space = making.x.shape[2:] if making.x is not None else ()
         for other in ("max", "mean", "sum"):
-            if other != kind:
+            now, then = (partial(adaptively_pooled, size=size, kind=one) for one in (kind, other))
+            if not always_same(now, then, (1, 1, *space)):
                 yield Hypothesis(
                     cause=f"{making.prefix}{NAMES[other]} instead of {NAMES[kind]}",
                     fix=f"x.{kind}((1, 2)), over the spatial axes"

@@ -9,7 +9,7 @@ from jax_impl.parity.causes.cases import Floats, ForwardCase
 from jax_impl.parity.causes.compute.layers.resizing import Resizing, resized, weights
 from jax_impl.parity.causes.families.modules import again
 from jax_impl.parity.causes.families.modules.functions import handed
-from jax_impl.parity.causes.families.modules.making import Compute, Making, makings
+from jax_impl.parity.causes.families.modules.making import Compute, Making, always_same, makings
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 
 Sizes = tuple[int, ...]
@@ -77,13 +77,14 @@ def resizing(case: ForwardCase) -> Iterator[Hypothesis]:
                     known="jax 15768" if way.antialias or {way.kernel, how.kernel} == {"cubic"} else "",
                     test=partial(making.confirm, partial(resized, size=sizes, how=way)),
                 )
-        if len(sizes) == 2:
+        turned = partial(_exchanged, sizes=sizes, how=how)
+        if len(sizes) == 2 and not always_same(turned, partial(resized, size=sizes, how=how), (1, 1, *lengths)):
             yield Hypothesis(
                 cause=f"{making.prefix}height and width of the images are exchanged",
                 fix="x.transpose(0, 2, 3, 1), from (n, channels, height, width)",
-                test=partial(making.confirm, partial(_exchanged, sizes=sizes, how=how)),
+                test=partial(making.confirm, turned),
             )
-        if any(one is not None and int(one) != one for one in factors):
+        if not np.allclose(tried[0], matrices(lengths, sizes, how, factors)):
             yield Hypothesis(
                 cause=f"{making.prefix}places by the ratio of sizes instead of scale_factor {factors}",
                 fix="jax.image.scale_and_translate with the factor itself",
@@ -95,10 +96,10 @@ def _exchanged(x: Floats, *, sizes: Sizes, how: Resizing) -> Floats:
     return resized(x.swapaxes(2, 3), sizes, how)
 
 
-def matrices(lengths: Sizes, sizes: Sizes, how: Resizing) -> Floats:
+def matrices(lengths: Sizes, sizes: Sizes, how: Resizing, factors: Factors = ()) -> Floats:
     """Return the weights of all axes, one after the other."""
-    axes = zip(lengths, sizes, strict=True)
-    return np.concatenate([weights(length, count, how).reshape(-1) for length, count in axes])
+    axes = zip(lengths, sizes, factors or (None,) * len(sizes), strict=True)
+    return np.concatenate([weights(length, count, how, factor).reshape(-1) for length, count, factor in axes])
 
 
 FAMILIES = (Family("resizing", resizing),)

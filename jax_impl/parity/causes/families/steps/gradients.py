@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jax_impl.parity.arrays import sample_indices
-from jax_impl.parity.causes.cases import Floats, WholeCase, whole
-from jax_impl.parity.causes.compute.losses import slope
-from jax_impl.parity.causes.families.steps.losses import Losses
+from jax_impl.parity.causes.cases import Floats, WholeCase
+from jax_impl.parity.causes.families.steps.last_layer import LastLayer
 from jax_impl.parity.causes.hypotheses import Family, Hypothesis
 from jax_impl.parity.measures.comparing import Stored, compare, stored
 from jax_impl.parity.measures.tolerances import Measured
 from jax_impl.parity.pair import Pair, Term
-from jax_impl.parity.records.content import Call, Reference
+from jax_impl.parity.records.content import Reference
 from jax_impl.parity.rungs.gradients import backward_order
 
 CLOSE = 1e-9
@@ -109,6 +108,8 @@ def factor(case: WholeCase) -> Iterator[Hypothesis]:
     ratio = float(theirs @ ours) / float(theirs @ theirs)
     ratio = 0.0 if not ours.any() else ratio
     ratio = float(round(ratio)) if ratio and abs(ratio - round(ratio)) < CLOSE * abs(ratio) else ratio
+    if ratio == 1:
+        return
     predictions = {name: ratio * gradients.theirs[name] for name in gradients.failed}
     cause, fix = _factor_told(gradients, set(names), ratio)
     yield Hypothesis(cause=cause, fix=fix, test=partial(gradients.agrees, predictions))
@@ -116,8 +117,8 @@ def factor(case: WholeCase) -> Iterator[Hypothesis]:
 
 def _factor_told(gradients: Gradients, names: set[str], ratio: float) -> tuple[str, str]:
     pair = gradients.pair
-    everywhere = {name for name in gradients.names if gradients.theirs[name].any()} == names
-    if everywhere:
+    everywhere = gradients.agrees({name: ratio * gradients.theirs[name] for name in gradients.names})
+    if everywhere is not None and everywhere.passed:  # also where a gradient is 0 up to rounding, and its factor unseen
         norm = math.sqrt(sum(one.norm**2 for one in (pair.theirs.content.gradients or {}).values() if one is not None))
         limit = ratio * norm
         if 0 < ratio < 1 and abs(limit - float(f"{limit:.2g}")) < 1e-5 * limit:
@@ -166,9 +167,10 @@ def tied(case: WholeCase) -> Iterator[Hypothesis]:
         if len(users) < 2 or gradients.positions(name) is not None or gradients.failed != {name}:
             continue
         for path in users:
-            share = last_layer(pair, path)
-            if share is None or share.size != gradients.theirs[name].size:
+            last = LastLayer.of(pair, path)
+            if last is None or last.weight_gradient.size != gradients.theirs[name].size:
                 continue
+            share = last.weight_gradient
             rest = gradients.theirs[name] - share.reshape(-1)
             others = ", ".join(one for one in users if one != path)
             if not share.any() or not rest.any():
@@ -179,26 +181,6 @@ def tied(case: WholeCase) -> Iterator[Hypothesis]:
                     fix=f"no stop_gradient on the weight in {stopped}",
                     test=partial(gradients.agrees, {name: prediction}),
                 )
-
-
-def last_layer(pair: Pair, path: str) -> Floats | None:
-    """Return the gradient of a linear layer's weight, if the layer's output is the model's; None if it is not."""
-    train, _ = pair.forward("train")
-    calls = [call for call in (train.free if train else ()) if call.module == path]
-    roots = [call for call in (train.free if train else ()) if call.module == ""]
-    if len(calls) != 1 or not roots or pair.modules[path].type != "Linear":
-        return None
-    number = next((n for n, one in enumerate(roots[-1].outputs) if _same_array(one, calls[0])), None)
-    known = Losses(pair).known() if number is not None else []
-    reading = next((one for one in known if one.output == number), None)
-    x = whole(pair.theirs, calls[0].inputs[0]) if calls[0].inputs else None
-    output = None if reading is None else Losses(pair).outputs["train"][reading.output]
-    if reading is None or output is None or x is None:
-        return None
-    back = slope(reading.loss, output, Losses(pair).batch[reading.target])
-    if back is None:
-        return None
-    return np.asarray(back.reshape(-1, output.shape[-1]).T @ x.reshape(-1, x.shape[-1]))
 
 
 def rows(case: WholeCase) -> Iterator[Hypothesis]:
@@ -230,12 +212,6 @@ def rows(case: WholeCase) -> Iterator[Hypothesis]:
                 fix="no stop_gradient on this row of the table",
                 test=partial(gradients.agrees, {name: np.where(np.isin(row_of, still), 0.0, theirs)}),
             )
-
-
-def _same_array(reference: Reference | None, call: Call) -> bool:
-    """Return whether a root output is what a call returned: equal arrays are stored once."""
-    own = call.outputs[0] if call.outputs else None
-    return reference is not None and own is not None and (reference.file, reference.key) == (own.file, own.key)
 
 
 def _same_shape(one: Reference | None, other: Reference | None) -> bool:

@@ -30,9 +30,7 @@ def candidates(norms: Sequence[Norm]) -> Iterator[tuple[str, str, str, Update]]:
     for value in dict.fromkeys((1 - theirs, *(one for one in solved if one is not None), *MOMENTA)):
         if not 0 < value <= 1 or abs(value - theirs) < 1e-9:
             continue
-        inverted = ", inverted," if abs(value - (1 - theirs)) < 1e-9 else ""
-        ours, fix = momentum_told(value), f"momentum={1 - theirs:.6g} (Flax weighs the old average)"
-        cause = f"momentum{inverted} {ours} instead of {theirs:.6g}"
+        cause, fix = momentum_told(value, theirs)
         yield cause, fix, KNOWN, partial(_set, momentum=value)
         yield (f"{cause}, and the biased running variance", f"{fix}; {biased_fix}", KNOWN,
                partial(_set, momentum=value, biased=True))  # fmt: skip
@@ -53,9 +51,11 @@ def candidates(norms: Sequence[Norm]) -> Iterator[tuple[str, str, str, Update]]:
     yield "the running variance is the standard deviation", "average the variance", "", partial(_set, root=True)
 
 
-def momentum_told(value: float) -> str:
-    """Return a momentum in torch's meaning, with Flax's behind it."""
-    return f"{value:.6g} (in Flax {1 - value:.6g})"
+def momentum_told(ours: float, theirs: float) -> tuple[str, str]:
+    """Return the cause and the fix for another momentum, both in torch's meaning, with Flax's behind it."""
+    inverted = ", inverted," if abs(ours - (1 - theirs)) < 1e-9 else ""
+    cause = f"momentum{inverted} {ours:.6g} (in Flax {1 - ours:.6g}) instead of {theirs:.6g}"
+    return cause, f"momentum={1 - theirs:.6g} (Flax weighs the old average)"
 
 
 def _set(norm: Norm, momentum: float | None = None, **options: bool | int) -> Buffers:

@@ -29,7 +29,8 @@ class Program:
         model: In float64.
         inputs: The model's.
         functions: Paths of modules that the port has no counterpart of.
-        ours: What the port's modules return or receive, by path and role, in place of the reference's.
+        ours: What the port's modules return or receive, by path and role, in place of the reference's. A tuple is the
+            shape of an array without a partner.
         weights: The port's, by name, in place of the reference's.
         settings: Of the port's modules, by path.
         training: Whether the model is in training mode.
@@ -86,7 +87,10 @@ class Program:
             for role in ("input", "output"):
                 if (place := (call["module"], role)) in self.ours:
                     changed = self.ours[place]
-                    one[f"{role}s"] = [None if changed is None else np.asarray(changed)]
+                    if isinstance(changed, tuple):
+                        one |= {f"{role}s": [None], f"own_{role}s": [list(changed)]}
+                    else:
+                        one[f"{role}s"] = [None if changed is None else np.asarray(changed)]
             found.append(one)
         return found
 

@@ -153,6 +153,42 @@ def test_laws_that_nobody_published_are_not_named(law: Draw, shape: tuple[int, i
     assert fresh_causes({name: shape}, {name: rows(uniform(0.14), shape, 1)}, {name: rows(law, shape, 2)}, LINEAR) == []
 
 
+KINDS: dict[str, tuple[str, Draw]] = {
+    "uniform": ("a uniform law", uniform(0.05)), "normal": ("a normal law", normal(0.02)),
+    "truncated": ("a truncated normal law", truncated(0.02)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("name", "modules"), [("fc.weight", LINEAR), ("conv.weight", CONV)])
+def test_the_kind_of_a_law_is_named_by_few_draws(kind: str, name: str, modules: Modules) -> None:
+    """900 draws do not tell a std from one that is 5 % larger, but a cut at two stds from none."""
+    shape = (7, 16) if name == "fc.weight" else (3, 4, 3, 3)
+    words, law = KINDS[kind]
+    starts = []
+    for seed in range(6):
+        found = fresh_causes(
+            {name: shape}, {name: rows(normal(0.3), shape, seed)}, {name: rows(law, shape, seed + 9)}, modules
+        )
+        starts += [one.cause.partition(",")[0] for one in found]
+    assert set(starts) <= {words, "another law"}
+    assert starts.count(words) >= 4
+
+
+@pytest.mark.parametrize("size", [128, 900, 4000])
+@pytest.mark.parametrize("law", ["uniform", "normal", "truncated", "Laplace", "triangle", "logistic", "Student"])
+def test_a_kind_is_seldom_that_of_a_law_which_is_only_near(law: str, size: int) -> None:
+    random = np.random.default_rng(3)
+    unlisted: dict[str, Draw] = {
+        "Laplace": lambda r, s: r.laplace(0, 1, s), "triangle": lambda r, s: r.triangular(-1, 0, 1, s),
+        "logistic": lambda r, s: r.logistic(0, 1, s), "Student": lambda r, s: r.standard_t(3, s),
+    }  # fmt: skip
+    draw = unlisted.get(law) or KINDS[law][1]
+    kinds = [Sample(draw(random, (size,))).kind for _ in range(50)]
+    assert sum(kind not in (None, law) for kind in kinds) <= 4
+    assert law not in KINDS or size < 900 or kinds.count(law) >= 40
+
+
 @pytest.mark.parametrize("shape", [(20, 48), (64, 48)])
 def test_orthogonal_weights_are_told_from_normal_ones(shape: tuple[int, int]) -> None:
     models = [torch.nn.init.orthogonal_(torch.empty(shape)).numpy().reshape(-1) for _ in range(SEEDS)]

@@ -1,10 +1,12 @@
 """Dropout in the wrong mode, at another rate, unscaled, inverted or missing is named; so are settings that differ."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jax_impl.parity.causes.diagnosing import merge
 from tests.unit.jax_impl.parity.causes.toy import Tape, Toy, causes, random
 from tests.unit.jax_impl.parity.synthetic import Pair
 
@@ -135,12 +137,54 @@ def test_dropout_that_is_a_function_is_missing(tmp_path: Path, shape: tuple[int,
     [
         ({"eps": 1e-3}, "epsilon 0.001 instead of 1e-05"),
         ({"rate": 0.3}, "dropout rate 0.3 instead of 0.5"),
-        ({"momentum": 0.9}, "momentum 0.9 instead of 0.1 in torch's meaning (0.1 instead of 0.9 in Flax's)"),
+        ({"momentum": 0.9}, "momentum, inverted, 0.9 (in Flax 0.1) instead of 0.1"),
         ({"slope": 0.1}, "LeakyReLU of slope 0.1 instead of ReLU"),
     ],
 )
 def test_a_setting_of_a_whole_network_is_named(tmp_path: Path, program: dict[str, float], cause: str) -> None:
     assert cause in causes(Pair(tmp_path).verdict(**program))
+
+
+def test_a_momentum_is_told_once(tmp_path: Path) -> None:
+    """The settings show it, and so do the running statistics."""
+    (one,) = [one for one in Pair(tmp_path).verdict(momentum=0.9).diagnosis.causes if "momentum" in one.cause]
+    assert one.place == ("body.bn", "body.bn.running_mean")
+    biased = replace(one, cause=f"{one.cause}, and the biased running variance", place=("body.bn.running_var",))
+    found = {(one.cause, one.fix): one}
+    merge(found, biased)
+    assert [(each.cause, each.place) for each in found.values()] == [(biased.cause, (*one.place, *biased.place))]
+    found = {(one.cause, one.fix): one}
+    merge(found, replace(biased, place=("other.running_var",)))
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("fault", ["missing", "more"])
+def test_masks_that_fall_to_other_places_are_told_if_nothing_else_is(tmp_path: Path, fault: str) -> None:
+    """A dropout that the port lacks moves the masks of the next one; a mask that it draws for nothing does, too."""
+    shape = (20, 6)
+
+    def model(tape: Tape, fault: str) -> None:
+        def inner(x: np.ndarray) -> np.ndarray:
+            if tape.training and fault != "missing":
+                x = x * tape.mask("", shape, RATE) / (1 - RATE)
+            if tape.training and fault == "more":
+                tape.mask("", shape, RATE)
+            y = tape.call("fc1", lambda x: x**3, x)
+            kept = tape.mask("drop", shape, RATE) if tape.training else np.ones(shape)
+            y = tape.call("drop", lambda y: y * kept / (1 - RATE) if tape.training else y, y)
+            return tape.call("fc2", np.sin, y)
+
+        tape.call("", inner, random(*shape))
+
+    settings = {"drop": {"p": RATE}}, {"drop": {"rate": RATE}}
+    toy = Toy(model, {"": "Net", "fc1": "Linear", "drop": "Dropout", "fc2": "Linear"}, *settings)
+    found = causes(toy.verdict(tmp_path, fault))
+    if fault == "missing":
+        assert len(found) == 1 and found[0].startswith(
+            "dropout is missing: it hands fc1 the input instead of dropout of"
+        )
+    else:
+        assert found == ["3 dropout masks are drawn in training instead of 2, so that masks fall to other places"]
 
 
 def test_a_faithful_network_has_no_cause(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jax_impl.parity.causes.cases import WholeCase
+from jax_impl.parity.causes.diagnosing import explain
+from jax_impl.parity.causes.families.registry import FAMILIES
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.content import Call, Forward, Pass
 from jax_impl.parity.rungs.gradients import gradients as rung
@@ -134,4 +137,7 @@ def test_an_unknown_cause_gets_no_name() -> None:
 
 
 def test_a_faithful_port_has_no_cause() -> None:
-    assert not rung(pair(factor(), tied=True)).failures
+    records = pair(factor(), tied=True)
+    checks = rung(records).checks
+    assert not rung(records).failures
+    assert not explain(WholeCase(records, checks[0], 9, checks), FAMILIES["gradients"], float("inf"))[0]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from jax_impl.parity.causes.compute.layers.recurrent import FORWARDS, TURNED, Cell, Recurrent, run
-from jax_impl.parity.causes.families.sequences.recurrent import biases
+from jax_impl.parity.causes.compute.layers.recurrent import FORWARDS, TURNED, UNTURNED, Cell, Recurrent, run
+from jax_impl.parity.causes.families.sequences.cells import biases
 from tests.unit.jax_impl.parity.causes.toy import Tape, Toy, causes, random
 
 INPUTS, HIDDEN = 4, 5
@@ -72,6 +72,7 @@ FAULTS = {
 BOTH = [
     ({"backward": FORWARDS}, "both directions read forwards"),
     ({"backward": TURNED}, "the backward outputs are not turned round again"),
+    ({"backward": UNTURNED}, "the backward direction's inputs are not turned round, and its outputs are"),
     ({"exchanged": True}, "the two directions are exchanged"),
 ]
 
@@ -104,6 +105,31 @@ def test_a_mistake_in_a_cell_is_named(
 @pytest.mark.parametrize(("changed", "words"), BOTH)
 def test_a_mistake_in_directions_is_named(tmp_path: Path, kind: str, changed: dict[str, Any], words: str) -> None:
     assert causes(toy(kind, changed, {"bidirectional": True}).verdict(tmp_path, "wrong")) == [words]
+
+
+@pytest.mark.parametrize("end", ["all", "last", "mean", "largest"])
+@pytest.mark.parametrize("kind", ["LSTM", "RNN"])
+@pytest.mark.parametrize(("changed", "words"), BOTH)
+def test_a_mistake_in_a_function_is_named_by_what_is_made_of_it(
+    tmp_path: Path, kind: str, changed: dict[str, Any], words: str, end: str
+) -> None:
+    """The port has no module in its place. The mean and the largest over time are the same in any order of time."""
+    ends = {"all": lambda y: y, "last": lambda y: y[:, -1], "mean": lambda y: y.mean(1), "largest": lambda y: y.max(1)}
+    rnn = toy(kind, {}, {"bidirectional": True})
+    x, how = random(3, 6, INPUTS), of(module(kind, bidirectional=True), 3)
+
+    def model(tape: Tape, fault: str) -> None:
+        def inner(x: np.ndarray) -> Any:
+            y = tape.call("rnn", lambda x: run(replace(how, **changed) if fault else how, x), x)[0]
+            return tape.call("fc", np.sin, ends[end](y))
+
+        tape.call("", inner, x)
+
+    both = replace(rnn, model=model, modules={"": "Net", "rnn": kind, "fc": "Linear"}, absent=("rnn",))
+    unordered = end in ("mean", "largest")
+    words = BOTH[0][1] if unordered and changed == {"backward": UNTURNED} else words
+    hidden = unordered and changed == {"backward": TURNED}
+    assert causes(both.verdict(tmp_path, "wrong")) == ([] if hidden else [f"rnn: {words}"])
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])

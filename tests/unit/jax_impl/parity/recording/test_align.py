@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from jax_impl.parity.arrays import Store
 from jax_impl.parity.recording.tracing.align import candidates, match, relative_error
+from jax_impl.parity.recording.tracing.aligned import Aligned, recorded
+from jax_impl.parity.recording.tracing.passes import Call
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,17 @@ def test_a_mask_of_truth_values_is_that_of_the_same_numbers() -> None:
     assert [one and one.index for one in match(theirs, [segments, mask > 0], limit=10)] == [1, 0]
     assert match(theirs[:1], [mask == 0], limit=10) == [None]  # the opposite is no error of 0 and 1
     assert match([(mask.shape, 1.0 * mask)], [mask > 0], limit=10) == [None]
+
+
+def test_the_shapes_of_arrays_without_a_partner_are_recorded() -> None:
+    x, y = np.zeros((2, 3)), np.ones((2, 5, 5, 4))
+    both = match([((2, 3), x), ((2, 4, 6, 6), np.ones((2, 4, 6, 6)))], [x, y], limit=10)
+    call = Call("conv", 0, 0, inputs=[x, y], outputs=[x])
+    aligned = {("conv", 0): Aligned(call, {}, both, match([((2, 3), x)], [x], limit=10))}
+    (found,) = recorded(Store(), aligned, 10)
+    assert found["inputs"][1] is None
+    assert found["own_inputs"] == [[2, 5, 5, 4]]
+    assert "own_outputs" not in found
 
 
 def test_fills_do_not_hide_an_error_and_nan_is_one() -> None:
