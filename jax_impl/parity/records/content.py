@@ -129,17 +129,12 @@ class After:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(After):
-    """The first batch in evaluation mode before training, with axes of `length` cut to `to` entries.
-
-    Attributes:
-        sizes: Of what each convolution and pool slides over; only the reference has them.
-        error: What the port says of this size if it cannot run.
-    """
+    """The first batch in evaluation mode before training, with axes of `length` cut to `to` entries."""
 
     length: int = 0
     to: int = 0
-    sizes: dict[str, list[int]] = field(default_factory=dict)
-    error: str = ""
+    sizes: dict[str, list[int]] = field(default_factory=dict)  # of what convolutions and pools slide over
+    error: str = ""  # what the port says if it cannot run
 
 
 @dataclass(frozen=True, kw_only=True)
