@@ -101,7 +101,7 @@ def _reused(pair: Pair, theirs: Sequence[Step], own: OwnMasks) -> Iterator[Check
         telling = _size(mask) >= TELLING and len(mine) > 1 and len(set(reference)) > 1
         same = telling and len(set(mine)) == 1 and bool(mine[0])
         finding = "the port draws the same mask in every step" if same else ""
-        yield _check(pair, mask, "all steps", finding, f"{len(set(mine))} different masks in {len(mine)} steps")
+        yield _check(pair, mask, "all steps", finding, f"masks that differ: {len(set(mine))} of {len(mine)} steps")
     for first, second in _twins(own.steps[0] if own.steps else []):
         a, b = (theirs[0].masks[place] for place in (first, second))
         if _identity(a) != _identity(b):

@@ -56,7 +56,12 @@ def probed(program: Program, sink: Sink, cut: Cut | None) -> dict[str, Any] | No
 
 
 def chosen(program: Program) -> Cut | None:
-    """Return a cut that the model takes; None if it takes none."""
+    """Return a cut that the model takes; None if it takes none, or runs on an accelerator.
+
+    There an index out of range, such as a label's place in a longer sequence, would end the process's use of it.
+    """
+    if program.workspace.device.type != "cpu":
+        return None
     modules = dict(program.model.named_modules())
 
     def hiding(sizes: Sizes) -> set[str]:

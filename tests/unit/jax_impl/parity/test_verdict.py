@@ -72,7 +72,7 @@ FIRST_LINES = {
     ),
     "mask": (
         {"same_mask": True},
-        "body.drop (training, all steps): the port draws the same mask in every step: 1 different masks in 3 steps",
+        "body.drop (training, all steps): the port draws the same mask in every step: masks that differ: 1 of 3 steps",
     ),
 }
 

@@ -32,7 +32,7 @@ def test_fewer_steps_fail(pair: Pair) -> None:
 def test_one_mask_for_all_steps_fails(pair: Pair) -> None:
     assert pair.verdict(same_mask=True).first_line == (
         "first divergence: body.drop (training, all steps): the port draws the same mask in every step: "
-        "1 different masks in 3 steps"
+        "masks that differ: 1 of 3 steps"
     )
 
 
