@@ -16,6 +16,11 @@ from tests.power.chance import Chance
 from tests.power.sizes import Sized
 from tests.power.trials import Outcome
 
+INTRODUCTION = """\
+`make power` plants each mistake of the catalogue into a correct port of somebody else's model, proves the port, and
+writes down what the ladder says: the first rung that fails, by what margin, and the confirmed causes. Each harmless
+change must pass, and no cause may be told. The cheats are ports that compute nothing. "Seen in" is the public thread
+where somebody made the mistake. Intervals are Wilson's, of 95 %."""
 SEEN, NAMED, EXPLAINED = 0.95, 0.90, 0.90  # targets: shares of mistakes
 
 
@@ -134,7 +139,8 @@ def text(results: Results) -> str:
 
 
 def _lines(results: Results) -> Iterator[str]:
-    yield from ("# The power of the ladder", "", f"{results.machine}, {results.minutes:.1f} minutes.", "")
+    yield from ("# The power of the ladder", "", INTRODUCTION, "")
+    yield from (f"{results.machine}, {results.minutes:.1f} minutes.", "")
     yield from ("| target | measured | at least | reached |", "|---|---|---|---|")
     for name, (share, least) in results.targets.items():
         yield f"| {name} | {share} | {least:.0%} | {'yes' if share.value >= least else 'NO'} |"
