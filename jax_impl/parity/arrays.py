@@ -47,9 +47,8 @@ def sampled(array: Array, limit: int | None) -> Array:
     """Return the array, or a flat sample of `limit` elements if it has more."""
     if limit is None or array.size <= limit:
         return array
-    return np.asarray(
-        array[np.unravel_index(sample_indices(array.size, limit), array.shape)]
-    )  # of a view without a copy
+    places = np.unravel_index(sample_indices(array.size, limit), array.shape)  # a view need not be copied
+    return np.asarray(array[places])
 
 
 def is_fill(array: Array, dtype: str = "") -> NDArray[np.bool_]:

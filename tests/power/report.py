@@ -19,7 +19,7 @@ from tests.power.trials import Outcome
 INTRODUCTION = """\
 `make power` plants each mistake of the catalogue into a correct port of somebody else's model, proves the port, and
 writes down what the ladder says: the first rung that fails, by what margin, and the confirmed causes. Each harmless
-change must pass, and no cause may be told. The cheats are ports that compute nothing. "Seen in" is the public thread
+change must pass, and no cause may be named. The cheats are ports that compute nothing. "Seen in" is the public thread
 where somebody made the mistake. Intervals are Wilson's, of 95 %."""
 SEEN, NAMED, EXPLAINED = 0.95, 0.90, 0.90  # targets: shares of mistakes
 
@@ -179,7 +179,7 @@ def quiet_of(results: Results) -> str:
     """Return what became of the harmless changes."""
     loud = [one for one in results.changes if one.rung is not None or one.causes or one.error]
     if not loud:
-        return f"All {len(results.changes)} harmless changes pass, and no cause is told."
+        return f"All {len(results.changes)} harmless changes pass, and no cause is named."
     told = "; ".join(f"{one.model}, {one.name}: {one.error or one.line}" for one in loud)
     return f"Of {len(results.changes)} harmless changes, {len(loud)} are false alarms: {_cell(told)}."
 

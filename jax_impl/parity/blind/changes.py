@@ -7,6 +7,7 @@ from jax_impl.parity.blind.blindspot import BlindSpot
 from jax_impl.parity.blind.training import still_leaves
 from jax_impl.parity.causes.cases import ForwardCase
 from jax_impl.parity.causes.families.registry import FAMILIES
+from jax_impl.parity.causes.hypotheses import optional
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.verdict import Check, Rung
 
@@ -63,10 +64,13 @@ def _tried(pair: Pair, check: Check, until: float) -> Iterator[tuple[str, str, b
         return
     case = ForwardCase(pair, check, check.evidence)
     for family in FAMILIES["forward"]:
-        for hypothesis in family.hypotheses(case) if not family.last_resort else ():
-            if time.process_time() > until:
-                return
-            measured = hypothesis.test()
-            if measured is not None:  # judged by the check's tolerance: that of a cause shrinks with the difference
-                agrees = measured.passed or (check.allowed is not None and measured.measured <= check.allowed)
-                yield family.name, hypothesis.cause, agrees
+        found: list[tuple[str, str, bool]] = []
+        with optional(f"the search for blind spots of the family {family.name!r}"):
+            for hypothesis in family.hypotheses(case) if not family.last_resort else ():
+                if time.process_time() > until:
+                    break
+                measured = hypothesis.test()
+                if measured is not None:  # judged by the check's tolerance: that of a cause shrinks with the difference
+                    agrees = measured.passed or (check.allowed is not None and measured.measured <= check.allowed)
+                    found.append((family.name, hypothesis.cause, agrees))
+        yield from found

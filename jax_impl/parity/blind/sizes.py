@@ -14,8 +14,8 @@ AXES = {"1d": 1, "2d": 2, "3d": 3}
 def spots(pair: Pair) -> Iterator[BlindSpot]:
     """Yield the convolutions and pools whose recorded sizes hide how they treat borders.
 
-    The first batch is also compared at another size. If the two differ there, that is told; if they agree, what that
-    size shows is not hidden.
+    The first batch is also compared at another size. A difference there is reported. Where the two agree, the layers
+    that this size tells apart are no blind spots.
     """
     probe, own = pair.theirs.content.probe, pair.ours.content.probe
     other: Mapping[str, Sequence[int]] = {}

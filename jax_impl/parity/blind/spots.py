@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from jax_impl.parity.blind import changes, inputs, sizes, training
 from jax_impl.parity.blind.blindspot import BlindSpot
+from jax_impl.parity.causes.hypotheses import optional
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.verdict import Rung
 
@@ -13,7 +14,11 @@ def blind_spots(pair: Pair, rungs: Sequence[Rung]) -> tuple[BlindSpot, ...]:
     """Return what a ladder without failures could not have seen; nothing of one that fails."""
     if any(rung.failures for rung in rungs):
         return ()
-    return grouped([*training.spots(pair), *inputs.spots(pair), *sizes.spots(pair), *changes.spots(pair, rungs)])
+    found: list[BlindSpot] = []
+    for module in (training, inputs, sizes):
+        with optional(f"the search for blind spots of {module.__name__.rpartition('.')[2]}"):
+            found += module.spots(pair)
+    return grouped([*found, *changes.spots(pair, rungs)])
 
 
 def grouped(found: Iterable[BlindSpot]) -> tuple[BlindSpot, ...]:

@@ -1,7 +1,6 @@
 """Which failed checks are explained, and by which families."""
 
 import time
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ from jax_impl.parity.causes import picking
 from jax_impl.parity.causes.cases import ForwardCase
 from jax_impl.parity.causes.families.glue.dropout import AS_MANY
 from jax_impl.parity.causes.families.registry import FAMILIES
-from jax_impl.parity.causes.hypotheses import Family, Hypothesis
+from jax_impl.parity.causes.hypotheses import Family, Hypothesis, optional
 from jax_impl.parity.diagnosis import Cause, Diagnosis
 from jax_impl.parity.measures.tolerances import Measured
 from jax_impl.parity.pair import Pair
@@ -54,13 +53,10 @@ def explain(case: Any, families: Iterable[Family], until: float) -> tuple[list[C
     causes: list[Cause] = []
     refuted: list[str] = []
     for family in families:
-        if not (family.last_resort and causes):
-            try:
-                found, tried = _confirmed(case, family, until)
-            except Exception as error:  # the verdict matters more than its explanation; in tests a warning is an error
-                text = f"no cause of the family {family.name!r} was sought: {type(error).__name__}: {error}"
-                warnings.warn(text, RuntimeWarning, stacklevel=2)
-                continue
+        if family.last_resort and causes:
+            continue
+        with optional(f"the search for a cause of the family {family.name!r}"):
+            found, tried = _confirmed(case, family, until)
             causes += found
             if tried and not causes:
                 refuted.append(family.name)

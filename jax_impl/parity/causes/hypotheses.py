@@ -1,5 +1,7 @@
 """A hypothesis: one change of the reference that may explain the port's numbers."""
 
+import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -38,3 +40,12 @@ class Family:
     name: str
     hypotheses: Callable[[Any], Iterator[Hypothesis]]
     last_resort: bool = False
+
+
+@contextlib.contextmanager
+def optional(what: str) -> Iterator[None]:
+    """Turn an exception into a warning: the verdict matters more than what is said of it. In tests it is an error."""
+    try:
+        yield
+    except Exception as error:
+        warnings.warn(f"{what} failed: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=3)

@@ -25,5 +25,5 @@ def probed(port: Port, store: Store) -> dict[str, Any] | None:
         return None
     try:
         return evaluated(port, port.params, port.state, port.theirs.probe, expected, store)
-    except Exception as error:  # a port may be written for one size: that is told, and is no failure
+    except Exception as error:  # a port may be written for one size: reported, not a failure
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]}

@@ -1,7 +1,7 @@
 """Arrays of another shape: the change of a pooling, convolution or resizing that gives the port's shape.
 
-The record does not hold the port's array, because it has no partner in the reference. So a cause is confirmed by the
-shape alone, and all that give this shape are told together.
+The record does not hold the port's array, because it has no partner in the reference. So the shape alone confirms a
+cause, and all causes with this shape are listed together.
 """
 
 from collections.abc import Iterator, Sequence

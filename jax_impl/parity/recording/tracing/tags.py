@@ -94,8 +94,8 @@ def evaluate(
         roles: Of the tags that are shown. Inner programs without such tags run as they are: custom gradients stay.
             Only convolutions that would be slow are computed in another way.
         watch: Is shown each other equation.
-        repeated: How often the reference calls a module in one pass. A loop of so many steps is one over calls; in any
-            other whose steps do not depend on each other, such as one over a batch, all steps are one call.
+        repeated: How often the reference calls a module in one pass. A loop with that many steps makes one call in
+            each. In any other loop with independent steps, such as one over a batch, all steps are one call.
 
     Returns:
         The flat results.

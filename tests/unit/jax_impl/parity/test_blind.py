@@ -15,9 +15,10 @@ from torch import nn
 
 from jax_impl import parity
 from jax_impl.parity import summary
-from jax_impl.parity.blind import changes, sizes, spots
+from jax_impl.parity.blind import changes, sizes, spots, training
 from jax_impl.parity.blind.blindspot import BlindSpot
 from jax_impl.parity.causes.families.registry import FAMILIES
+from jax_impl.parity.causes.hypotheses import Family
 from jax_impl.parity.records.content import Module
 from tests.unit.jax_impl.parity.causes.recorded import Program, diagnosed
 from tests.unit.jax_impl.parity.synthetic import Pair, Raw
@@ -194,3 +195,18 @@ def test_a_padding_that_agrees_at_the_recorded_size_only_is_told(strided: Path) 
 def test_a_port_for_one_size_is_told(strided: Path) -> None:
     told, _ = probed(strided, Small(((1, 1), (1, 1)), size=5))
     assert told.startswith("at another size the port does not run: TypeError: cannot reshape")
+
+
+@pytest.mark.parametrize("broken", ["training", "a family"])
+def test_a_search_that_breaks_down_warns_and_leaves_the_verdict(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fails(_: object) -> Any:
+        raise ValueError("no such thing")
+
+    if broken == "training":
+        monkeypatch.setattr(training, "spots", fails)
+    else:
+        monkeypatch.setitem(FAMILIES, "forward", (Family("epsilon", fails),))
+    with pytest.warns(RuntimeWarning, match="the search for blind spots of .* failed: ValueError: no such thing"):
+        assert pair.verdict().passed
