@@ -1,7 +1,7 @@
 """What a passing ladder says of what its records could not have shown."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from jax_impl import parity
 from jax_impl.parity import summary
 from jax_impl.parity.blind import changes, sizes, spots, training
 from jax_impl.parity.blind.blindspot import BlindSpot
+from jax_impl.parity.causes.cases import ForwardCase
 from jax_impl.parity.causes.families.registry import FAMILIES
-from jax_impl.parity.causes.hypotheses import Family
+from jax_impl.parity.causes.hypotheses import Family, Hypothesis
+from jax_impl.parity.measures.tolerances import Measured
 from jax_impl.parity.records.content import Module
 from tests.unit.jax_impl.parity.causes.recorded import Program, diagnosed
 from tests.unit.jax_impl.parity.synthetic import Pair, Raw
@@ -210,3 +212,15 @@ def test_a_search_that_breaks_down_warns_and_leaves_the_verdict(
         monkeypatch.setitem(FAMILIES, "forward", (Family("epsilon", fails),))
     with pytest.warns(RuntimeWarning, match="the search for blind spots of .* failed: ValueError: no such thing"):
         assert pair.verdict().passed
+
+
+@pytest.mark.parametrize("modes", [{"train", "eval"}, {"eval"}])
+def test_a_change_that_one_call_shows_is_no_blind_spot(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, modes: set[str]
+) -> None:
+    def hypotheses(case: ForwardCase) -> Iterator[Hypothesis]:
+        found = Measured(measured=0.0 if case.evidence.mode in modes else 1.0, allowed=0.0)
+        yield Hypothesis(cause="another epsilon", fix="", test=lambda: found)
+
+    monkeypatch.setitem(FAMILIES, "forward", (Family("epsilon", hypotheses),))
+    assert any("another epsilon" in spot for spot in told(pair)) is (modes == {"train", "eval"})
