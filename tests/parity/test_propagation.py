@@ -47,6 +47,7 @@ def both(dtype: str, activation: str) -> tuple[propagation.Signal, list[torch_pr
     return ours, theirs, mnist
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activation",
     [name if name in EVERYDAY else slow(name) for name in recipes.NAMES["activation"]],
@@ -79,6 +80,7 @@ def test_other_weights_are_seen() -> None:
     assert not compare.max_relative(ours.variance[0], expected, tolerance=1e-3).passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", recipes.NAMES["optimizer"])
 @pytest.mark.parametrize("activation", recipes.NAMES["activation"])
 def test_every_activation_and_optimizer_trains_alike(activation: str, optimizer: str) -> None:
@@ -99,6 +101,7 @@ def test_every_activation_and_optimizer_trains_alike(activation: str, optimizer:
     compare.max_relative(np.asarray(ours), torch.stack(theirs).numpy(), tolerance=1e-12).require()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "tanh", "selu"])
 def test_lsuv_scales_alike(activation: str) -> None:
     mnist = torch_side.load()

@@ -81,6 +81,7 @@ def prove(theirs: Path, **changes: Any) -> Any:
     return parity.prove(theirs, **{"model": Ours(nnx.Rngs(0)), "loss": loss, "optimizer": clipped} | changes)
 
 
+@pytest.mark.slow
 def test_numbers_tell_the_layout_of_masks_and_the_wrapped_module(theirs: Path) -> None:
     verdict = prove(theirs).require()
     partners = {node.path: node.ours_path for node in verdict.tree}

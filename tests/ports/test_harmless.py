@@ -11,7 +11,7 @@ from tests.ports import runs
 from tests.ports.harmless import Harmless, harmless
 
 CHANGES = harmless()
-FAST = {("cnn", "other order of attributes"), ("dcgan", "kernels flipped by the mapping")}
+FAST = {("cnn", "other order of attributes")}
 
 
 def parameter(change: Harmless) -> object:

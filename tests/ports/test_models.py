@@ -15,7 +15,7 @@ from tests.ports.faults import FRESH, OPTIMIZER, SETTINGS, STATE, TRAIN
 from tests.ports.planting import planted
 
 LINES = 15  # of a user's code beside model, loss and data
-FAST = {"cnn", "dcgan", "lstm", "gru", "llama"}  # which compile quickly
+FAST = {"cnn", "lstm", "gru"}  # which compile quickly
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=() if one in FAST else pytest.mark.slow) for one in PORTS])
@@ -68,6 +68,7 @@ def test_flaxmodels_inverts_the_momentum() -> None:
     assert (verdict.first.module, verdict.first.what) == ("bn1", "momentum")
 
 
+@pytest.mark.slow
 def test_flax_has_no_place_for_a_bias_of_the_gru() -> None:
     verdict = released("gru", "lstm.flax_gru", "ours()")
     assert verdict.first is not None
@@ -75,6 +76,7 @@ def test_flax_has_no_place_for_a_bias_of_the_gru() -> None:
     assert runs.first_rung(verdict) <= TRAIN
 
 
+@pytest.mark.slow
 def test_one_bias_for_two_computes_the_same_and_trains_otherwise() -> None:
     verdict = released("lstm", "lstm.single_bias", "ours()")
     assert runs.first_rung(verdict) == OPTIMIZER
@@ -83,6 +85,7 @@ def test_one_bias_for_two_computes_the_same_and_trains_otherwise() -> None:
     assert any("two biases" in note for rung in verdict.rungs for note in rung.notes)
 
 
+@pytest.mark.slow
 def test_progress_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("jax_impl.parity.recording.progress.QUIET", 0.0)
     lines: list[str] = []

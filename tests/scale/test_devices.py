@@ -79,6 +79,7 @@ def test_the_images_of_a_batch_are_divided_among_the_devices() -> None:
     assert found == {"products": True, "whole": False, "sums": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runs", "dtype"), [((11,), "float32"), slow((3,), "float32"), slow((8,), "float64")])
 def test_devices_share_the_runs(runs: tuple[int, ...], dtype: str) -> None:
     """Fewer runs than devices, as many, and more: each run has the bits that it has alone on one device."""

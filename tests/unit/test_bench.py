@@ -55,6 +55,7 @@ def test_every_contender_learns_the_same(name: str, part: Mnist) -> None:
 
 
 # torch-compile starts from the weights of torch-memory.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TRAINING if name != "torch-compile"])
 def test_every_contender_starts_at_chance(name: str, part: Mnist) -> None:
     (cost,) = costs(name, part, 1, batch_size=IMAGES)  # one step, its loss before the update

@@ -273,6 +273,7 @@ def test_trainings_a_minute_follow_from_an_epoch() -> None:
     assert [(row["runs"], row["seconds"], row["per_minute"]) for row in singles] == [(1, [2.0], 2.0), (4, [8.0], 2.0)]
 
 
+@pytest.mark.slow
 def test_a_wrong_optimizer_fails_its_rung(monkeypatch: pytest.MonkeyPatch) -> None:
     from jax_impl import train as jax_train
     from tests.parity import records

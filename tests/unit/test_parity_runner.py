@@ -44,6 +44,7 @@ def test_a_climb_is_written_and_not_repeated(
     assert json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))["rungs"] == first["rungs"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_climb_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         break_rung(patch, test_05_weights, by=KeyboardInterrupt)
@@ -57,6 +58,7 @@ def test_an_interrupted_climb_continues(tmp_path: Path, monkeypatch: pytest.Monk
     assert finished.stat().st_mtime_ns == made
 
 
+@pytest.mark.slow
 def test_changed_code_is_measured_again_and_a_broken_rung_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +70,7 @@ def test_changed_code_is_measured_again_and_a_broken_rung_has_failed(
     assert (broken["passed"], broken["note"]) == (False, "RuntimeError: not to be measured again")
 
 
+@pytest.mark.slow
 def test_a_failed_rung_is_exit_1_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +79,7 @@ def test_a_failed_rung_is_exit_1_and_named(
     assert "failed: rung 4 (structure)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_fault_that_slips_through_is_exit_1_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

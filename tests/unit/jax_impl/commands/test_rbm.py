@@ -170,6 +170,7 @@ def test_an_interrupt_keeps_the_finished_epochs(call: Call, tmp_path: Path, monk
     assert abs(rbm.hidden_bias).max() > 0  # of a trained one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupted", ["likelihood", slow("draw")])
 def test_an_interrupt_after_the_training_keeps_the_machines(
     interrupted: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -89,6 +89,7 @@ def test_an_interrupt_while_the_report_is_written_loses_nothing(
     assert (tmp_path / "here" / "index.html").exists()
 
 
+@pytest.mark.slow
 def test_a_study_that_is_out_of_time_continues_after_its_last_epoch(call: Call, tmp_path: Path) -> None:
     grid = ("study", "--inits", "zeros", "--depths", 1, "--width", 8, "--seeds", 1, "--epochs", 2, "--out", "here")
     code, lines, err = call(*grid, "--max-seconds", "1e-9")
@@ -229,6 +230,7 @@ def test_a_published_result_that_is_not_reproduced_fails_the_command(made_up: li
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("made_up")
 def test_grid_and_presets_share_a_report(call: Call, tmp_path: Path) -> None:
     grid = ("--inits", "zeros", "--depths", 1, "--width", 8, "--seeds", 1, "--epochs", 0, "--out", "here")

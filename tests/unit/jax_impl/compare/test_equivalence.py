@@ -50,6 +50,7 @@ def test_tost_is_not_passed_by_few_or_scattered_runs():
     assert compare.tost([1.0, 1.0, 1.0], [1.5, 1.5, 1.5], margin=0.6).interval == (-0.5, -0.5)
 
 
+@pytest.mark.slow
 def test_tost_at_the_margin_passes_wrongly_in_alpha_of_cases():
     # With true difference = margin, 5 % pass; 2,000 simulated experiments give ±1 % (2 standard errors).
     rng = _rng()
@@ -90,6 +91,7 @@ def test_tost_power_is_the_simulated_share_of_passes(std, n, margin, difference)
     assert compare.tost_power(std, n, margin, difference) == pytest.approx(share, abs=0.01)
 
 
+@pytest.mark.slow
 def test_tost_power_is_the_share_of_passes_of_tost_itself():
     rng = _rng()
     a, b = rng.normal(0, 1, (1000, 12)), rng.normal(0.2, 1, (1000, 12))

@@ -1,10 +1,25 @@
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from jax_impl.parity import arrays
 from tests.unit.jax_impl.parity.synthetic import Pair
+
+FEW = 3  # cases of a parametrised test that the fast tier runs: all of them take minutes
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Leave the further cases of each parametrised test in this folder to the slow tier."""
+    counts = Counter[str]()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            name = item.nodeid.partition("[")[0]
+            counts[name] += 1
+            if counts[name] > FEW:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ def test_one_line_proves_a_port(pair: Pair, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 def test_a_wrong_port_fails_its_test_with_the_first_divergence(pair: Pair, tmp_path: Path) -> None:
     ours = pair.ours(between=1.2)
     result = run(

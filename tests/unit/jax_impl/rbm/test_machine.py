@@ -125,6 +125,7 @@ def test_the_kl_divergence_is_that_of_the_two_distributions() -> None:
     assert rbm.kl_divergence(one, jnp.asarray(data)) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_exact_divergence() -> None:
     data = jnp.asarray(np.repeat(V[[3, 7, 24, 28]], 25, axis=0))
     target = np.zeros(len(V))

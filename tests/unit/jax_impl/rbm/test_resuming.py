@@ -44,6 +44,7 @@ def bits(progress: Progress) -> list[Any]:
     return [progress.steps, records, *((array.dtype, array.shape, array.tobytes()) for array in arrays)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [3, *(slow(n) for n in (1, 5, 7, 9, 10, 11))])
 def test_segments_do_not_change_the_bits(every: int, images: tuple[jax.Array, jax.Array]) -> None:
     settings = replace(SETTINGS, hidden=6)
@@ -82,6 +83,7 @@ def through_a_file(progress: Progress, folder: Path) -> Progress:
     return unpack(*saved, like=dbn.structure(saved.tensors), record=RbmRecord)
 
 
+@pytest.mark.slow
 def test_a_resumed_stack_ends_in_the_same_bits(pixels: tuple[jax.Array, jax.Array], tmp_path: Path) -> None:
     """Left in the first machine's first and at its last epoch, and in the second machine's first and last ones."""
     settings = replace(SETTINGS, persistent=True, momentum=0.5)

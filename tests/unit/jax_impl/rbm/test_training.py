@@ -58,6 +58,7 @@ def test_weight_decay_shrinks_the_weights_but_not_the_biases() -> None:
     np.testing.assert_array_equal(decayed.rbm.hidden_bias, plain.rbm.hidden_bias)
 
 
+@pytest.mark.slow
 def test_the_sparsity_cost_brings_the_activity_to_its_target() -> None:
     data = images()
     found = []
@@ -128,6 +129,7 @@ def test_runs_that_differ_in_seed_epochs_and_learning_rate_share_their_program()
     assert training.compiled_epoch.cache_info().misses == misses + 1
 
 
+@pytest.mark.slow
 def test_records_hold_the_monitors_of_each_epoch(small: Mnist) -> None:
     train, test = (scale(jnp.asarray(part), "float32") for part in (small.train_images, small.test_images))
     (none, start), *epochs = training.fit(Settings(hidden=32, epochs=20), train, test)

@@ -15,6 +15,7 @@ def deep(activation: str) -> recipes.Recipe:
     return recipes.Recipe(name="deep", layers=(784, *[64] * 20, 10), init="orthogonal", activation=activation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "tanh", "selu", "sigmoid"])
 def test_the_variance_of_every_layer_becomes_1(mnist: Mnist, activation: str) -> None:
     before = draws.native(deep(activation), len(mnist.train_images)).params

@@ -43,6 +43,7 @@ def test_a_cell_that_diverges_has_a_record(small: Mnist) -> None:
     json.dumps(record, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_seed_that_lsuv_cannot_start_is_part_of_the_record(small: Mnist) -> None:
     """In some of ten layers of two ReLU units, no unit is on for any image."""
     cell = Grid(inits=("lsuv",), depths=(10,), width=2, seeds=4, epochs=1).cells()[0]

@@ -39,6 +39,7 @@ def constants(sizes: tuple[int, ...], kernel_squares: list[float], bias_squares:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("q", [0.01, 1.0, 256.0])
 @pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid", "softsign", "gelu", "selu", "leaky_relu"])
 def test_moments_match_numerical_integrals(name: str, q: float) -> None:

@@ -95,6 +95,7 @@ def test_orders_drawn_together_are_those_drawn_alone(small: Mnist) -> None:
     np.testing.assert_array_equal(engine.next_orders(together), np.stack([next(one) for one in alone]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "at_once", "segments"),
     [

@@ -39,6 +39,7 @@ def test_programs_are_kept_in_the_user_s_cache(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir() if path.name.endswith("-cache")} == kept
 
 
+@pytest.mark.slow
 def test_a_damaged_program_is_compiled_again_without_a_warning(tmp_path: Path) -> None:
     folder = Path(start(XDG_CACHE_HOME=str(tmp_path)))
     for path in folder.glob("*-cache"):
@@ -46,6 +47,7 @@ def test_a_damaged_program_is_compiled_again_without_a_warning(tmp_path: Path) -
     start(XDG_CACHE_HOME=str(tmp_path))  # checks that standard error is empty
 
 
+@pytest.mark.slow
 def test_jax_s_own_variables_decide(tmp_path: Path) -> None:
     assert start(XDG_CACHE_HOME=str(tmp_path), JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own")) == str(tmp_path / "own")
     start(XDG_CACHE_HOME=str(tmp_path / "none"), JAX_ENABLE_COMPILATION_CACHE="0")

@@ -43,6 +43,7 @@ def test_the_same_distribution_passes(pair: Pair, large: Callable[..., Any]) -> 
     assert large(uniform(2)).state == "PASS"
 
 
+@pytest.mark.slow
 def test_few_of_many_seeds_fail(pair: Pair) -> None:
     failed = [
         seed

@@ -27,6 +27,7 @@ def test_symmetry_sees_gradients_and_units(small: Mnist) -> None:
         np.testing.assert_allclose(found[f"{name}_gradient"][1][0], norms, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_symmetry_of_a_constant_is_kept_and_broken_by_one_unit(small: Mnist) -> None:
     found = measures.symmetry(TINY.with_changes(init="constant"), [3], small)
     assert np.max(found["unit_spread"]) < 1e-6
@@ -77,6 +78,7 @@ def test_saturation_probes_every_chunk(small: Mnist) -> None:
     np.testing.assert_allclose(found["mean"][1][-1][0], hidden.mean(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_scaled_looks_at_images_that_lsuv_did_not_see(small: Mnist, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measures, "USED", 400)
     recipe = TINY.with_changes(init="xavier_normal", activation="tanh", epochs=1)
@@ -88,6 +90,7 @@ def test_scaled_looks_at_images_that_lsuv_did_not_see(small: Mnist, monkeypatch:
     assert np.shape(found["loss"]) == (1, 10)  # ten steps
 
 
+@pytest.mark.slow
 def test_five_seeds_are_the_given_ones_and_those_that_follow(small: Mnist) -> None:
     recipe = TINY.with_changes(epochs=0)
     five, three = (found(recipe, [7, 8, 9], small) for found in (measures.signal_of_five, measures.signal))

@@ -32,6 +32,7 @@ def test_every_preset_has_a_file() -> None:
     assert sorted(name.replace("-", "_") for name in PRESETS) == RESULTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_s_figure_shows_the_data(name: str) -> None:
     preset = PRESETS[name]
