@@ -90,6 +90,7 @@ def test_numbers_tell_the_layout_of_masks_and_the_wrapped_module(theirs: Path) -
     assert any("norm + 1e-6" in note for note in verdict.rungs[9].notes)
 
 
+@pytest.mark.slow
 def test_modules_are_paired_by_hand(theirs: Path) -> None:
     verdict = prove(theirs, pairs={"features.1.block": "middle"})
     assert str(verdict.first).startswith("features.1.block (forward, training mode): ")

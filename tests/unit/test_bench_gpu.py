@@ -209,6 +209,7 @@ def test_an_error_in_a_child_is_its_last_row(capsys: pytest.CaptureFixture[str])
     assert "Traceback" in captured.err
 
 
+@pytest.mark.slow
 def test_children_that_die_have_failed_and_the_others_go_on() -> None:
     assert list(gpu_setup.ask(TINY, "nobody")) == [{"failed": "nobody ended: exit status 1"}]
     assert gpu_setup.in_turns(TINY, ["nobody"]) == ({}, ["nobody"])

@@ -64,6 +64,7 @@ def climb(programs: str, ladder: str) -> tuple[list[str], dict]:
     return printed.getvalue().splitlines(), namespace
 
 
+@pytest.mark.slow
 def test_the_example_passes_every_rung_and_prints_what_the_guide_shows():
     printed, namespace = climb(PROGRAMS, LADDER)
     (shown,) = blocks("text")

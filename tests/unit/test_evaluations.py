@@ -83,6 +83,7 @@ def one_line(found: tuple[int, str, str]) -> tuple[int, str]:
     return code, err.splitlines()[-1].removeprefix("error: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", MAINS)
 def test_the_activation_is_the_run_s(package: str, evaluate: Call, tmp_path: Path) -> None:
     run = written(tmp_path / "run", package=package)

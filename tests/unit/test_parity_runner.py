@@ -29,6 +29,7 @@ def break_rung(monkeypatch: pytest.MonkeyPatch, module: object, *, by: type[Base
     monkeypatch.setattr(module, "measure", measure)
 
 
+@pytest.mark.slow
 def test_a_climb_is_written_and_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

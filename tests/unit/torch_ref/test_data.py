@@ -54,6 +54,7 @@ def test_missing_files_come_through_torchvision(
     assert socket.getdefaulttimeout() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cut", "alter", "missing"])
 def test_a_bad_download_is_refused_and_a_second_try_succeeds(
     tmp_path: Path, content: dict[str, bytes], how: str, monkeypatch: pytest.MonkeyPatch

@@ -94,6 +94,7 @@ def test_a_network_starts_from_the_machines_that_dbn_wrote(call: Call, tmp_path:
     assert "does not hold RBMs: name the params.safetensors that `rbm` or `dbn` wrote" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_figures")
 def test_a_run_is_not_resumed_from_other_machines(call: Call, tmp_path: Path) -> None:
     """The content of the file counts, not its name."""

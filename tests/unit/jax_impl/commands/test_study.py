@@ -30,6 +30,7 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_study_prints_a_line_per_cell_and_continues_where_it_stopped(
     call: Call, tmp_path: Path, mnist_dir: Path
 ) -> None:

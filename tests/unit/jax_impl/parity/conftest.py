@@ -7,7 +7,7 @@ import pytest
 from jax_impl.parity import arrays
 from tests.unit.jax_impl.parity.synthetic import Pair
 
-FEW = 3  # cases of a parametrised test that the fast tier runs: all of them take minutes
+FEW = 2  # cases of a parametrised test that the fast tier runs: all of them take minutes
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -64,6 +64,7 @@ def test_a_stack_holds_the_images_of_its_upper_machines() -> None:
     assert two.device - one.device == 4 * 70_000 * (784 + 500)
 
 
+@pytest.mark.slow
 def test_the_estimate_in_parts_has_the_bits_of_the_whole() -> None:
     """`log_likelihood` anneals in parts, so that a command can show its progress."""
     rng = jax.random.key(3)

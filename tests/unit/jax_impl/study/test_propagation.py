@@ -22,6 +22,7 @@ def batch(mnist: Mnist, n: int = 200) -> tuple[jax.Array, jax.Array]:
 SMALL = recipes.Recipe(name="small", layers=(784, 30, 20, 20, 10), activation="tanh")
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_automatic_differentiation(mnist: Mnist) -> None:
     params, (images, labels) = networks(SMALL, range(2)), batch(mnist)
     found = propagation.propagate(params, images, labels, "tanh").measured
@@ -67,6 +68,7 @@ def test_dead_and_saturated_units_are_counted() -> None:
     assert found.rank[0, 0] == 3  # of four units one gives only zeros
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activation",
     ["relu", "tanh", *(slow(name) for name in ("sigmoid", "softsign", "gelu", "selu"))],

@@ -142,6 +142,7 @@ def test_runs_may_train_in_groups(small: Mnist) -> None:
             assert jax.tree.all(jax.tree.map(np.array_equal, params, expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [(2, 3, 5), slow((5, 1, 2))])
 def test_runs_continue_from_a_checkpoint_with_another_number_at_once(
     groups: tuple[int, int, int], small: Mnist, tmp_path: Path

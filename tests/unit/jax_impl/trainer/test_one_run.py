@@ -42,6 +42,7 @@ def same(one: Progress, other: Progress) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stream", "changes"),
     [
