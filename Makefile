@@ -62,8 +62,8 @@ test-all: test test-slow ## run all tests
 test-matrix: $(VENV)/.dev data ## run the tests as on other processors and with other versions, and write reports/matrix
 	$(BIN)/python -m tests.matrix $(ARGS)
 
-ports: $(VENV)/.dev ## try every planted mistake and harmless change in other people's models
-	PORTS=all $(PYTEST) -m slow tests/ports $(ARGS)
+ports: $(VENV)/.dev ## try every planted mistake and harmless change, and each cause in two models
+	PORTS=all $(PYTEST) -p tests.ports.planted -m "slow or not slow" tests/ports tests/unit/jax_impl/parity/causes $(ARGS)
 
 power: $(VENV)/.dev ## measure what the ladder sees and explains of planted mistakes, and write reports/power/
 	$(BIN)/python -m tests.power $(ARGS)

@@ -66,7 +66,7 @@ FAULTS = [
         name="two heads for four",
         changes=(("num_heads=4", "num_heads=2"),),
         module=f"{LAYER}.self_attn",
-        rung=f.TRAIN,
+        rung=f.SETTINGS,  # by the size of the masks
     ),
     Fault(
         name="GELU for ReLU",

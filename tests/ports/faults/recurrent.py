@@ -149,7 +149,7 @@ GRU = [
             ("r_h, z_h, n_h = jnp.split", "z_h, r_h, n_h = jnp.split"),
         ),
         module="gru",
-        rung=f.TRAIN,
+        rung=f.WEIGHTS,
         load=False,
     ),
 ]

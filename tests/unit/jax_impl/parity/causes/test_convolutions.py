@@ -133,6 +133,14 @@ def test_bias_dilation_groups_and_mode(tmp_path: Path) -> None:
         assert planted(tmp_path / str(number), model, x, output) == [cause]
 
 
+def test_a_padding_mode_of_a_signal(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Conv1d(2, 3, 5, padding=2, padding_mode="circular", dtype=torch.float64))
+    found = planted(tmp_path, model, normal(3, 2, 11), lambda layer, x: functional.conv1d(x, layer.weight, layer.bias,
+                                                                                         padding=2))  # fmt: skip
+    assert found == ["padding filled by zeros instead of circular"]
+
+
 @pytest.mark.parametrize(("size", "outputs"), [((4, 4), 5), ((3, 6), 2)])
 def test_transposed(tmp_path: Path, size: Shape, outputs: int) -> None:
     model, x = transposed(3, outputs, 3, stride=2, padding=1, output_padding=1), normal(2, 3, *size)

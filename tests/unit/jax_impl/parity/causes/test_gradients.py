@@ -22,19 +22,24 @@ Edit = Callable[["Net"], object]
 
 
 class Net(nn.Module):
-    """An embedding, two linear layers, and a head, which may be the embedding. The factors are those of gradients."""
+    """An embedding, two linear layers, and a head, which may be the embedding. The factors are those of gradients.
 
-    def __init__(self, *, tied: bool, padding: int | None) -> None:
+    There may be an embedding of positions, too.
+    """
+
+    def __init__(self, *, tied: bool, padding: int | None, positions: bool) -> None:
         super().__init__()
         self.wte = nn.Embedding(9, 6, padding_idx=padding)
         self.fc1, self.fc2, self.head = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 9, bias=False)
         if tied:
             self.head.weight = self.wte.weight
+        self.wpe = nn.Embedding(5, 6) if positions else None
         self.factors = {"wte": 1.0, "fc1": 1.0, "fc2": 1.0, "head weight": 1.0, "all": 1.0}
         self.hidden: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        x = scaled(self.wte(x), self.factors["wte"])
+        places = 0 if self.wpe is None else self.wpe(torch.arange(5))
+        x = scaled(self.wte(x), self.factors["wte"]) + places
         x = x + scaled(torch.tanh(self.fc1(x)), self.factors["fc1"])
         x = scaled(torch.tanh(self.fc2(x)), self.factors["fc2"])
         self.hidden = [x, functional.linear(x, scaled(self.head.weight, self.factors["head weight"]))]
@@ -49,13 +54,17 @@ def scaled(x: Tensor, factor: float) -> Tensor:
 X, Y = (torch.tensor(np.random.RandomState(seed).randint(0, 7, (3, 5))) for seed in (0, 1))
 
 
-def pair(edit: Edit, *, tied: bool = False, padding: int | None = None, shift: bool = False) -> Pair:
+def pair(
+    edit: Edit, *, tied: bool = False, padding: int | None = None, positions: bool = False, shift: bool = False
+) -> Pair:
     """Return records of the gradients of two networks with the same weights."""
     torch.manual_seed(0)
-    net = Net(tied=tied, padding=padding).double()
+    net = Net(tied=tied, padding=padding, positions=positions).double()
     weights = {name: one.detach().numpy().copy() for name, one in net.named_parameters()}
     settings: dict[str, Any] = {"": ("Net", {}), "wte": ("Embedding", {"padding_idx": padding}),
                                 "fc1": ("Linear", {}), "fc2": ("Linear", {}), "head": ("Linear", {})}  # fmt: skip
+    if positions:
+        settings["wpe"] = ("Embedding", {})
     first, second = (record(side, weights, settings) for side in ("torch", "jax"))
     if tied:
         twin = replace(first.content.leaves[0], name="head.weight", module="head", tied="wte.weight")
@@ -123,6 +132,7 @@ PLANTED: list[tuple[str, Edit, dict[str, Any]]] = [
     ("row 0 of wte.weight, the padding, gets a gradient", padding_learns, {"padding": 0}),
     ("row 3 of wte.weight, the padding, gets a gradient", padding_learns, {"padding": 3}),
     ("row 2 of wte.weight gets no gradient", still, {}),
+    ("row 2 of wte.weight gets no gradient", still, {"positions": True}),
 ]  # fmt: skip
 
 

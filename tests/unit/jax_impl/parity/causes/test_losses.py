@@ -166,6 +166,14 @@ def test_a_mean_is_found_where_a_loss_of_images_is_not_known() -> None:
         assert [one.cause for one in found] == [cause]
 
 
+def test_a_mean_is_found_where_a_loss_of_classes_is_not_known() -> None:
+    def margins(z: Any, y: Any) -> Any:
+        return functional.multi_margin_loss(z, y, reduction="sum")
+
+    found = causes(pair(IMAGES, {"y": Y}, margins, functional.multi_margin_loss), "loss", 8, rung)
+    assert [one.cause for one in found] == ["the mean over the batch (5) instead of the sum"]
+
+
 def test_a_cause_must_hold_in_both_modes() -> None:
     records = pair(IMAGES, {"y": Y}, ce, summed)
     evaluation = records.theirs.content.forward.eval

@@ -57,6 +57,13 @@ def on_the_root(norm: Any, x: Tensor) -> Tensor:
     return (x - x.mean(-1, keepdim=True)) / (root + norm.eps) * norm.weight + norm.bias
 
 
+def grouped_on_the_root(norm: Any, x: Tensor) -> Tensor:
+    groups = x.unflatten(1, (2, 3))
+    root = groups.var((2, 3, 4), unbiased=False, keepdim=True).sqrt()
+    y = ((groups - groups.mean((2, 3, 4), keepdim=True)) / (root + norm.eps)).flatten(1, 2)
+    return y * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+
 def centred(norm: Any, x: Tensor) -> Tensor:
     return functional.layer_norm(x, x.shape[-1:], norm.weight, None, norm.eps)
 
@@ -71,6 +78,7 @@ PLANTED: list[tuple[str, str, Mistake]] = [
     ("epsilon 1e-06 instead of 1e-05", "groups",
      lambda norm, x: functional.group_norm(x, 2, norm.weight, norm.bias, 1e-6)),
     ("epsilon 1e-06 added to the root instead of the variance", "layers", on_the_root),
+    ("epsilon 1e-05 added to the root instead of the variance", "groups", grouped_on_the_root),
     ("epsilon 0.001 instead of 1e-05", "roots", lambda norm, x: functional.rms_norm(x, (8,), norm.weight, 1e-3)),
     ("the variance over n - 1 instead of n", "images", over_fewer),
     ("the variance over n - 1 instead of n", "rows", over_fewer),

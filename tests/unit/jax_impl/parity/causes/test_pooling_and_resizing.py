@@ -174,6 +174,10 @@ RESIZING: list[Case] = [
     (f"function: resized by {CORNERS}", nn.Upsample((11, 13), mode="bilinear", align_corners=True),
      interpolated(11, 13, mode="bilinear")),
     (f"function: resized by {CORNERS}", nn.UpsamplingBilinear2d((9, 15)), interpolated(9, 15, mode="bilinear")),
+    ("function: height and width of the images are exchanged", nn.Upsample((4, 5), mode="bilinear"),
+     lambda x: functional.interpolate(x.swapaxes(2, 3), (4, 5), mode="bilinear")),
+    ("function: places by the ratio of sizes instead of scale_factor (1.7, 1.7)",
+     nn.Upsample(scale_factor=1.7, mode="bilinear"), interpolated(11, 13, mode="bilinear")),
 ]  # fmt: skip
 
 
@@ -184,3 +188,19 @@ def test_resizing(tmp_path: Path, case: Case) -> None:
     assert (
         planted(tmp_path / "scaled", function, lambda x: function(x) + 0.01 * torch.sin(9 * function(x)), (7, 8)) == []
     )
+
+
+@pytest.mark.parametrize(
+    ("cause", "layer", "shape", "mine"),
+    [
+        ("height and width of the images are exchanged", nn.Upsample((9, 11), mode="bicubic"), (2, 3, 7, 6),
+         lambda x: functional.interpolate(x.swapaxes(2, 3), (9, 11), mode="bicubic")),
+        ("places by the ratio of sizes instead of scale_factor (2.3,)", nn.Upsample(scale_factor=2.3, mode="linear"),
+         (2, 3, 9), interpolated(20, mode="linear")),
+    ],
+)  # fmt: skip
+def test_a_model_that_only_resizes(
+    tmp_path: Path, cause: str, layer: nn.Module, shape: tuple[int, ...], mine: Callable[[Tensor], Tensor]
+) -> None:
+    x = normal(*shape)
+    assert causes(tmp_path, Program(nn.Sequential(layer), [x], ours={("0", "output"): mine(x).numpy()})) == [cause]

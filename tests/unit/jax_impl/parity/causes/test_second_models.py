@@ -72,6 +72,17 @@ def test_data(cause: str, theirs: Batches, name: str, change: Callable[[Any], An
     assert len(found) == 1 and cause in found[0], found
 
 
+def test_the_same_order_in_every_epoch() -> None:
+    theirs = [batch for _ in range(3) for batch in of_sentences(2)]
+    every = np.concatenate([one["words"] for one in theirs[:2]])
+    for number in (2, 4):  # the words of the first epoch, in other orders
+        order = RANDOM.permutation(len(every))
+        for batch, rows in zip(theirs[number : number + 2], np.split(order, 2), strict=True):
+            for key in batch:
+                batch[key] = np.concatenate([one[key] for one in theirs[:2]])[rows]
+    assert told(theirs, theirs[:2] * 3) == ["the same order of samples in every epoch instead of a new one"]
+
+
 def test_the_number_of_batches() -> None:
     for make, sizes in ((of_images, (6, 6, 2)), (of_sentences, (5, 5, 5, 1))):
         theirs = [make(1, size)[0] for size in sizes]
@@ -131,24 +142,56 @@ def test_a_buffer_that_stays(kind: str, buffer: str, forgets: str, when: str) ->
 # Leaves and layers
 
 
-@pytest.mark.parametrize("lost", ["weight", "bias"])
-def test_an_encoder_s_norm_lacks_a_leaf(lost: str) -> None:
-    shapes = {"0.embed.weight": (9, 4), "0.norm.weight": (4,), "0.norm.bias": (4,), "1.weight": (2, 4)}
-    types = {"0": "Encoder", "0.embed": "Embedding", "0.norm": "LayerNorm", "1": "Linear"}
+def encoder(
+    *, lost: tuple[str, ...] = (), kept_modules: tuple[str, ...] = (), sized: tuple[int, ...] = (),
+    shared: dict[str, str] | None = None,
+) -> list[str]:  # fmt: skip
+    """Return the causes where an encoder's port lacks leaves, has one of another size, or uses one twice."""
+    shapes = {"0.embed.weight": (9, 4), "0.scale.gamma": (4,), "0.norm.weight": (4,), "0.norm.bias": (4,),
+              "1.weight": (2, 4)}  # fmt: skip
+    types = {"0": "Encoder", "0.embed": "Embedding", "0.scale": "LayerScale", "0.norm": "LayerNorm", "1": "Linear"}
     own = {name: f"encoder_{name}" for name in shapes}
-    kept = [name for name in shapes if name != f"0.norm.{lost}"]
+    kept = [name for name in shapes if name not in lost]
+    loose = [c.Unpaired(name=own[lost[0]], shape=list(sized))] if sized else []
     mapping = c.Mapping(
-        leaves=[c.PairedLeaf(theirs=[name], ours=[own[name]]) for name in kept],
-        modules=[c.PairedModule(theirs=path, ours=f"encoder_{path}") for path in types],
-        unmatched=c.Unmatched(theirs=[c.Unpaired(name=f"0.norm.{lost}", shape=[4])], ours=[]),
+        leaves=[c.PairedLeaf(theirs=[name], ours=[own[(shared or {}).get(name, name)]]) for name in kept],
+        modules=[c.PairedModule(theirs=path, ours=f"encoder_{path}") for path in kept_modules or types],
+        unmatched=c.Unmatched(theirs=[c.Unpaired(name=name, shape=list(shapes[name])) for name in lost], ours=loose),
     )
-    listed = [c.Module(path=path, type=kind, settings={}) for path, kind in types.items()]
+    settings = {"1": {"in_features": 4, "out_features": 2}}
+    listed = [c.Module(path=path, type=kind, settings=settings.get(path, {})) for path, kind in types.items()]
     theirs = c.Content(side="torch", modules=listed, leaves=[memory.leaf(name, shapes[name]) for name in shapes])
     leaves = [memory.leaf(own[name], shapes[name]) for name in kept]
+    leaves += [memory.leaf(own[name], sized) for name in lost if sized]
     ours = c.Content(side="jax", modules=[], leaves=leaves, mapping=mapping)
     pair = Pair(memory.Memory(Path(), "", theirs), memory.Memory(Path(), "", ours), 0.01)
-    found = [one.cause for one in memory.diagnosed(pair, structure).causes]
-    assert found == [f"0.norm has no {'scale' if lost == 'weight' else 'bias'}"]
+    return [one.cause for one in memory.diagnosed(pair, structure).causes]
+
+
+@pytest.mark.parametrize(
+    ("lost", "cause"),
+    [("0.norm.weight", "0.norm has no scale"), ("0.norm.bias", "0.norm has no bias"),
+     ("0.scale.gamma", "0.scale has no gamma")],
+)  # fmt: skip
+def test_an_encoder_lacks_a_leaf(lost: str, cause: str) -> None:
+    assert encoder(lost=(lost,)) == [cause]
+
+
+def test_an_encoder_lacks_a_module() -> None:
+    assert encoder(lost=("0.norm.weight", "0.norm.bias"), kept_modules=("0", "0.embed", "0.scale", "1")) == [
+        "no module that does what 0.norm does"
+    ]
+
+
+def test_an_encoder_has_another_size() -> None:
+    found = encoder(lost=("1.weight",), sized=(3, 4))
+    assert found == ["size 3 instead of 2, which is out_features in the reference"]
+
+
+def test_an_encoder_uses_a_leaf_twice() -> None:
+    assert encoder(shared={"0.norm.bias": "0.scale.gamma"}) == [
+        "0.norm and 0.scale share their numbers instead of each having its own"
+    ]
 
 
 def test_a_linear_function_of_two_branches(tmp_path: Path) -> None:

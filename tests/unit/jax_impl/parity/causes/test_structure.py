@@ -1,6 +1,6 @@
 """Causes of leaves that only one side has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,9 @@ def own(name: str) -> str:
 def causes(
     *, lost: Sequence[str] = (), extra: Sequence[c.Leaf] = (), sized: dict[str, tuple[int, ...]] | None = None,
     tied: dict[str, str] | None = None, shared: dict[str, str] | None = None, modules: Sequence[str] = tuple(OWN),
-    theirs_lack: Sequence[str] = (),
+    theirs_lack: Sequence[str] = (), theirs_more: Mapping[str, tuple[int, ...]] | None = None,
 ) -> list[str]:  # fmt: skip
-    shapes = {name: shape for name, shape in SHAPES.items() if name not in theirs_lack}
+    shapes = {name: shape for name, shape in SHAPES.items() if name not in theirs_lack} | dict(theirs_more or {})
     kept = {name: shape for name, shape in shapes.items() if name not in lost}
     loose = [c.Unpaired(name=one.name, shape=one.shape) for one in extra]
     loose += [c.Unpaired(name=own(name), shape=list(shape)) for name, shape in (sized or {}).items()]
@@ -73,6 +73,7 @@ def test_missing_leaves_are_named() -> None:
     assert causes(lost=["fc.bias"]) == ["fc has no bias"]
     assert causes(lost=["norm.weight"]) == ["norm has no scale"]
     assert causes(lost=["norm.bias"]) == ["norm has no bias"]
+    assert causes(lost=["conv.slope"], theirs_more={"conv.slope": (8,)}) == ["conv has no slope"]
     without = [path for path in OWN if path != "norm"]
     assert causes(lost=["norm.weight", "norm.bias"], modules=without) == ["no module that does what norm does"]
 

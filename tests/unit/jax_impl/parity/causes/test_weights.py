@@ -162,10 +162,11 @@ def test_a_variance_is_no_standard_deviation() -> None:
     assert causes("bn.running_var", variance, 1 / variance) == ["its reciprocal instead of the number itself"]
 
 
-def test_the_ports_own_fresh_weights_are_recognised() -> None:
-    rows = array(3, 64)
-    drawn = {"fc.weight": rows}
-    found = causes("fc.weight", W8, rows[1].reshape(8, 8), drawn=(drawn, drawn))
+@pytest.mark.parametrize(("leaf", "theirs"), [("fc.weight", W8), ("body.conv.weight", K4)])
+def test_the_ports_own_fresh_weights_are_recognised(leaf: str, theirs: np.ndarray) -> None:
+    rows = array(3, theirs.size)
+    drawn = {leaf: rows}
+    found = causes(leaf, theirs, rows[1].reshape(theirs.shape), drawn=(drawn, drawn))
     assert found == ["not loaded: it holds what the port draws with seed 1"]
 
 
