@@ -69,6 +69,20 @@ def any_dtype(dtype: DTypeLike) -> str:
     return name
 
 
+def between(low: object, high: object, name: str) -> tuple[int, int]:
+    """Return the bounds of integers from `low` to `high` - 1; raise a ValueError if the dtype does not hold them."""
+    digits = KINDS[name].digits if name in KINDS else 0
+    least, most = (-(2**digits), 2**digits) if digits else (0, 1) if name == "bool" else _limits(name)
+    first, last = integer("low", low, least, most), integer("high", high, -(2**63), min(most + 1, 2**63 - 1))
+    if first >= last:
+        raise ValueError(f"low must be below high, got {low} and {high}")
+    return first, last
+
+
+def _limits(name: str) -> tuple[int, int]:
+    return int(np.iinfo(name).min), int(np.iinfo(name).max)
+
+
 def as_dtype(values: np.ndarray, name: str) -> np.ndarray:
     """Return integers in a dtype."""
     return KINDS[name].rounded(values.astype(np.float64)) if name in KINDS else values.astype(name)

@@ -14,6 +14,7 @@ from jax_impl.replay.arguments import (
     any_dtype,
     arranged,
     as_dtype,
+    between,
     count_of,
     floating,
     integer,
@@ -48,13 +49,11 @@ class Discrete(Mersenne):
     def randint(self, low: int, high: int, size: Size, dtype: DTypeLike = np.int64) -> Shaped[np.ndarray, "..."]:
         """Draw integers from `low` to `high` - 1, as `torch.randint(low, high, size)` and `Tensor.random_(low, high)`.
 
-        The dtype is bool, an integer or a float one that holds `low` and `high` - 1. From a range of 2**28 on each
-        number takes 64 bits of the stream, and 32 below.
+        The dtype is bool, an integer or a float one, and must hold `low` and `high` - 1 exactly. From a range of 2**28
+        on each number takes 64 bits of the stream, and 32 below.
         """
         shape, name = shape_of(size), any_dtype(dtype)
-        low, high = integer("low", low, -(2**63), 2**63 - 1), integer("high", high, -(2**63), 2**63 - 1)
-        if low >= high:
-            raise ValueError(f"low must be below high, got {low} and {high}")
+        low, high = between(low, high, name)
         draw = self.random_raw64 if high - low >= WIDE else self.random_raw
         words = draw(count_of(shape)).astype(np.uint64) % np.uint64(high - low)
         return as_dtype((words + np.uint64(low % 2**64)).astype(np.int64), name).reshape(shape)

@@ -21,6 +21,7 @@ from jax_impl.replay.arguments import (
     any_dtype,
     arranged,
     as_dtype,
+    between,
     count_of,
     floating,
     integer,
@@ -87,8 +88,7 @@ class CudaGenerator(PhiloxStream):
         From a range of 2**28 on each number takes 64 bits of the stream, and 32 below.
         """
         shape, name = shape_of(size), any_dtype(dtype)
-        if integer("low", low, -(2**63)) >= integer("high", high, -(2**63)):
-            raise ValueError(f"low must be below high, got {low} and {high}")
+        low, high = between(low, high, name)
         draw = self.words64 if high - low >= WIDE else self.words
         words = draw(count_of(shape)).astype(np.uint64) % np.uint64(high - low)
         return as_dtype((words + np.uint64(low % 2**64)).astype(np.int64), name).reshape(shape)
