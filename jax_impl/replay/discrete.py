@@ -24,6 +24,7 @@ from jax_impl.replay.arguments import (
 from jax_impl.replay.mersenne import Mersenne
 
 Memory = tuple[int, ...] | None
+PART = 2**22  # entries of a long permutation that are drawn at once
 WIDE = 2**28  # from this range on, `random_` draws 64 bits (DistributionsHelper.h)
 
 
@@ -61,16 +62,25 @@ class Discrete(Mersenne):
     def randperm(self, n: int, first: int | None = None) -> Int64[np.ndarray, " k"]:
         """Draw a permutation of 0 to n - 1, as `torch.randperm(n)`; or only its first entries.
 
-        The generator advances as for all entries in either case. From `permutations.LIMIT` on each entry takes 64 bits.
+        The generator advances as for all entries in either case. From `permutations.LIMIT` on, each takes 64 bits.
         """
         n = integer("n", n, 0)
-        k = n if first is None else min(integer("first", first, 0, n), n)
-        draws, wide = min(k, max(n - 1, 0)), n >= permutations.LIMIT
-        words = self.random_raw64(draws) if wide else self.random_raw(draws)
-        self.skip((max(n - 1, 0) - draws) * (1 + wide))
+        k = n if first is None else integer("first", first, 0, n)
+        if n >= permutations.LIMIT:
+            if k == n:
+                return permutations.inside_out(self._places(0, n))
+            parts = (self._places(begin, min(begin + PART, n)) for begin in range(0, n, PART))
+            return permutations.first_inside_out(k, parts)
+        draws = min(k, max(n - 1, 0))
         target = np.arange(k)
-        target[:draws] += (words % np.arange(n, n - draws, -1).astype(words.dtype)).astype(np.int64)
+        target[:draws] += self.random_raw(draws) % np.arange(n, n - draws, -1)
+        self.skip(max(n - 1, 0) - draws)
         return permutations.swapped(target) if k == n else permutations.first_swapped(target)
+
+    def _places(self, begin: int, end: int) -> Int64[np.ndarray, " m"]:
+        """Draw a number from 0 to i for each i from `begin` to `end` - 1."""
+        limits = np.arange(begin + 1, end + 1, dtype=np.uint64)
+        return (self.random_raw64(end - begin) % limits).astype(np.int64)
 
     def bernoulli(self, p: float | Reals, size: Size | None = None, dtype: DTypeLike | None = None) -> Reals:
         """Draw 1 with probability p, else 0.

@@ -1,9 +1,11 @@
-"""`randperm`: the entries 0 to n - 1 after n - 1 swaps, without a loop over the swaps."""
+"""`randperm`: the entries 0 to n - 1 after many swaps, without a loop over the swaps (aten's TensorFactories.cpp)."""
+
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Int64
 
-LIMIT = (2**32 - 1) // 20  # for larger n, randperm_cpu (TensorFactories.cpp) draws 64 bits per entry
+LIMIT = (2**32 - 1) // 20  # from this n on, `randperm_cpu` takes 64 bits per entry and swaps the other way
 
 
 def swapped(target: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
@@ -35,3 +37,30 @@ def first_swapped(target: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k"]:
         result.append(moved.get(place, place))
         moved[place] = moved.pop(step, step)
     return np.array(result, np.int64)
+
+
+def inside_out(target: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Return 0 to n - 1 after swapping the entries i and target[i] <= i, for i = 0, 1, ….
+
+    The same swaps from the last to the first give the inverse permutation, and counted from the end they are those of
+    `swapped`.
+    """
+    last = len(target) - 1
+    inverse = last - swapped(last - target[::-1])[::-1]
+    result = np.empty_like(inverse)
+    result[inverse] = np.arange(len(target))
+    return result
+
+
+def first_inside_out(k: int, parts: Iterable[Int64[np.ndarray, " m"]]) -> Int64[np.ndarray, " k"]:
+    """Return only the first k entries, of targets that come in parts. Step i moves i to its target, to stay there."""
+    begin, result = 0, np.empty(k, np.int64)
+    for target in parts:
+        own = max(min(k - begin, len(target)), 0)  # steps among the first k: each finds a place of its own
+        for step, place in enumerate(target[:own].tolist(), start=begin):
+            result[step] = result[place]
+            result[place] = step
+        later = np.flatnonzero(target[own:] < k) + own
+        result[target[later]] = begin + later  # if several steps have the same target, NumPy keeps the last one
+        begin += len(target)
+    return result

@@ -108,8 +108,22 @@ def test_permutations_on_both_sides_of_their_limit(n: int, first: int) -> None:
     generator = TorchGenerator(0)
     assert generator.randperm(n, first=5)[0] == first
     expected = TorchGenerator(0)
-    expected.skip((n - 1) * (1 + (n >= permutations.LIMIT)))
+    expected.skip(2 * n if n >= permutations.LIMIT else n - 1)
     np.testing.assert_array_equal(generator.state(), expected.state())
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 1000])
+def test_a_long_permutation_is_built_from_the_inside(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """The loop of torch's source for long ones. Whole, it would need more memory than a test should."""
+    monkeypatch.setattr(permutations, "LIMIT", 1)
+    monkeypatch.setattr(discrete, "PART", 7)
+    expected = list(range(n))
+    for i, word in enumerate(TorchGenerator(3).random_raw64(n).tolist()):
+        place = word % (i + 1)
+        expected[i], expected[place] = expected[place], i
+    assert TorchGenerator(3).randperm(n).tolist() == expected
+    for first in (0, 1, n // 2, n):
+        assert TorchGenerator(3).randperm(n, first=first).tolist() == expected[:first]
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 1000])
