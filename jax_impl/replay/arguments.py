@@ -31,6 +31,11 @@ class Kind:
     digits: int
 
     @property
+    def largest(self) -> float:
+        """The largest number."""
+        return float.fromhex("0x1.fep127") if self.name == BFLOAT16 else float(np.finfo(self.name).max)
+
+    @property
     def bytes(self) -> int:
         """The size of a number."""
         return 2 if self.name == BFLOAT16 else np.dtype(self.name).itemsize
@@ -55,15 +60,20 @@ KINDS = {
 
 def floating(dtype: DTypeLike, name: str = "dtype") -> Kind:
     """Return a floating-point dtype by its name or as NumPy has it; raise a ValueError for any other."""
-    known = BFLOAT16 if str(dtype) == BFLOAT16 else np.dtype(dtype).name
+    known = _name_of(dtype)
     if known not in KINDS:
         raise ValueError(f"{name} must be float16, bfloat16, float32 or float64, got {known}")
     return KINDS[known]
 
 
+def _name_of(dtype: DTypeLike) -> str:
+    """Return a dtype's name. None is no dtype: NumPy would take it for float64, and torch for float32 or int64."""
+    return str(dtype) if dtype is None or str(dtype) == BFLOAT16 else np.dtype(dtype).name
+
+
 def any_dtype(dtype: DTypeLike) -> str:
     """Return the name of a dtype that torch's `random_` fills; raise a ValueError for any other."""
-    name = BFLOAT16 if str(dtype) == BFLOAT16 else np.dtype(dtype).name
+    name = _name_of(dtype)
     if name not in (*KINDS, "bool", "uint8", "int8", "int16", "int32", "int64"):
         raise ValueError(f"dtype must be bool, uint8, int8 to int64 or a floating-point one, got {name}")
     return name
@@ -110,6 +120,31 @@ def probability(p: Any, name: str = "p", *, below: float = 1.0) -> float:
     if not 0 <= p <= below:
         raise ValueError(f"{name} must be 0 to {below:g}, got {p}")
     return float(p)
+
+
+def array_of(name: str, value: object) -> np.ndarray:
+    """Return an array, which stands for torch's tensor; raise a TypeError for a list, whose dtype is torch's choice."""
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        raise TypeError(f"{name} must be an array, as torch's tensor is, got {value!r}")
+    return np.asarray(value)
+
+
+def memory_of(x: np.ndarray) -> tuple[int, ...] | None:
+    """Return the order of an array's axes in memory, from the slowest to the fastest; None if it is their own order.
+
+    A tensor that is made like it (`torch.empty_like`) has the same order.
+    """
+    strides = [abs(stride) for stride, length in zip(x.strides, x.shape, strict=True)]
+    if 0 in strides:
+        return None
+    order = tuple(sorted(range(x.ndim), key=lambda axis: -strides[axis]))
+    return None if in_order(x.shape, order) else order
+
+
+def in_order(shape: tuple[int, ...], memory: tuple[int, ...] | None) -> bool:
+    """Return whether a dense tensor with its axes in this order is contiguous: axes of size 1 do not matter."""
+    axes = [axis for axis in memory or () if shape[axis] != 1]
+    return axes == sorted(axes) or 0 in shape
 
 
 def arranged(values: np.ndarray, shape: tuple[int, ...], memory: tuple[int, ...] | None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What torch's CPU generator draws that is counted: integers, permutations and Bernoulli numbers."""
 
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
@@ -13,11 +13,13 @@ from jax_impl.replay.arguments import (
     Size,
     any_dtype,
     arranged,
+    array_of,
     as_dtype,
     between,
     count_of,
     floating,
     integer,
+    memory_of,
     probability,
     shape_of,
 )
@@ -82,18 +84,22 @@ class Discrete(Mersenne):
         limits = np.arange(begin + 1, end + 1, dtype=np.uint64)
         return (self.random_raw64(end - begin) % limits).astype(np.int64)
 
-    def bernoulli(self, p: float | Reals, size: Size | None = None, dtype: DTypeLike | None = None) -> Reals:
+    def bernoulli(
+        self, p: float | np.number[Any] | Reals, size: Size | None = None, dtype: DTypeLike | None = None
+    ) -> Reals:
         """Draw 1 with probability p, else 0.
 
         An array p is torch's tensor: `torch.bernoulli(p)`, or `Tensor.bernoulli_(p)` with another size, to which p
-        broadcasts. float64 takes 64 bits of the stream per number, other dtypes 32; the result has the dtype of p.
+        broadcasts. float64 takes 64 bits of the stream per number, other dtypes 32. The result has the dtype of p, or
+        `dtype`.
+
         A number p is torch's number: `Tensor.bernoulli_(0.9)` takes 64 bits per number in any dtype, or one seed of
         MKL's stream for all if the platform is "mkl". `torch.bernoulli(torch.full(…))` has a tensor.
         """
-        if isinstance(p, int | float):
+        if isinstance(p, int | float | np.generic):
             shape, kind = shape_of(() if size is None else size), floating(dtype or np.float32)
             return kind.rounded(self.kept(probability(p), count_of(shape), kind.name).astype(np.float64)).reshape(shape)
-        p = np.asarray(p)
+        p = array_of("p", p)
         if not np.all((p >= 0) & (p <= 1)):
             raise ValueError(f"p must be 0 to 1, got {p.min()} to {p.max()}")
         kind, shape = floating(p.dtype, "p's dtype"), p.shape if size is None else shape_of(size)
@@ -112,14 +118,18 @@ class Discrete(Mersenne):
         return mkl.bernoulli(int(seed[0]) % 2**32, n, p)
 
     def dropout(self, x: Reals, p: float = 0.5, *, memory: Memory = None) -> Reals:
-        """Return x after `torch.nn.functional.dropout(x, p)` in training.
+        """Return x after `torch.nn.functional.dropout(x, p)` in training. The order of x in memory is torch's, too.
 
         `nn.Dropout` and the dropout of attention's weights call it, too; the latter on (n, heads, length, length), or
         (n · heads, length, length) in `nn.MultiheadAttention`. With p of 0 or 1 nothing is drawn.
         """
+        x = array_of("x", x)
+        shape_of(x.shape, memory)
         if not 0 < probability(p) < 1 or x.size == 0:
             return np.asarray(x * x.dtype.type(p != 1))
-        return np.asarray(x * self.dropout_mask(x.shape, p, x.dtype, memory=memory))
+        kind = floating(x.dtype, "x's dtype")
+        mask = self.dropout_mask(x.shape, p, x.dtype, memory=memory or memory_of(x))
+        return kind.rounded(x.astype(kind.computes) * mask.astype(kind.computes))
 
     def dropout_mask(
         self, size: Size, p: float = 0.5, dtype: DTypeLike = np.float32, *, memory: Memory = None
@@ -130,7 +140,8 @@ class Discrete(Mersenne):
         """
         shape, kind = shape_of(size, memory), floating(dtype)
         keep = 1 - probability(p)
-        if keep in (0.0, 1.0):
+        if p in (0, 1):
             return arranged(kind.rounded(np.full(count_of(shape), keep)), shape, memory)
         kept = self.kept(keep, count_of(shape), kind.name).astype(kind.computes)
-        return arranged(kind.rounded(kept / kind.computes.type(keep)), shape, memory)
+        order = None if self.platform == "mkl" else memory  # MKL fills a contiguous tensor, which is then copied
+        return arranged(kind.rounded(kept / kind.computes.type(keep)), shape, order)

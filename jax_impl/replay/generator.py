@@ -15,20 +15,31 @@ from jaxtyping import Float, Float64, Int64
 from numpy.typing import DTypeLike
 
 from jax_impl.replay import normals
-from jax_impl.replay.arguments import Reals, Size, arranged, count_of, floating, integer, shape_of
+from jax_impl.replay.arguments import (
+    Kind,
+    Reals,
+    Size,
+    arranged,
+    array_of,
+    count_of,
+    floating,
+    in_order,
+    integer,
+    memory_of,
+    shape_of,
+)
 from jax_impl.replay.discrete import Discrete, Memory
 from jax_impl.replay.rounding import Numbers, multiply_add
 
-_FLOAT64_LIMIT = 1e290  # of a bound; beyond it `multiply_add` overflows
+_LARGEST, _SMALLEST = 1e290, 1e-290  # of a float64; beyond them `multiply_add` is not exact
 
 
 class TorchGenerator(Discrete):
     """A `torch.Generator` on the CPU after `manual_seed(seed)`.
 
     A size is a whole number or a tuple of them. A dtype is float32, float64, float16 or "bfloat16", whose numbers are
-    returned in float32. `memory` describes a tensor that is not contiguous, by its axes from the slowest in memory to
-    the fastest: (1, 0) for `torch.empty(n, m).t()`, (0, 1) for a slice such as `torch.empty(n, m)[:, :k]`, and
-    (0, 2, 3, 1) for channels_last. torch fills it in this order, and draws its normal numbers in another way.
+    returned in float32. `memory` lists a tensor's axes from the slowest in memory to the fastest, if they are in
+    another order: (1, 0) for `torch.empty(n, m).t()`, and (0, 2, 3, 1) for channels_last. torch fills it in this order.
 
     Every method raises a TypeError if a seed, n or size is not an integer (a bool is not), and a ValueError if one is
     out of range or a dtype is none of those.
@@ -48,9 +59,10 @@ class TorchGenerator(Discrete):
         float64 is exact if low, high and their difference are 0 or 1e-290 to 1e290 in size. More is a ValueError.
         """
         shape, kind = shape_of(size, memory), floating(dtype)
-        limit = _FLOAT64_LIMIT if kind.name == "float64" else float(np.finfo(np.float32).max)
+        limit = _LARGEST if kind.name == "float64" else kind.largest
         if not (low <= high and max(-low, high, high - low) <= limit):
             raise ValueError(f"low <= high must be within {limit:.4g} of 0 and each other, got {low} and {high}")
+        _normal_range(kind, low=low, high=high, range=high - low)
         first, last = kind.computes.type(low), kind.computes.type(high)
         values = kind.rounded(self._scaled(self.unit(count_of(shape), kind), last - first, first))
         ends = kind.rounded(np.array([low, high], kind.computes))
@@ -65,18 +77,24 @@ class TorchGenerator(Discrete):
         dtype: DTypeLike = np.float32,
         *,
         memory: Memory = None,
+        contiguous: bool | None = None,
     ) -> Reals:
         """Draw from N(mean, std²), as `Tensor.normal_(mean, std)`; with the default ones, as `torch.randn(size)`.
 
         Fewer than 16 numbers, and those of a tensor that is not contiguous, are drawn one by one in double precision:
         Box-Muller yields pairs, and the generator keeps the second number for the next such call. 16 or more numbers
         are drawn in blocks of 8 pairs; if the last block is incomplete, the last 16 numbers are drawn again.
+
+        `contiguous` is `Tensor.is_contiguous()`. By default it is what `memory` says; pass False for a slice with gaps
+        in memory, such as `torch.empty(n, m)[:, :k]`.
         """
         shape, kind = shape_of(size, memory), floating(dtype)
-        if not (abs(mean) <= _FLOAT64_LIMIT and 0 <= std <= _FLOAT64_LIMIT):
-            raise ValueError(f"mean and std must be within {_FLOAT64_LIMIT} of 0 and std >= 0, got {mean} and {std}")
+        _within("mean", mean)
+        _within("std", std, 0.0)
+        _normal_range(kind, mean=mean, std=std)
         n = count_of(shape)
-        if n < 16 or memory is not None:
+        in_blocks = in_order(shape, memory) if contiguous is None else contiguous
+        if n < 16 or not in_blocks:
             return arranged(kind.rounded(self._scaled(self.one_by_one(n), std, mean)), shape, memory)
         whole = n - n % 16
         values = np.empty(n, kind.computes)
@@ -87,7 +105,7 @@ class TorchGenerator(Discrete):
         values[:whole] = fill(values[:whole], std, mean)
         if n != whole:
             values[-16:] = fill(self.unit(16, kind), std, mean)
-        return kind.rounded(values).reshape(shape)
+        return arranged(kind.rounded(values), shape, memory)
 
     def exponential(
         self, size: Size, rate: float = 1.0, dtype: DTypeLike = np.float32, *, memory: Memory = None
@@ -112,6 +130,7 @@ class TorchGenerator(Discrete):
         memory: Memory = None,
     ) -> Reals:
         """Draw from the Cauchy distribution, as `Tensor.cauchy_(median, sigma)`, with sigma above 0."""
+        _within("median", median)
         _above("sigma", sigma)
         return self._transformed(
             size, dtype, memory, lambda u: self._scaled(normals.each(math.tan, math.pi * (u - 0.5)), sigma, median)
@@ -124,6 +143,7 @@ class TorchGenerator(Discrete):
 
         The numbers are drawn one by one, whatever the size.
         """
+        _within("mean", mean)
         _above("std", std)
         shape, kind = shape_of(size, memory), floating(dtype)
         values = self._scaled(self.one_by_one(count_of(shape)), std, mean)
@@ -136,22 +156,26 @@ class TorchGenerator(Discrete):
         or several without replacement, are those with the largest weight over an exponential number of its own. Where
         two such scores are equal, as 16 bits often are, torch may return the two in the other order.
         """
+        weights = array_of("weights", weights)
         if weights.ndim not in (1, 2) or not np.all(np.isfinite(weights) & (weights >= 0)):
             raise ValueError("weights must be finite, 0 or more, and have 1 or 2 axes")
         samples, kind = integer("samples", samples, 1), floating(weights.dtype, "weights' dtype")
-        rows = weights.reshape(-1, weights.shape[-1])
+        memory = memory_of(weights)
+        rows = weights.astype(kind.computes).reshape(-1, weights.shape[-1])
         if not np.all(rows.sum(axis=1, dtype=np.float64) > 0):
             raise ValueError("weights must have a sum above 0 in each row")
         by_sums = replacement and samples > 1
         if not by_sums and samples > rows.shape[1]:
             raise ValueError(f"samples must be 1 to {rows.shape[1]}, the categories, got {samples}")
         if by_sums:
-            found = np.stack([_by_sums(row.astype(kind.computes), self.doubles(samples)) for row in rows])
-        else:
-            with np.errstate(over="ignore"):
-                scores = rows / self.exponential(rows.shape, dtype=kind.name)
-            found = np.argsort(-scores, axis=1, kind="stable")[:, :samples]
-        return found.reshape(*weights.shape[:-1], samples)
+            drawn = [_by_sums(row, self.doubles(samples)) for row in rows]
+            return np.array(drawn, np.int64).reshape(*weights.shape[:-1], samples)
+        with np.errstate(over="ignore"):
+            scores = kind.rounded(
+                rows / self.exponential(weights.shape, dtype=kind.name, memory=memory).reshape(rows.shape)
+            )
+        found: Int64[np.ndarray, "rows samples"] = np.argsort(-scores, axis=1, kind="stable")[:, :samples]
+        return np.reshape(found, (*weights.shape[:-1], samples))
 
     def _transformed(self, size: Size, dtype: DTypeLike, memory: Memory, transform: normals.Transform) -> Reals:
         """Draw in float64, whatever the dtype, and round."""
@@ -175,8 +199,20 @@ def _by_sums(weights: Reals, uniform: Float64[np.ndarray, " n"]) -> Int64[np.nda
 
 
 def _above(name: str, value: float) -> None:
-    if not 0 < value <= _FLOAT64_LIMIT:
-        raise ValueError(f"{name} must be above 0 and at most {_FLOAT64_LIMIT:g}, got {value}")
+    if not _SMALLEST <= value <= _LARGEST:
+        raise ValueError(f"{name} must be {_SMALLEST:g} to {_LARGEST:g}, got {value}")
+
+
+def _within(name: str, value: float, lowest: float = -_LARGEST) -> None:
+    if not lowest <= value <= _LARGEST:
+        raise ValueError(f"{name} must be {lowest:g} to {_LARGEST:g}, got {value}")
+
+
+def _normal_range(kind: Kind, **values: float) -> None:
+    """Refuse numbers that are so small that products with them lose bits in float64."""
+    for name, value in values.items():
+        if kind.name == "float64" and 0 < abs(value) < _SMALLEST:
+            raise ValueError(f"{name} must be 0 or at least {_SMALLEST:g} in size in float64, got {value}")
 
 
 def _log(x: float) -> float:

@@ -14,6 +14,7 @@ from jax_impl.replay.arguments import Reals, floating
 from jax_impl.replay.generator import TorchGenerator
 
 Shape = tuple[int, ...]
+CONVOLUTIONS = tuple(f"conv{kind}{axes}d" for kind in ("", "_transpose") for axes in (1, 2, 3))
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4}
 MODES = ("fan_in", "fan_out")
 LIKELY = 0.3  # a probability of lying within the bounds from which on `trunc_normal_` draws normal numbers
@@ -23,6 +24,8 @@ def gain_of(nonlinearity: str, a: float = 0.01) -> float:
     """Return the gain of an activation (`calculate_gain`), with slope `a` for "leaky_relu"."""
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + a**2))
+    if nonlinearity in CONVOLUTIONS:
+        return 1.0
     if nonlinearity not in GAINS:
         raise ValueError(f"nonlinearity must be leaky_relu, {', '.join(GAINS)}, got {nonlinearity!r}")
     return GAINS[nonlinearity]
@@ -51,7 +54,7 @@ def kaiming_std(shape: Shape, a: float = 0.0, mode: str = "fan_in", nonlinearity
 
 def symmetric(generator: TorchGenerator, shape: Shape, bound: float, dtype: DTypeLike = np.float32) -> Reals:
     """Draw from U[-bound, bound)."""
-    return generator.uniform(shape, -bound, bound, dtype)
+    return generator.uniform(shape, 0.0 - bound, bound, dtype)  # 0.0 stays 0.0
 
 
 def xavier_uniform(generator: TorchGenerator, shape: Shape, gain: float = 1.0, dtype: DTypeLike = np.float32) -> Reals:
@@ -74,7 +77,7 @@ def kaiming_uniform(
 ) -> Reals:
     """Draw as `kaiming_uniform_` (He et al. 2015). The modules of `torch.nn` use it with a = √5."""
     if 0 in shape:
-        return np.empty(shape, np.float32)
+        return floating(dtype).rounded(np.zeros(shape))
     return symmetric(generator, shape, math.sqrt(3.0) * kaiming_std(shape, a, mode, nonlinearity), dtype)
 
 
@@ -88,7 +91,7 @@ def kaiming_normal(
 ) -> Reals:
     """Draw as `kaiming_normal_` (He et al. 2015, equations 10 and 14)."""
     if 0 in shape:
-        return np.empty(shape, np.float32)
+        return floating(dtype).rounded(np.zeros(shape))
     return generator.normal(shape, 0.0, kaiming_std(shape, a, mode, nonlinearity), dtype)
 
 
@@ -142,6 +145,10 @@ def orthogonal(generator: TorchGenerator, shape: Shape, gain: float = 1.0, dtype
     The normal numbers are torch's to the bit, and Q up to the rounding of LAPACK.
     """
     fans(shape)
+    if floating(dtype).name not in ("float32", "float64"):
+        raise ValueError(f"dtype must be float32 or float64 for an orthogonal matrix, as in torch, got {dtype}")
+    if 0 in shape:
+        return floating(dtype).rounded(np.zeros(shape))
     matrix = generator.normal((shape[0], math.prod(shape[1:])), 0.0, 1.0, dtype)
     wide = matrix.shape[0] < matrix.shape[1]
     q, r = np.linalg.qr(matrix.T if wide else matrix)

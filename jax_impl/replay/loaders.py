@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Int64, UInt32
 
-from jax_impl.replay.arguments import integer
+from jax_impl.replay.arguments import integer, probability
 from jax_impl.replay.generator import TorchGenerator
 
 Indices = Int64[np.ndarray, " n"]
@@ -40,9 +40,10 @@ class RandomSampler:
         """Return the samples of one whole epoch.
 
         Without replacement and with a generator of its own, torch draws one permutation more at the end of an epoch, of
-        which it takes none. It does not if the loop over the loader is left early.
+        which it takes none. It does not if the loop over the loader is left early, and it draws it late: draw nothing
+        else from that generator during an epoch.
         """
-        count = self.size if self.samples is None else self.samples
+        count = integer("samples", self.size if self.samples is None else self.samples, 1)
         own = self.generator or (TorchGenerator(stream.random_int64()) if self.seeded else stream)
         if not self.seeded:
             return own.randint(0, self.size, count) if self.replacement else own.randperm(self.size)[:count]
@@ -90,12 +91,18 @@ class WeightedRandomSampler:
     def epoch(self, stream: TorchGenerator) -> Indices:
         """Return samples, drawn by their weights."""
         weights = np.asarray(self.weights, np.float64)
+        if weights.ndim != 1:
+            raise ValueError(f"weights must have 1 axis, got {weights.ndim}")
         return (self.generator or stream).multinomial(weights, self.samples, replacement=self.replacement)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class DistributedSampler:
-    """`DistributedSampler` of one process. It depends on its seed and the epoch's number (`set_epoch`) alone."""
+    """`DistributedSampler` of one process. It draws nothing from the default generator.
+
+    Attributes:
+        number: Of the epoch, which the program sets (`set_epoch`). Without that, every epoch has the same order.
+    """
 
     size: int
     replicas: int
@@ -103,15 +110,18 @@ class DistributedSampler:
     shuffle: bool = True
     seed: int = 0
     drop_last: bool = False
+    number: int = 0
 
-    def numbered(self, epoch: int) -> Indices:
-        """Return the samples of this process in an epoch."""
-        order = TorchGenerator(self.seed + epoch).randperm(self.size) if self.shuffle else np.arange(self.size)
+    def epoch(self, stream: TorchGenerator) -> Indices:
+        """Return the samples of this process in the epoch of this number."""
+        del stream
+        integer("rank", self.rank, 0, self.replicas - 1)
+        order = TorchGenerator(self.seed + self.number).randperm(self.size) if self.shuffle else np.arange(self.size)
         each = self.size // self.replicas if self.drop_last else math.ceil(self.size / self.replicas)
         return np.resize(order, each * self.replicas)[self.rank :: self.replicas]
 
 
-Sampler = RandomSampler | SequentialSampler | SubsetRandomSampler | WeightedRandomSampler
+Sampler = RandomSampler | SequentialSampler | SubsetRandomSampler | WeightedRandomSampler | DistributedSampler
 
 
 @dataclass
@@ -132,10 +142,18 @@ class Loader:
     persistent: bool = False
     base_seed: int | None = field(default=None, init=False)
 
-    def epoch(self, stream: TorchGenerator) -> Indices:
-        """Return the samples of one whole pass. A pass of the data for an evaluation draws a base seed, too."""
+    def begin(self, stream: TorchGenerator) -> None:
+        """Draw what `iter(loader)` draws: the base seed."""
         if self.base_seed is None or not self.persistent:
             self.base_seed = (self.generator or stream).random_int64()
+
+    def epoch(self, stream: TorchGenerator) -> Indices:
+        """Return the samples of one whole pass. A pass of the data for an evaluation draws a base seed, too.
+
+        The sampler draws when the first batch is asked for. If the program draws something else between `iter(loader)`
+        and then, as in `zip` of two loaders, call `begin(stream)` and later `sampler.epoch(stream)`.
+        """
+        self.begin(stream)
         return self.sampler.epoch(stream)
 
     def epochs(self, stream: TorchGenerator) -> Iterator[Indices]:
@@ -147,6 +165,8 @@ class Loader:
 def random_split(stream: TorchGenerator, size: int, lengths: Sequence[int] | Sequence[float]) -> list[Indices]:
     """Return the indices of each part, as `random_split(data, lengths, generator)`; lengths may be fractions."""
     if sum(lengths) <= 1 and math.isclose(sum(lengths), 1):
+        for fraction in lengths:
+            probability(fraction, "a fraction")
         counts = [math.floor(size * fraction) for fraction in lengths]
         for extra in range(size - sum(counts)):
             counts[extra % len(counts)] += 1

@@ -58,6 +58,7 @@ class Mersenne:
     @classmethod
     def from_state(cls: type[Generator], state: UInt8[np.ndarray, "5056"], platform: str = PLATFORMS[0]) -> Generator:
         """Return a generator with a state that `state()` or `torch.get_rng_state()` returned."""
+        state = np.asarray(state)
         if state.shape != (_STATE.itemsize,) or state.dtype != np.uint8:
             raise ValueError(f"state must be uint8 ({_STATE.itemsize},), got {state.dtype} {state.shape}")
         fields = np.frombuffer(state.tobytes(), _STATE)[0]

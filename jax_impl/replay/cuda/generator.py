@@ -8,6 +8,7 @@ Compared with an NVIDIA H200 (docs/same-draws.md).
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
@@ -20,11 +21,13 @@ from jax_impl.replay.arguments import (
     Size,
     any_dtype,
     arranged,
+    array_of,
     as_dtype,
     between,
     count_of,
     floating,
     integer,
+    memory_of,
     probability,
     shape_of,
 )
@@ -55,8 +58,8 @@ class CudaGenerator(PhiloxStream):
     ) -> Reals:
         """Draw from U[low, high), as `Tensor.uniform_(low, high)`; with the default bounds, as `torch.rand(size)`."""
         shape, kind = shape_of(size, memory), floating(dtype)
-        if not low <= high:
-            raise ValueError(f"low must be at most high, got {low} and {high}")
+        if not (low <= high and max(-low, high, high - low) <= kind.largest):
+            raise ValueError(f"low must be at most high, and {kind.name} hold both, got {low} and {high}")
         bounds = kind.rounded(np.array([low, high], kind.computes))
         (first, last), (width,) = bounds, kind.rounded(np.diff(bounds))
         unit = self.unit(count_of(shape), kind)
@@ -131,16 +134,18 @@ class CudaGenerator(PhiloxStream):
             other = word % (last + 1)
             island[last], island[other] = island[other], island[last]
 
-    def bernoulli(self, p: float | Reals, size: Size | None = None, dtype: DTypeLike | None = None) -> Reals:
+    def bernoulli(
+        self, p: float | np.number[Any] | Reals, size: Size | None = None, dtype: DTypeLike | None = None
+    ) -> Reals:
         """Draw 1 with probability p, else 0: as `Tensor.bernoulli_(p)` with a number p, or `torch.bernoulli(p)`.
 
         With an array p each thread draws for four neighbours, and the offset advances by 12 whatever the size.
         """
-        if isinstance(p, int | float):
+        if isinstance(p, int | float | np.generic):
             shape, kind = shape_of(() if size is None else size), floating(dtype or np.float32)
             kept = self.unit(count_of(shape), kind) < kind.computes.type(probability(p))
             return kind.rounded(kept.astype(kind.computes)).reshape(shape)
-        p = np.asarray(p)
+        p = array_of("p", p)
         kind, shape = floating(p.dtype, "p's dtype"), p.shape if size is None else shape_of(size)
         threads = -(-count_of(shape) // CALL)
         words = philox.of_threads(self.seed, self.offset, threads, 1).ravel()[: count_of(shape)]
@@ -154,7 +159,7 @@ class CudaGenerator(PhiloxStream):
         """Return what `torch.nn.functional.dropout` multiplies with: 0 with probability p, else 1 / (1 - p)."""
         shape, kind = shape_of(size, memory), floating(dtype)
         keep, n = 1 - probability(p), count_of(shape)
-        if keep in (0.0, 1.0) or n == 0:
+        if p in (0, 1) or n == 0:
             return kind.rounded(np.full(shape, keep))
         per = next(size for size in (8, 4, 2, 1) if size * kind.bytes <= LOADED and n % size == 0)
         scale = kind.computes.type(1) / kind.computes.type(keep)
@@ -163,7 +168,10 @@ class CudaGenerator(PhiloxStream):
 
     def dropout(self, x: Reals, p: float = 0.5, *, memory: Memory = None) -> Reals:
         """Return x after `torch.nn.functional.dropout(x, p)` in training."""
-        return np.asarray(x * self.dropout_mask(x.shape, p, x.dtype, memory=memory))
+        x = array_of("x", x)
+        kind = floating(x.dtype, "x's dtype")
+        mask = self.dropout_mask(x.shape, p, x.dtype, memory=memory or memory_of(x))
+        return kind.rounded(x.astype(kind.computes) * mask.astype(kind.computes))
 
     def _kept(self, n: int, keep: float, kind: Kind, per: int) -> Bool[np.ndarray, " n"]:
         """Draw which elements dropout keeps (`fused_dropout_kernel_vec`), by float32 numbers in any dtype.

@@ -4,10 +4,12 @@
 
     tensors = initial({"conv": Conv2d(1, 8, 3), "fc": Linear(1352, 10)}, seed=0)
 
-A spec has torch's name and arguments; those that do not matter for the draws may be left out. A network is a mapping of
-names to specs, or a list as in `nn.Sequential` with None for modules without tensors, in the order in which the program
-builds them. Names join by dots. What the program draws afterwards is drawn by the functions of `replay.init`, with the
-generator that was passed to `initial`: tensors that are built and then overwritten have drawn, too.
+A spec has torch's name and arguments, in torch's order. Those that do not matter for the draws are accepted, too. A
+network is a mapping of names to specs, or a list as in `nn.Sequential` with None for modules without tensors, in the
+order in which the program builds them. Names join by dots.
+
+What the program draws afterwards is drawn by the functions of `replay.init`, with the generator that was passed to
+`initial`. Tensors that are built and then overwritten have drawn, too.
 """
 
 from jax_impl.replay.modules.attention import (
@@ -26,6 +28,7 @@ from jax_impl.replay.modules.layers import (
     ConvTranspose2d,
     ConvTranspose3d,
     Embedding,
+    EmbeddingBag,
     Linear,
 )
 from jax_impl.replay.modules.norms import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, PReLU, RMSNorm
@@ -45,6 +48,7 @@ __all__ = [
     "ConvTranspose3d",
     "Copies",
     "Embedding",
+    "EmbeddingBag",
     "GRUCell",
     "GroupNorm",
     "InstanceNorm",

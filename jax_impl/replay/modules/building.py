@@ -51,11 +51,18 @@ def initial(network: Network, seed: int | TorchGenerator, dtype: DTypeLike = np.
     generator = seed if isinstance(seed, TorchGenerator) else TorchGenerator(seed)
     if network is None:
         return {}
-    if isinstance(network, Spec):
+    if isinstance(network, Spec) and not isinstance(network, type):
         return network.tensors(generator, dtype)
-    if isinstance(network, str) or not isinstance(network, Mapping | Sequence):
+    if isinstance(network, str | type) or not isinstance(network, Mapping | Sequence):
         raise TypeError(f"a network holds specs, mappings, lists and None, got {network!r}")
     parts = network.items() if isinstance(network, Mapping) else ((str(n), part) for n, part in enumerate(network))
     return {
         f"{name}.{inner}": tensor for name, part in parts for inner, tensor in initial(part, generator, dtype).items()
     }
+
+
+def divided(name: str, value: int, by_name: str, by: int) -> int:
+    """Return value / by; raise a ValueError if it is not whole, as torch does."""
+    if by < 1 or value % by:
+        raise ValueError(f"{name} must be a multiple of {by_name}, got {value} and {by}")
+    return value // by

@@ -2,16 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from jax_impl.replay import init
 from jax_impl.replay.generator import TorchGenerator
-from jax_impl.replay.modules.building import Tensors
+from jax_impl.replay.modules.building import Tensors, divided
 
-Kernel = int | tuple[int, ...]
+Kernel = int | np.integer[Any] | tuple[int, ...]
 
 
 def _by_fan_in(generator: TorchGenerator, shape: tuple[int, ...], bias: int | None, dtype: DTypeLike) -> Tensors:
@@ -59,7 +59,7 @@ class Bilinear:
 
 @dataclass(frozen=True)
 class _Convolution:
-    """What convolutions have in common. Stride, padding and dilation do not matter for the draws."""
+    """What convolutions have in common. Strides, paddings and dilations do not matter for the draws."""
 
     in_channels: int
     out_channels: int
@@ -70,11 +70,11 @@ class _Convolution:
 
     def kernel(self) -> tuple[int, ...]:
         """Return the kernel's size along each axis."""
-        if isinstance(self.kernel_size, int):
-            return (self.kernel_size,) * self.axes
+        if isinstance(self.kernel_size, int | np.integer):
+            return (int(self.kernel_size),) * self.axes
         if len(self.kernel_size) != self.axes:
             raise ValueError(f"kernel_size must be one number or {self.axes}, got {self.kernel_size}")
-        return self.kernel_size
+        return tuple(self.kernel_size)
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,12 @@ class _Conv(_Convolution):
     dilation: object = 1
     groups: int = 1
     bias: bool = True
+    padding_mode: str = "zeros"
 
     def tensors(self, generator: TorchGenerator, dtype: DTypeLike) -> Tensors:
         """Draw weight (out, in / groups, *kernel) and bias (out,)."""
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel())
+        divided("out_channels", self.out_channels, "groups", self.groups)
+        shape = (self.out_channels, divided("in_channels", self.in_channels, "groups", self.groups), *self.kernel())
         return _by_fan_in(generator, shape, self.out_channels if self.bias else None, dtype)
 
 
@@ -95,10 +97,12 @@ class _ConvTranspose(_Convolution):
     groups: int = 1
     bias: bool = True
     dilation: object = 1
+    padding_mode: str = "zeros"
 
     def tensors(self, generator: TorchGenerator, dtype: DTypeLike) -> Tensors:
         """Draw weight (in, out / groups, *kernel) and bias (out,). torch takes fan_in from the weight's second axis."""
-        shape = (self.in_channels, self.out_channels // self.groups, *self.kernel())
+        divided("in_channels", self.in_channels, "groups", self.groups)
+        shape = (self.in_channels, divided("out_channels", self.out_channels, "groups", self.groups), *self.kernel())
         return _by_fan_in(generator, shape, self.out_channels if self.bias else None, dtype)
 
 
@@ -140,7 +144,7 @@ class ConvTranspose3d(_ConvTranspose):
 
 @dataclass(frozen=True)
 class Embedding:
-    """`nn.Embedding`, and `nn.EmbeddingBag`."""
+    """`nn.Embedding`."""
 
     num_embeddings: int
     embedding_dim: int
@@ -152,3 +156,10 @@ class Embedding:
         if self.padding_idx is not None:
             weight[self.padding_idx] = np.zeros(self.embedding_dim)
         return {"weight": weight}
+
+
+class EmbeddingBag(Embedding):
+    """`nn.EmbeddingBag`, whose further arguments are in another order: name `padding_idx`."""
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, padding_idx: int | None = None) -> None:
+        super().__init__(num_embeddings, embedding_dim, padding_idx)

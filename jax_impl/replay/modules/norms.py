@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from jax_impl.replay.arguments import floating
 from jax_impl.replay.generator import TorchGenerator
-from jax_impl.replay.modules.building import Tensors
+from jax_impl.replay.modules.building import Tensors, divided
 
 Shape = int | tuple[int, ...]
 
@@ -39,6 +39,8 @@ class BatchNorm(_Drawless):
     """`nn.BatchNorm1d` to `nn.BatchNorm3d`."""
 
     num_features: int
+    eps: float = 1e-5
+    momentum: float | None = 0.1
     affine: bool = True
     track_running_stats: bool = True
 
@@ -65,6 +67,7 @@ class LayerNorm(_Drawless):
     """`nn.LayerNorm`."""
 
     normalized_shape: Shape
+    eps: float = 1e-5
     elementwise_affine: bool = True
     bias: bool = True
 
@@ -78,6 +81,7 @@ class RMSNorm(_Drawless):
     """`nn.RMSNorm`."""
 
     normalized_shape: Shape
+    eps: float | None = None
     elementwise_affine: bool = True
 
     def values(self, dtype: DTypeLike) -> Tensors:
@@ -91,7 +95,12 @@ class GroupNorm(_Drawless):
 
     num_groups: int
     num_channels: int
+    eps: float = 1e-5
     affine: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what torch refuses."""
+        divided("num_channels", self.num_channels, "num_groups", self.num_groups)
 
     def values(self, dtype: DTypeLike) -> Tensors:
         """Return weight and bias."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -102,12 +103,81 @@ def test_tensors_that_are_not_contiguous(layout: str, dtype: str) -> None:
     ours, theirs = pair()
     empty = make(DTYPES[dtype])
     assert not empty.is_contiguous()
+    gaps = False if layout == "slice" else None
     for _ in range(2):
         drawn = ours.uniform(size, -0.3, 0.1, dtype, memory=memory)
         assert_same(drawn, empty.uniform_(-0.3, 0.1, generator=theirs))
-        assert_same(ours.normal(size, 0.3, 0.1, dtype, memory=memory), empty.normal_(0.3, 0.1, generator=theirs))
+        drawn = ours.normal(size, 0.3, 0.1, dtype, memory=memory, contiguous=gaps)
+        assert_same(drawn, empty.normal_(0.3, 0.1, generator=theirs))
         assert_same(ours.exponential(size, 2.0, dtype, memory=memory), empty.exponential_(2.0, generator=theirs))
         assert_in_step(ours, theirs)
+
+
+CONTIGUOUS: dict[str, tuple[tuple[int, ...], tuple[int, ...], Callable[[], torch.Tensor]]] = {
+    "1×1 kernels": ((20, 6, 1, 1), (0, 2, 3, 1), lambda: torch.empty(20, 6, 1, 1).to(
+        memory_format=torch.channels_last)),
+    "one channel": ((20, 1, 4, 5), (0, 2, 3, 1), lambda: torch.empty(20, 1, 4, 5).to(
+        memory_format=torch.channels_last)),
+    "a row, transposed": ((20, 1), (1, 0), lambda: torch.empty(1, 20).t()),
+    "rows": ((5, 4), (0, 1), lambda: torch.empty(10, 4)[:5]),
+}  # fmt: skip
+
+
+@fused
+@pytest.mark.parametrize("layout", CONTIGUOUS)
+def test_axes_of_size_1_do_not_matter(layout: str) -> None:
+    size, memory, make = CONTIGUOUS[layout]
+    ours, theirs = pair()
+    empty = make()
+    assert empty.is_contiguous()
+    for _ in range(2):
+        assert_same(ours.normal(size, memory=memory), empty.normal_(generator=theirs))
+        assert_in_step(ours, theirs)
+
+
+def test_the_order_of_an_array_in_memory_is_torch_s() -> None:
+    ours = both()
+    x = np.random.default_rng(0).random((4, 3, 5, 2)).astype(np.float32)
+    for array in (x, x.T, x.transpose(0, 3, 1, 2), np.asfortranarray(x), x[:, :2], x[::2], x[:, :, ::-1].copy()):
+        agree(ours, ours.dropout(array, 0.5), functional.dropout(torch.from_numpy(array), 0.5))
+    ours, theirs = pair()
+    weights = x[:, :, 0, 0].T
+    assert_same(ours.multinomial(weights, 2), torch.multinomial(torch.from_numpy(weights), 2, generator=theirs))
+    assert_in_step(ours, theirs)
+
+
+def test_bfloat16_arrays_are_rounded_as_tensors_are() -> None:
+    ours = both()
+    x = torch.linspace(-3, 3, 50).bfloat16()
+    agree(ours, ours.dropout(x.float().numpy().astype(jnp.bfloat16), 0.3), functional.dropout(x, 0.3))
+    ours, theirs = pair()
+    weights = torch.rand(2000, 300, generator=torch.Generator().manual_seed(1)).bfloat16()
+    drawn = ours.multinomial(weights.float().numpy().astype(jnp.bfloat16), 1)
+    assert_same(drawn, torch.multinomial(weights, 1, generator=theirs))
+
+
+def test_a_numpy_number_is_a_number_and_a_list_is_refused() -> None:
+    ours, theirs = pair()
+    assert_same(ours.bernoulli(np.float32(0.3), 100), torch.empty(100).bernoulli_(0.3, generator=theirs))  # type: ignore[arg-type]
+    assert_in_step(ours, theirs)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "call", [lambda g, x: g.bernoulli(x), lambda g, x: g.multinomial(x, 1), lambda g, x: g.dropout(x)]
+)
+def test_a_list_has_no_dtype(call: Callable[[TorchGenerator, list[float]], object]) -> None:
+    with pytest.raises(TypeError, match=r"must be an array, as torch's tensor is, got \[0.2, 0.8\]"):
+        call(TorchGenerator(0), [0.2, 0.8])
+
+
+def test_a_tiny_rate_draws_nevertheless() -> None:
+    ours = both()
+    agree(ours, ours.dropout(np.ones(5, np.float32), 1e-17), functional.dropout(torch.ones(5), 1e-17))
+
+
+def test_no_rows_draw_no_categories() -> None:
+    assert TorchGenerator(0).multinomial(np.zeros((0, 4), np.float32), 2, replacement=True).shape == (0, 2)
 
 
 def test_a_transposed_view_is_another_algorithm() -> None:

@@ -70,7 +70,9 @@ def test_sparse_and_dirac() -> None:
         assert_same(init.dirac(shape, groups), theirs.dirac_(torch.empty(shape), groups))
 
 
-@pytest.mark.parametrize("activation", ["linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"])
+@pytest.mark.parametrize(
+    "activation", ["conv1d", "conv_transpose3d", "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"]
+)
 def test_gains(activation: str) -> None:
     assert init.gain_of(activation) == theirs.calculate_gain(activation)
     assert init.gain_of(activation, 0.2) == theirs.calculate_gain(activation, 0.2)
@@ -81,6 +83,7 @@ def test_an_empty_weight_draws_nothing() -> None:
         warnings.simplefilter("ignore")
         assert theirs.kaiming_uniform_(torch.empty(0, 3)).shape == (0, 3)
     generator = TorchGenerator(0)
+    assert init.kaiming_uniform(generator, (0, 3), dtype="float64").dtype == np.float64
     assert init.kaiming_uniform(generator, (0, 3)).shape == init.kaiming_normal(generator, (3, 0)).shape[::-1] == (0, 3)
     np.testing.assert_array_equal(generator.state(), TorchGenerator(0).state())
 
@@ -92,6 +95,7 @@ def test_an_empty_weight_draws_nothing() -> None:
         (lambda g: init.kaiming_normal(g, (3, 4), mode="fan"), "mode must be fan_in or fan_out, got 'fan'"),
         (lambda g: init.kaiming_normal(g, (3, 4), nonlinearity="gelu"), "nonlinearity must be .*, got 'gelu'"),
         (lambda g: init.sparse(g, (3, 4, 5), 0.5), "sparse needs a shape with 2 axes"),
+        (lambda g: init.orthogonal(g, (3, 4), dtype="bfloat16"), "dtype must be float32 or float64"),
         (lambda g: init.dirac((3, 4)), "dirac needs a shape with 3 to 5 axes"),
         (lambda g: init.dirac((3, 4, 5), 2), "multiple of groups, got 3 and 2"),
     ],

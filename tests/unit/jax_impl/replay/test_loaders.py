@@ -117,11 +117,6 @@ def test_random_splits(lengths: list[float]) -> None:
     assert_same_state(stream, torch.get_rng_state())
 
 
-def test_a_split_that_does_not_fit_is_named() -> None:
-    with pytest.raises(ValueError, match=r"lengths must sum to 1 or to the size 10, got \[7, 4\]"):
-        loaders.random_split(TorchGenerator(0), 10, [7, 4])
-
-
 @pytest.mark.parametrize("n", [1, 2, 10, 33])
 @pytest.mark.parametrize("replicas", [1, 2, 3, 7])
 @pytest.mark.parametrize("drop_last", [False, True])
@@ -133,7 +128,45 @@ def test_distributed_samplers(n: int, replicas: int, drop_last: bool, shuffle: b
         ours = loaders.DistributedSampler(size=n, replicas=replicas, **options)
         for epoch in (0, 3):
             theirs.set_epoch(epoch)
-            np.testing.assert_array_equal(ours.numbered(epoch), list(theirs))
+            ours.number = epoch
+            np.testing.assert_array_equal(ours.epoch(TorchGenerator(0)), list(theirs))
+
+
+def test_a_loader_of_a_distributed_sampler_draws_its_base_seed() -> None:
+    stream = both()
+    options: dict[str, Any] = {"rank": 1, "shuffle": True}
+    theirs = data.DataLoader(range(10), sampler=data.distributed.DistributedSampler(range(10), 2, **options))  # type: ignore[arg-type,var-annotated]
+    check_epochs(stream, loaders.Loader(loaders.DistributedSampler(size=10, replicas=2, **options)), theirs)
+
+
+def test_two_loaders_at_once_draw_their_base_seeds_first() -> None:
+    stream = both()
+    pairs = list(zip(*(data.DataLoader(range(12), shuffle=True) for _ in range(2)), strict=True))  # type: ignore[arg-type,var-annotated]
+    ours = [loaders.Loader(loaders.RandomSampler(size=12)) for _ in range(2)]
+    for one in ours:
+        one.begin(stream)
+    for one, theirs in zip(ours, zip(*pairs, strict=True), strict=True):
+        np.testing.assert_array_equal(one.sampler.epoch(stream), torch.cat(theirs).numpy())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda g: loaders.random_split(g, 10, [7, 4]), r"lengths must sum to 1 or to the size 10, got \[7, 4\]"),
+        (lambda g: loaders.random_split(g, 10, [1.5, -0.5]), "a fraction must be 0 to 1, got 1.5"),
+        (lambda g: loaders.RandomSampler(size=10, samples=0).epoch(g), "samples must be 1 to"),
+        (lambda g: loaders.RandomSampler(size=0).epoch(g), "samples must be 1 to"),
+        (
+            lambda g: loaders.WeightedRandomSampler(weights=np.ones((2, 2)), samples=1).epoch(g),
+            "weights must have 1 axis",
+        ),
+        (lambda g: loaders.DistributedSampler(size=10, replicas=4, rank=4).epoch(g), "rank must be 0 to 3, got 4"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_what_torch_refuses_is_refused(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(TorchGenerator(0))
 
 
 def test_each_pass_draws_a_base_seed() -> None:

@@ -27,13 +27,27 @@ CASES: list[Case] = [
     (m.ConvTranspose3d(4, 6, 3, bias=False), nn.ConvTranspose3d, (4, 6, 3), {"bias": False}),
     (m.Embedding(9, 5), nn.Embedding, (9, 5), {}),
     (m.Embedding(9, 5, -2), nn.Embedding, (9, 5, -2), {}),
-    (m.Embedding(9, 5, 0), nn.EmbeddingBag, (9, 5), {"padding_idx": 0}),
+    (m.EmbeddingBag(9, 5, padding_idx=0), nn.EmbeddingBag, (9, 5), {"padding_idx": 0}),
     (m.BatchNorm(5), nn.BatchNorm2d, (5,), {}),
     (m.BatchNorm(5, affine=False), nn.BatchNorm1d, (5,), {"affine": False}),
     (m.InstanceNorm(5), nn.InstanceNorm2d, (5,), {}),
-    (m.InstanceNorm(5, True, True), nn.InstanceNorm2d, (5,), {"affine": True, "track_running_stats": True}),
+    (m.InstanceNorm(5, 1e-5, 0.1, True, True), nn.InstanceNorm2d, (5, 1e-5, 0.1, True, True), {}),
     (m.LayerNorm((3, 4)), nn.LayerNorm, ((3, 4),), {}),
     (m.LayerNorm(4, bias=False), nn.LayerNorm, (4,), {"bias": False}),
+    (m.LayerNorm(4, 1e-5, False), nn.LayerNorm, (4, 1e-5, False), {}),
+    (m.RMSNorm(4, None), nn.RMSNorm, (4, None), {}),
+    (m.BatchNorm(5, 1e-3, None), nn.BatchNorm2d, (5, 1e-3, None), {}),
+    (m.LSTM(3, 5, 1, True, True), nn.LSTM, (3, 5, 1, True, True), {}),
+    (m.GRU(3, 5, 2, True, True, 0.1, True), nn.GRU, (3, 5, 2, True, True, 0.1, True), {}),
+    (m.RNN(3, 5, 2, "relu", False), nn.RNN, (3, 5, 2, "relu", False), {}),
+    (m.MultiheadAttention(8, 2, 0.1, False), nn.MultiheadAttention, (8, 2, 0.1, False), {}),
+    (m.MultiheadAttention(8, 2, 0.1, True, True), nn.MultiheadAttention, (8, 2, 0.1, True, True), {}),
+    (m.TransformerEncoderLayer(8, 2, 12, 0.0), nn.TransformerEncoderLayer, (8, 2, 12, 0.0), {}),
+    (m.Transformer(8, 2, 1, 1, 12, 0.0), nn.Transformer, (8, 2, 1, 1, 12, 0.0), {}),
+    (m.Conv2d(4, 6, 3, padding_mode="circular", padding=1), nn.Conv2d, (4, 6, 3),
+     {"padding_mode": "circular", "padding": 1}),
+    (m.Linear(0, 5), nn.Linear, (0, 5), {}),
+    (m.Linear(5, 0), nn.Linear, (5, 0), {}),
     (m.GroupNorm(2, 4), nn.GroupNorm, (2, 4), {}),
     (m.RMSNorm(4), nn.RMSNorm, (4,), {}),
     (m.PReLU(3), nn.PReLU, (3,), {}),
@@ -62,6 +76,7 @@ def assert_built_alike(found: dict[str, np.ndarray], module: nn.Module, ours: To
     for name, tensor in expected.items():
         theirs = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
         assert found[name].dtype == theirs.dtype
+        np.testing.assert_array_equal(np.signbit(found[name]), np.signbit(theirs), err_msg=name)  # of 0.0, too
         np.testing.assert_array_equal(found[name], theirs, err_msg=name)
     np.testing.assert_array_equal(ours.state(), torch.get_rng_state().numpy())
 
@@ -75,7 +90,7 @@ def test_a_module_is_torch_s(case: Case, dtype: str) -> None:
         torch.manual_seed(seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of nested tensors
-            module = build(*arguments, **options, dtype=DTYPES[dtype])
+            module = build(*arguments, **options, dtype=DTYPES[dtype])  # also warns of empty tensors
         ours = TorchGenerator(seed)
         assert_built_alike(m.initial(spec, ours, dtype), module, ours)
 
@@ -105,7 +120,7 @@ def test_convolutions_are_not_drawn_by_their_width_alone() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("wrong", [{"a": 5}, ["Linear"], "Linear", {"a": {"b": object()}}])
+@pytest.mark.parametrize("wrong", [{"a": 5}, ["Linear"], "Linear", {"a": {"b": object()}}, m.Linear])
 def test_what_is_no_spec_is_named(wrong: object) -> None:
     with pytest.raises(TypeError, match="a network holds specs, mappings, lists and None, got"):
         m.initial(wrong, 0)
@@ -114,3 +129,34 @@ def test_what_is_no_spec_is_named(wrong: object) -> None:
 def test_a_kernel_needs_a_size_for_each_axis() -> None:
     with pytest.raises(ValueError, match=r"kernel_size must be one number or 2, got \(3, 3, 3\)"):
         m.initial(m.Conv2d(1, 1, (3, 3, 3)), 0)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: m.initial(m.Conv2d(5, 6, 3, groups=2), 0), "in_channels must be a multiple of groups, got 5 and 2"),
+        (lambda: m.initial(m.Conv2d(6, 5, 3, groups=2), 0), "out_channels must be a multiple of groups, got 5 and 2"),
+        (lambda: m.initial(m.ConvTranspose1d(4, 6, 3, groups=4), 0), "out_channels must be a multiple of groups"),
+        (lambda: m.LSTM(3, 6, proj_size=6), "proj_size must be 0 to 5, got 6"),
+        (lambda: m.GRU(3, 0), "hidden_size must be 1 to"),
+        (lambda: m.RNN(3, 4, 0), "num_layers must be 1 to"),
+        (lambda: m.MultiheadAttention(8, 3), "embed_dim must be a multiple of num_heads, got 8 and 3"),
+        (lambda: m.GroupNorm(3, 4), "num_channels must be a multiple of num_groups, got 4 and 3"),
+    ],
+)
+def test_what_torch_refuses_is_refused(build: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@fused
+def test_a_network_of_torchvision_s_blocks() -> None:
+    """A mobile block: convolutions in groups, norms, and a linear layer, in nested lists."""
+    torch.manual_seed(1)
+    block = nn.Sequential(nn.Conv2d(8, 24, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU6(),
+                          nn.Conv2d(24, 24, 3, 1, 1, groups=24, bias=False), nn.BatchNorm2d(24))  # fmt: skip
+    module = nn.Sequential(block, nn.Flatten(), nn.Linear(24, 3))
+    ours = TorchGenerator(1)
+    mine = [m.Conv2d(8, 24, 1, bias=False), m.BatchNorm(24), None,
+            m.Conv2d(24, 24, np.int64(3), 1, 1, groups=24, bias=False), m.BatchNorm(24)]  # fmt: skip
+    assert_built_alike(m.initial([mine, None, m.Linear(24, 3)], ours), module, ours)
