@@ -31,6 +31,7 @@ from jax_impl.replay.arguments import (
 from jax_impl.replay.discrete import Discrete, Memory
 from jax_impl.replay.rounding import Numbers, multiply_add
 
+BLOCK = 2**14  # numbers at a time, which fit into the processor's cache
 _LARGEST, _SMALLEST = 1e290, 1e-290  # of a float64; beyond them `multiply_add` is not exact
 
 
@@ -64,9 +65,13 @@ class TorchGenerator(Discrete):
             raise ValueError(f"low <= high must be within {limit:.4g} of 0 and each other, got {low} and {high}")
         _normal_range(kind, low=low, high=high, range=high - low)
         first, last = kind.computes.type(low), kind.computes.type(high)
-        values = kind.rounded(self._scaled(self.unit(count_of(shape), kind), last - first, first))
         ends = kind.rounded(np.array([low, high], kind.computes))
-        values[values == ends[1]] = ends[0]  # torch's way to exclude an upper bound that rounding reached
+        values = np.empty(count_of(shape), ends.dtype)
+        for begin in range(0, len(values), BLOCK):
+            part = values[begin : begin + BLOCK]
+            part[:] = kind.rounded(self._scaled(self.unit(len(part), kind), last - first, first))
+            if (reached := part == ends[1]).any():
+                part[reached] = ends[0]  # torch's way to exclude an upper bound that rounding reached
         return arranged(values, shape, memory)
 
     def normal(

@@ -10,6 +10,9 @@ Numbers = float | np.floating[Any] | Array
 
 _BELOW = 2**29 - 1  # the bits of a float64 that a float32 does not have
 _HALFWAY = 2**28  # these bits, of a number halfway between two float32
+_HALF = ~(2**27 - 1)  # the first 26 bits of a float64's significand
+_LAST = 2**28 - 1  # the last bits of a float64
+_NEARLY = 2.0**-20
 _NORMAL = 2.0**-126  # smaller float32 have fewer bits
 
 
@@ -20,10 +23,27 @@ def multiply_add(x: Array, factor: Numbers, offset: Numbers) -> Array:
     """
     if x.dtype == np.float32:
         return _in_float32(x, factor, offset)
-    high, low = _two_product(x, float(factor))
-    upper, lower = _two_sum(low, float(offset))
-    total, rest = _two_sum(high, upper)
-    return np.asarray(total + _sum_to_odd(rest, lower))
+    return _in_float64(x, float(factor), float(offset))
+
+
+def _in_float64(x: Array, factor: float, offset: float) -> Array:
+    """Compute the sum and what its two roundings lost, and add both.
+
+    That is wrong only if what was lost, itself rounded, leads exactly between two float64. Then it is less than 2**23
+    times a quarter of the sum's last unit, so that its last 30 bits are 0, unless the terms nearly cancelled. These
+    numbers are computed again.
+    """
+    product, lost = _two_product(x, factor)
+    total, rest = _two_sum(product, offset)
+    rest += lost
+    again = ((rest.view(np.int64) & _LAST) == 0) | (np.abs(total) <= _NEARLY * abs(offset))
+    total += rest
+    if again.any():
+        high, low = _two_product(x[again], factor)
+        upper, lower = _two_sum(low, offset)
+        most, least = _two_sum(high, upper)
+        total[again] = most + _sum_to_odd(least, lower)
+    return total
 
 
 def _in_float32(x: Array, factor: Numbers, offset: Numbers) -> Array:
@@ -62,11 +82,19 @@ def _two_sum(a: Array, b: Array | float) -> tuple[np.ndarray, np.ndarray]:
     """Return a + b rounded, and the exact rounding error (Knuth, TAOCP 2, 4.2.2)."""
     total = a + b
     part = total - a
-    return total, (a - (total - part)) + (b - part)
+    error = a - (total - part)
+    error += b - part
+    return total, error
 
 
 def _two_product(a: Array, b: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a * b rounded, and the exact rounding error (Dekker 1971)."""
-    a_high, b_high = (c * (2**27 + 1) - (c * (2**27 + 1) - c) for c in (a, b))
+    """Return a * b rounded, and the exact rounding error (Dekker 1971). Each factor is cut into halves of its bits."""
+    a_high = (a.view(np.int64) & _HALF).view(np.float64)
+    b_high = b * (2**27 + 1) - (b * (2**27 + 1) - b)
     a_low, b_low, product = a - a_high, b - b_high, a * b
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    error = a_high * b_high
+    error -= product
+    error += a_high * b_low
+    error += a_low * b_high
+    error += a_low * b_low
+    return product, error
