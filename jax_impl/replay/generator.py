@@ -1,247 +1,231 @@
 """torch's CPU generator in NumPy: the numbers that torch draws after `torch.manual_seed`, without torch.
 
-The stream of 32-bit integers is MT19937, which `numpy.random.RandomState` implements, too. Each method takes as many
-integers from it as torch's function of the same name, so calls can be mixed in any order. Every bit equals that of
-torch 2.14.1 on x86-64 with AVX2 or AVX-512, except in `normal` with 16 or more entries. torch without fused
-multiply-adds (ATEN_CPU_CAPABILITY=default) rounds twice: then half of the `uniform` values differ, by up to an ulp of
-their bounds.
+Each method takes as many words from the stream as torch's function of the same name, so calls can be mixed in any
+order. The bits equal those of torch 2.14.1 on x86-64 with AVX2 or AVX-512. docs/same-draws.md says for each draw how
+close it is, and what other versions and processors do.
 
-Three things cannot be replayed: dropout and `bernoulli_` with a number p, for which torch uses MKL's generator on Intel
-CPUs; tensors that are not contiguous, which torch fills in memory order; and half precision.
-
-The sources are aten's DistributionTemplates.h, DistributionsHelper.h, TransformationHelper.h and CPUGeneratorImpl.cpp.
+The sources are aten's DistributionTemplates.h, DistributionsHelper.h, TransformationHelper.h and Distributions.cpp.
 """
 
 import math
-from typing import overload
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64, UInt8, UInt32, UInt64
+from jaxtyping import Float, Float64, Int64
 from numpy.typing import DTypeLike
 
-Size = int | tuple[int, ...]
-Reals = Float[np.ndarray, "..."]
-
-RANDPERM_LIMIT = (2**32 - 1) // 20  # for larger n, randperm_cpu (TensorFactories.cpp) uses another algorithm
-_FLOAT64_LIMIT = 1e290  # of a bound; beyond it `_two_product` overflows
-
-# Fields of CPUGeneratorImplState, the bytes of `torch.get_rng_state()`. The key lasts for `left` - 1 more draws.
-_STATE = np.dtype(
-    {
-        "names": ["seed", "left", "seeded", "next", "key", "normal", "normal_is_valid"],
-        "formats": ["u8", "i4", "i4", "u8", "624u8", "f8", "i4"],
-        "offsets": [0, 8, 12, 16, 24, 5024, 5040],
-        "itemsize": 5056,
-    }
+from jax_impl.replay import normals
+from jax_impl.replay.arguments import (
+    Kind,
+    Reals,
+    Size,
+    arranged,
+    array_of,
+    count_of,
+    floating,
+    in_order,
+    integer,
+    memory_of,
+    shape_of,
 )
+from jax_impl.replay.discrete import Discrete, Memory
+from jax_impl.replay.rounding import Numbers, multiply_add
+
+BLOCK = 2**14  # numbers at a time, which fit into the processor's cache
+_LARGEST, _SMALLEST = 1e290, 1e-290  # of a float64; beyond them `multiply_add` is not exact
 
 
-class TorchGenerator:
-    """A `torch.Generator` on the CPU after `manual_seed(seed)`, with a seed from -2**63 to 2**64 - 1.
+class TorchGenerator(Discrete):
+    """A `torch.Generator` on the CPU after `manual_seed(seed)`.
 
-    As in torch, only the seed's low 32 bits (in two's complement) matter. Every method raises a TypeError if a seed, n
-    or size is not an integer (a bool is not; a size may be a tuple of integers), and a ValueError if one is out of
-    range or a dtype is not float32 or float64.
+    A size is a whole number or a tuple of them. A dtype is float32, float64, float16 or "bfloat16", whose numbers are
+    returned in float32. `memory` lists a tensor's axes from the slowest in memory to the fastest, if they are in
+    another order: (1, 0) for `torch.empty(n, m).t()`, and (0, 2, 3, 1) for channels_last. torch fills it in this order.
+
+    Every method raises a TypeError if a seed, n or size is not an integer (a bool is not), and a ValueError if one is
+    out of range or a dtype is none of those.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._seed = _integer("seed", seed, -(2**63), 2**64 - 1) % 2**64
-        self._stream = np.random.RandomState(self._seed % 2**32)
-        self._next_normal: float | None = None  # the second number of a scalar Box-Muller pair
-
-    def state(self) -> UInt8[np.ndarray, "5056"]:
-        """Return the state as the bytes of `torch.get_rng_state()`. `torch.set_rng_state` accepts them.
-
-        Before the first draw `next` is 624, and 0 in torch. Both mean that the next draw computes a new key.
-        """
-        stream = self._stream.get_state(legacy=False)["state"]
-        fields = np.zeros(1, _STATE)
-        fields["seed"], fields["seeded"] = self._seed, 1
-        fields["key"], fields["next"], fields["left"] = stream["key"], stream["pos"], 625 - stream["pos"]
-        if self._next_normal is not None:
-            fields["normal"], fields["normal_is_valid"] = self._next_normal, 1
-        return fields.view(np.uint8)
-
-    @classmethod
-    def from_state(cls, state: UInt8[np.ndarray, "5056"]) -> "TorchGenerator":
-        """Return a generator with a state that `state()` or `torch.get_rng_state()` returned."""
-        if state.shape != (_STATE.itemsize,) or state.dtype != np.uint8:
-            raise ValueError(f"state must be uint8 ({_STATE.itemsize},), got {state.dtype} {state.shape}")
-        fields = np.frombuffer(state.tobytes(), _STATE)[0]
-        if not (fields["seeded"] == 1 and 1 <= fields["left"] <= 624):
-            raise ValueError(f"state must be a generator's, with left in 1 to 624, got {fields['left']}")
-        generator = cls(int(fields["seed"]))
-        generator._stream.set_state(("MT19937", fields["key"].astype(np.uint32), 625 - int(fields["left"]), 0, 0.0))
-        generator._next_normal = float(fields["normal"]) if fields["normal_is_valid"] else None
-        return generator
-
-    def random_raw(self, n: int) -> UInt32[np.ndarray, " n"]:
-        """Draw n 32-bit integers, as `CPUGeneratorImpl::random`."""
-        return self._stream.randint(0, 2**32, _integer("n", n, 0), dtype=np.uint32)
-
-    @overload
-    def random_int64(self, n: None = None) -> int: ...
-    @overload
-    def random_int64(self, n: int) -> Int64[np.ndarray, " n"]: ...
-    def random_int64(self, n: int | None = None) -> int | Int64[np.ndarray, " n"]:
-        """Draw n integers from 0 to 2**63 - 1, as `Tensor.random_()` on int64; without n, return one as an int."""
-        values = (self._random64(1 if n is None else n) & np.uint64(2**63 - 1)).astype(np.int64)
-        return int(values[0]) if n is None else values
-
-    def randperm(self, n: int) -> Int64[np.ndarray, " n"]:
-        """Draw a permutation of 0 to n - 1, as `torch.randperm(n)`; n must be below `RANDPERM_LIMIT`."""
-        target = np.arange(_integer("n", n, 0, RANDPERM_LIMIT - 1))
-        target[:-1] += self.random_raw(max(n - 1, 0)) % np.arange(n, 1, -1)
-        return _swapped(target)
-
-    def uniform(self, size: Size, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float32) -> Reals:
-        """Draw from U[low, high), as `Tensor.uniform_(low, high)` on a tensor of this size and dtype.
+    def uniform(
+        self,
+        size: Size,
+        low: float = 0.0,
+        high: float = 1.0,
+        dtype: DTypeLike = np.float32,
+        *,
+        memory: Memory = None,
+    ) -> Reals:
+        """Draw from U[low, high), as `Tensor.uniform_(low, high)`; with the default bounds, as `torch.rand(size)`.
 
         float64 is exact if low, high and their difference are 0 or 1e-290 to 1e290 in size. More is a ValueError.
         """
-        shape, kind = _shape(size), _floating(dtype)
-        limit = _FLOAT64_LIMIT if kind == np.float64 else float(np.finfo(np.float32).max)
+        shape, kind = shape_of(size, memory), floating(dtype)
+        limit = _LARGEST if kind.name == "float64" else kind.largest
         if not (low <= high and max(-low, high, high - low) <= limit):
             raise ValueError(f"low <= high must be within {limit:.4g} of 0 and each other, got {low} and {high}")
-        first, last = kind.type(low), kind.type(high)
-        values = _multiply_add(self._unit(math.prod(shape), kind), float(last - first), float(first))
-        values[values == last] = first  # torch's way to exclude an upper bound that rounding reached
-        return values.reshape(shape)
+        _normal_range(kind, low=low, high=high, range=high - low)
+        first, last = kind.computes.type(low), kind.computes.type(high)
+        ends = kind.rounded(np.array([low, high], kind.computes))
+        values = np.empty(count_of(shape), ends.dtype)
+        for begin in range(0, len(values), BLOCK):
+            part = values[begin : begin + BLOCK]
+            part[:] = kind.rounded(self._scaled(self.unit(len(part), kind), last - first, first))
+            if (reached := part == ends[1]).any():
+                part[reached] = ends[0]  # torch's way to exclude an upper bound that rounding reached
+        return arranged(values, shape, memory)
 
-    def normal(self, size: Size, mean: float = 0.0, std: float = 1.0, dtype: DTypeLike = np.float32) -> Reals:
-        """Draw from N(mean, std²), as `Tensor.normal_(mean, std)` on a tensor of this size and dtype.
+    def normal(
+        self,
+        size: Size,
+        mean: float = 0.0,
+        std: float = 1.0,
+        dtype: DTypeLike = np.float32,
+        *,
+        memory: Memory = None,
+        contiguous: bool | None = None,
+    ) -> Reals:
+        """Draw from N(mean, std²), as `Tensor.normal_(mean, std)`; with the default ones, as `torch.randn(size)`.
 
-        Fewer than 16 numbers are drawn one by one in double precision (`at::normal_distribution`): Box-Muller yields
-        pairs, and the generator keeps the second number for the next such call. 16 or more numbers are drawn in blocks
-        of 8 Box-Muller pairs; if the last block is incomplete, the last 16 numbers are drawn again (`normal_fill`).
-        NumPy's log, sin and cos round differently from those of torch's blocks: for mean 0, a million draws differ by
-        up to 6e-7 std in float32 and 6e-16 std in float64.
+        Fewer than 16 numbers, and those of a tensor that is not contiguous, are drawn one by one in double precision:
+        Box-Muller yields pairs, and the generator keeps the second number for the next such call. 16 or more numbers
+        are drawn in blocks of 8 pairs; if the last block is incomplete, the last 16 numbers are drawn again.
+
+        `contiguous` is `Tensor.is_contiguous()`. By default it is what `memory` says; pass False for a slice with gaps
+        in memory, such as `torch.empty(n, m)[:, :k]`.
         """
-        shape, kind = _shape(size), _floating(dtype)
-        if not (abs(mean) <= _FLOAT64_LIMIT and 0 <= std <= _FLOAT64_LIMIT):
-            raise ValueError(f"mean and std must be within {_FLOAT64_LIMIT} of 0 and std >= 0, got {mean} and {std}")
-        n = math.prod(shape)
-        if n < 16:
-            values = np.array([self._one_normal() for _ in range(n)], np.float64)
-            return _multiply_add(values, std, mean).astype(kind).reshape(shape)
-        values, in_blocks = self._unit(n, kind), n - n % 16
-        values[:in_blocks] = _box_muller(values[:in_blocks])
-        if n != in_blocks:
-            values[-16:] = _box_muller(self._unit(16, kind))
-        return _multiply_add(values, std, mean).reshape(shape)
+        shape, kind = shape_of(size, memory), floating(dtype)
+        _within("mean", mean)
+        _within("std", std, 0.0)
+        _normal_range(kind, mean=mean, std=std)
+        n = count_of(shape)
+        in_blocks = in_order(shape, memory) if contiguous is None else contiguous
+        if n < 16 or not in_blocks:
+            return arranged(kind.rounded(self._scaled(self.one_by_one(n), std, mean)), shape, memory)
+        whole = n - n % 16
+        values = np.empty(n, kind.computes)
+        values[:whole] = self.unit(whole, kind)
+        if kind.name in ("float32", "float64"):
+            self.unit(n - whole, kind)  # torch fills the whole tensor first; in 16 bits only whole blocks
+        fill = normals.in_blocks if self.platform != "default" else normals.in_blocks_by_c
+        values[:whole] = fill(values[:whole], std, mean)
+        if n != whole:
+            values[-16:] = fill(self.unit(16, kind), std, mean)
+        return arranged(kind.rounded(values), shape, memory)
 
-    def bernoulli(self, p: float | Reals, size: Size | None = None) -> Reals:
-        """Draw 1 with probability p, else 0, as `torch.bernoulli(p)` and `Tensor.bernoulli_(p)` with a tensor p.
+    def exponential(
+        self, size: Size, rate: float = 1.0, dtype: DTypeLike = np.float32, *, memory: Memory = None
+    ) -> Reals:
+        """Draw from the exponential distribution of a rate above 0, as `Tensor.exponential_(rate)`."""
+        _above("rate", rate)
+        return self._transformed(size, dtype, memory, lambda u: -1.0 / rate * normals.each(math.log1p, -u))
 
-        p, from 0 to 1, broadcasts to `size`, by default to its own shape. It is float32 or float64, and a Python number
-        counts as float32; the result has the same dtype.
+    def geometric(self, size: Size, p: float, dtype: DTypeLike = np.float32, *, memory: Memory = None) -> Reals:
+        """Draw the number of trials up to the first success, of probability p in (0, 1), as `Tensor.geometric_(p)`."""
+        if not 0 < p < 1:
+            raise ValueError(f"p must be above 0 and below 1, got {p}")
+        return self._transformed(size, dtype, memory, lambda u: np.ceil(normals.each(_log, u) / math.log1p(-p)))
+
+    def cauchy(
+        self,
+        size: Size,
+        median: float = 0.0,
+        sigma: float = 1.0,
+        dtype: DTypeLike = np.float32,
+        *,
+        memory: Memory = None,
+    ) -> Reals:
+        """Draw from the Cauchy distribution, as `Tensor.cauchy_(median, sigma)`, with sigma above 0."""
+        _within("median", median)
+        _above("sigma", sigma)
+        return self._transformed(
+            size, dtype, memory, lambda u: self._scaled(normals.each(math.tan, math.pi * (u - 0.5)), sigma, median)
+        )
+
+    def log_normal(
+        self, size: Size, mean: float = 1.0, std: float = 2.0, dtype: DTypeLike = np.float32, *, memory: Memory = None
+    ) -> Reals:
+        """Draw exp(N(mean, std²)), as `Tensor.log_normal_(mean, std)`, with std above 0.
+
+        The numbers are drawn one by one, whatever the size.
         """
-        probabilities = np.asarray(p, getattr(p, "dtype", np.float32))
-        if not np.all((probabilities >= 0) & (probabilities <= 1)):
-            raise ValueError(f"p must be 0 to 1, got {probabilities.min()} to {probabilities.max()}")
-        kind, shape = _floating(probabilities.dtype, "p's dtype"), probabilities.shape if size is None else _shape(size)
-        try:
-            probabilities = np.broadcast_to(probabilities, shape)
-        except ValueError as error:
-            raise ValueError(f"p must broadcast to size {shape}, got shape {probabilities.shape}") from error
-        return (self._unit(probabilities.size, kind) < probabilities.ravel()).astype(kind).reshape(shape)
+        _within("mean", mean)
+        _above("std", std)
+        shape, kind = shape_of(size, memory), floating(dtype)
+        values = self._scaled(self.one_by_one(count_of(shape)), std, mean)
+        return arranged(kind.rounded(normals.each(_exp, values)), shape, memory)
 
-    def _random64(self, n: int) -> UInt64[np.ndarray, " n"]:
-        """Draw n 64-bit integers, the high half of each first (`CPUGeneratorImpl::random64`)."""
-        halves = self.random_raw(2 * _integer("n", n, 0)).astype(np.uint64)
-        return halves[0::2] << np.uint64(32) | halves[1::2]
+    def multinomial(self, weights: Reals, samples: int, *, replacement: bool = False) -> Int64[np.ndarray, "..."]:
+        """Draw categories, as `torch.multinomial(weights, samples, replacement)`, by their weights.
 
-    def _unit(self, n: int, kind: np.dtype) -> Float[np.ndarray, " n"]:
-        """Draw n numbers from [0, 1), from as many low bits as the dtype's significand has (`uniform_real`)."""
-        if kind == np.float32:
-            return (self.random_raw(n) & np.uint32(2**24 - 1)).astype(kind) * np.float32(2**-24)
-        return (self._random64(n) & np.uint64(2**53 - 1)).astype(kind) * 2**-53
+        `weights` has shape (categories,) or (rows, categories); the result (samples,) or (rows, samples). One sample,
+        or several without replacement, are those with the largest weight over an exponential number of its own. Where
+        two such scores are equal, as 16 bits often are, torch may return the two in the other order.
+        """
+        weights = array_of("weights", weights)
+        if weights.ndim not in (1, 2) or not np.all(np.isfinite(weights) & (weights >= 0)):
+            raise ValueError("weights must be finite, 0 or more, and have 1 or 2 axes")
+        samples, kind = integer("samples", samples, 1), floating(weights.dtype, "weights' dtype")
+        memory = memory_of(weights)
+        rows = weights.astype(kind.computes).reshape(-1, weights.shape[-1])
+        if not np.all(rows.sum(axis=1, dtype=np.float64) > 0):
+            raise ValueError("weights must have a sum above 0 in each row")
+        by_sums = replacement and samples > 1
+        if not by_sums and samples > rows.shape[1]:
+            raise ValueError(f"samples must be 1 to {rows.shape[1]}, the categories, got {samples}")
+        if by_sums:
+            drawn = [_by_sums(row, self.doubles(samples)) for row in rows]
+            return np.array(drawn, np.int64).reshape(*weights.shape[:-1], samples)
+        with np.errstate(over="ignore"):
+            scores = kind.rounded(
+                rows / self.exponential(weights.shape, dtype=kind.name, memory=memory).reshape(rows.shape)
+            )
+        found: Int64[np.ndarray, "rows samples"] = np.argsort(-scores, axis=1, kind="stable")[:, :samples]
+        return np.reshape(found, (*weights.shape[:-1], samples))
 
-    def _one_normal(self) -> float:
-        """Return the number kept from the last pair. If there is none, draw a pair and keep its second number."""
-        if self._next_normal is not None:
-            normal, self._next_normal = self._next_normal, None
-            return normal
-        turn, tail = self._unit(2, np.dtype(np.float64)).tolist()
-        radius, angle = math.sqrt(-2 * math.log1p(-tail)), 2 * math.pi * turn
-        self._next_normal = radius * math.sin(angle)
-        return radius * math.cos(angle)
+    def _transformed(self, size: Size, dtype: DTypeLike, memory: Memory, transform: normals.Transform) -> Reals:
+        """Draw in float64, whatever the dtype, and round."""
+        shape, kind = shape_of(size, memory), floating(dtype)
+        return arranged(kind.rounded(transform(self.doubles(count_of(shape)))), shape, memory)
 
-
-def _swapped(target: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-    """Return 0 to n - 1 after swapping the entries i and target[i] >= i, for i = 0, 1, …, without a loop over i.
-
-    Step i moves the number at target[i] to position i, where it stays, and the number at position i to target[i]. So a
-    step finds at its target what the last earlier step with this target found at its own position, and so on back to a
-    number that was never moved. 5 ms for n = 60,000; the loop takes 12 ms (one core of an AMD EPYC, median of 40).
-    """
-    step = np.arange(len(target))
-    forward = target > step
-    origin = step.copy()  # step i finds at position i the number that step origin[i] found at position origin[i]
-    origin[target[forward]] = step[forward]  # if several steps have the same target, NumPy keeps the last one
-    while not np.array_equal(earlier := origin[origin], origin):  # each round goes back twice as far
-        origin = earlier
-    by_target = np.sort(target << 32 | step)  # faster than a stable argsort; n < 2**32
-    position, source = by_target >> 32, by_target & 0xFFFFFFFF
-    unmoved = np.diff(position, prepend=-1) > 0  # the first step with this target finds the position's own number
-    result = np.empty_like(target)
-    result[source] = np.where(unmoved, position, origin[np.roll(source, 1)])
-    return result
+    def _scaled(self, x: Float[np.ndarray, " n"], factor: Numbers, offset: Numbers) -> Float[np.ndarray, " n"]:
+        """Return x * factor + offset in x's dtype, rounded once, or twice without fused multiply-adds."""
+        a, b = x.dtype.type(factor), x.dtype.type(offset)
+        if a == 1 and b == 0:
+            return x
+        return x * a + b if self.platform == "default" else multiply_add(x, a, b)
 
 
-def _box_muller(unit: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Turn each 16 uniform numbers, 8 for radii and then 8 for angles, into 16 normal numbers (`NormalFill16`)."""
-    tail, turn = np.moveaxis(unit.reshape(-1, 2, 8), 1, 0)  # each (blocks, 8)
-    radius, angle = np.sqrt(-2 * np.log(1 - tail)), unit.dtype.type(2 * math.pi) * turn
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()
+def _by_sums(weights: Reals, uniform: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Return where uniform numbers fall among the cumulative sums (`multinomial_with_replacement`)."""
+    sums: Any = np.cumsum(weights, dtype=weights.dtype)  # one after the other
+    sums = sums / sums[-1]
+    sums[-1] = 1
+    return np.searchsorted(sums, uniform, side="left").astype(np.int64)
 
 
-def _multiply_add(x: Float[np.ndarray, " n"], factor: float, offset: float) -> Float[np.ndarray, " n"]:
-    """Return x * factor + offset in x's dtype, rounded once like a fused multiply-add (Boldo & Melquiond 2008)."""
-    factor, offset = float(x.dtype.type(factor)), float(x.dtype.type(offset))
-    if x.dtype == np.float32:
-        return _sum_to_odd(x.astype(np.float64) * factor, offset).astype(np.float32)  # float64 holds the exact product
-    high, low = _two_product(x, factor)
-    upper, lower = _two_sum(low, offset)
-    total, rest = _two_sum(high, upper)
-    return np.asarray(total + _sum_to_odd(rest, lower))
+def _above(name: str, value: float) -> None:
+    if not _SMALLEST <= value <= _LARGEST:
+        raise ValueError(f"{name} must be {_SMALLEST:g} to {_LARGEST:g}, got {value}")
 
 
-def _sum_to_odd(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"] | float) -> Float[np.ndarray, " n"]:
-    """Return a + b rounded to odd: if inexact, to the neighbour whose last bit is 1. It may then be rounded again."""
-    total, lost = _two_sum(a, b)
-    even = (lost != 0) & (total.view(np.int64) & 1 == 0)
-    return np.where(even, np.nextafter(total, np.copysign(np.inf, lost)), total)
+def _within(name: str, value: float, lowest: float = -_LARGEST) -> None:
+    if not lowest <= value <= _LARGEST:
+        raise ValueError(f"{name} must be {lowest:g} to {_LARGEST:g}, got {value}")
 
 
-def _two_sum(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"] | float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a + b rounded, and the exact rounding error (Knuth, TAOCP 2, 4.2.2)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
+def _normal_range(kind: Kind, **values: float) -> None:
+    """Refuse numbers that are so small that products with them lose bits in float64."""
+    for name, value in values.items():
+        if kind.name == "float64" and 0 < abs(value) < _SMALLEST:
+            raise ValueError(f"{name} must be 0 or at least {_SMALLEST:g} in size in float64, got {value}")
 
 
-def _two_product(a: Float[np.ndarray, " n"], b: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a * b rounded, and the exact rounding error (Dekker 1971)."""
-    a_high, b_high = (c * (2**27 + 1) - (c * (2**27 + 1) - c) for c in (a, b))
-    a_low, b_low, product = a - a_high, b - b_high, a * b
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+def _log(x: float) -> float:
+    return math.log(x) if x > 0 else -math.inf
 
 
-def _integer(name: str, value: object, lowest: int, highest: int = 2**63 - 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be {lowest} to {highest}, got {value}")
-    return int(value)
-
-
-def _shape(size: object) -> tuple[int, ...]:
-    return tuple(_integer("size", length, 0) for length in (size if isinstance(size, tuple) else (size,)))
-
-
-def _floating(dtype: DTypeLike, name: str = "dtype") -> np.dtype:
-    kind = np.dtype(dtype)
-    if kind not in (np.float32, np.float64):
-        raise ValueError(f"{name} must be float32 or float64, got {kind}")
-    return kind
+def _exp(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf

@@ -16,7 +16,7 @@ import pytest
 from jax_impl import draws, model, train
 from jax_impl.commands import evaluate
 from jax_impl.commands import train as command
-from jax_impl.replay import generator, notebook
+from jax_impl.replay import generator, init, notebook
 from jax_impl.starts import replayed
 from jax_impl.trainer import epochs, one_run
 from tests.parity import jax_side, records
@@ -89,8 +89,8 @@ FACTS = (  # where ports go wrong, as seen before this ladder was built
     Fault("the same order every epoch", 3, replace(replayed, "orders", drawn.same_order)),
     Fault("last batch kept", 3, replace(replayed, "full_batches", drawn.keep_last_batch)),
     Fault("square kernel not transposed", 5, drawn.untransposed_square_kernel),
-    Fault("uniform draws rounded twice", 6, replace(generator, "_multiply_add", drawn.two_roundings)),
-    Fault("torch's gain taken for variance", 6, replace(notebook, "kaiming_std", drawn.gain_as_variance)),
+    Fault("uniform draws rounded twice", 6, replace(generator, "multiply_add", drawn.two_roundings)),
+    Fault("torch's gain taken for variance", 6, replace(init, "kaiming_std", drawn.gain_as_variance)),
     Fault("Flax's default kernels", 7, drawn.kernel_init("linear_default", jax.nn.initializers.lecun_normal)),
     Fault("Flax's default biases", 7, drawn.zero_biases),
     Fault("truncated he_normal", 7, drawn.kernel_init("kaiming_normal", jax.nn.initializers.he_normal)),

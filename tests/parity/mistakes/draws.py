@@ -125,7 +125,7 @@ def float16_file(patch: Patch) -> None:
     )
 
 
-def gain_as_variance(shape: tuple[int, int], a: float = 0.0) -> float:
+def gain_as_variance(shape: tuple[int, ...], a: float = 0.0, *_: str) -> float:
     """JAX's `variance_scaling(scale=gain)`: the gain multiplies the variance; torch's multiplies the std."""
     return float(np.sqrt(initializers.calculate_gain("leaky_relu", a) / shape[1]))
 

@@ -13,7 +13,6 @@ from tests.unit.jax_impl.replay.torch_pairs import (
     TORCH,
     assert_in_step,
     assert_same,
-    assert_same_normals,
     fused,
     pair,
 )
@@ -25,12 +24,12 @@ from tests.unit.jax_impl.replay.torch_pairs import (
 def test_different_draws_in_a_row_stay_in_step() -> None:
     ours, theirs = pair()
     assert_same(ours.uniform(11), torch.empty(11).uniform_(generator=theirs))
-    assert_same_normals(ours.normal(5), torch.empty(5).normal_(generator=theirs), 0.0, 1.0)
+    assert_same(ours.normal(5), torch.empty(5).normal_(generator=theirs))
     assert_same(ours.randperm(1000), torch.randperm(1000, generator=theirs))
-    assert_same_normals(ours.normal(20), torch.empty(20).normal_(generator=theirs), 0.0, 1.0)
+    assert_same(ours.normal(20), torch.empty(20).normal_(generator=theirs))
     assert_same(ours.random_int64(3), torch.empty(3, dtype=torch.int64).random_(generator=theirs))
     assert_same(ours.uniform((3, 5), -1.0, 1.0), torch.empty(3, 5).uniform_(-1, 1, generator=theirs))
-    assert_same_normals(ours.normal(2), torch.empty(2).normal_(generator=theirs), 0.0, 1.0)
+    assert_same(ours.normal(2), torch.empty(2).normal_(generator=theirs))
 
 
 @fused
@@ -46,7 +45,7 @@ def test_a_hundred_random_draws_stay_in_step(seed: int) -> None:
                 assert_same(ours.uniform(n, -0.3, 0.1, dtype), empty.uniform_(-0.3, 0.1, generator=theirs))
             case 1:
                 expected = empty.normal_(0.0, 2.0, generator=theirs)
-                assert_same_normals(ours.normal(n, 0.0, 2.0, dtype), expected, 0.0, 2.0)
+                assert_same(ours.normal(n, 0.0, 2.0, dtype), expected)
             case 2:
                 assert_same(ours.randperm(n), torch.randperm(n, generator=theirs))
             case 3:
@@ -78,9 +77,9 @@ def test_states_pass_between_torch_and_here(draws: int) -> None:
     ours, theirs = pair(-5)
     ours.random_raw(draws)
     theirs.set_state(torch.from_numpy(ours.state()))
-    assert_same_normals(ours.normal(3), torch.empty(3).normal_(generator=theirs), 0.0, 1.0)
+    assert_same(ours.normal(3), torch.empty(3).normal_(generator=theirs))
     ours = TorchGenerator.from_state(theirs.get_state().numpy())
-    assert_same_normals(ours.normal(3), torch.empty(3).normal_(generator=theirs), 0.0, 1.0)
+    assert_same(ours.normal(3), torch.empty(3).normal_(generator=theirs))
     assert_same(ours.randperm(1000), torch.randperm(1000, generator=theirs))
     assert_in_step(ours, theirs)
 
@@ -121,9 +120,11 @@ def test_the_number_of_torchs_threads_does_not_matter(threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         assert_same(ours.uniform(100_000), torch.empty(100_000).uniform_(generator=theirs))
-        assert_same_normals(ours.normal(100_000), torch.empty(100_000).normal_(generator=theirs), 0.0, 1.0)
+        assert_same(ours.normal(100_000), torch.empty(100_000).normal_(generator=theirs))
         assert_same(ours.randperm(100_000), torch.randperm(100_000, generator=theirs))
-        assert_same(ours.bernoulli(0.5, 100_000), torch.full((100_000,), 0.5).bernoulli(generator=theirs))
+        assert_same(ours.bernoulli(0.5, 100_000), torch.empty(100_000).bernoulli_(0.5, generator=theirs))
+        p = np.full(100_000, 0.5, np.float32)
+        assert_same(ours.bernoulli(p), torch.from_numpy(p).bernoulli(generator=theirs))
     finally:
         torch.set_num_threads(before)
 
@@ -164,20 +165,47 @@ WRONG = {
     "uniform-nan": (lambda g: g.uniform(1, math.nan), ValueError, r"^low <= high must .*, got nan and 1\.0$"),
     "uniform-wide": (lambda g: g.uniform(1, -2e38, 2e38), ValueError, r"^low <= high must be within 3\.403e\+38"),
     "uniform-wide-64": (lambda g: g.uniform(1, 0.0, 1e300, np.float64), ValueError, r"within 1e\+290"),
-    "uniform-dtype": (lambda g: g.uniform(1, dtype=np.float16), ValueError, "^dtype must be .*, got float16$"),
+    "uniform-dtype": (lambda g: g.uniform(1, dtype=np.int8), ValueError, "^dtype must be .*, got int8$"),
     "normal-negative": (lambda g: g.normal(-1), ValueError, "^size must be 0 to .*, got -1$"),
-    "normal-std": (lambda g: g.normal(1, 0.0, -1.0), ValueError, r"std >= 0, got 0\.0 and -1\.0$"),
-    "normal-nan": (lambda g: g.normal(1, 0.0, math.nan), ValueError, "^mean and std must .* 0.0 and nan$"),
-    "normal-infinite": (lambda g: g.normal(1, math.inf), ValueError, "^mean and std must .* inf and 1.0$"),
+    "normal-std": (lambda g: g.normal(1, 0.0, -1.0), ValueError, r"^std must be 0 to 1e\+290, got -1\.0$"),
+    "normal-nan": (lambda g: g.normal(1, 0.0, math.nan), ValueError, "^std must be 0 to .*, got nan$"),
+    "normal-infinite": (lambda g: g.normal(1, math.inf), ValueError, "^mean must be .*, got inf$"),
     "normal-dtype": (lambda g: g.normal(1, dtype=np.int64), ValueError, "^dtype must be .*, got int64$"),
     "int64-negative": (lambda g: g.random_int64(-1), ValueError, "^n must be 0 to .*, got -1$"),
     "int64-float": (lambda g: g.random_int64(2.0), TypeError, r"^n must be an integer, got 2\.0$"),
     "raw-negative": (lambda g: g.random_raw(-1), ValueError, "^n must be 0 to .*, got -1$"),
     "randperm-negative": (lambda g: g.randperm(-1), ValueError, "^n must be 0 to .*, got -1$"),
     "randperm-float": (lambda g: g.randperm(3.0), TypeError, r"^n must be an integer, got 3\.0$"),
-    # (2**32 - 1) // 20 in aten's randperm_cpu; seen in the stream, too: 2n draws from this length on, n - 1 below it.
-    "randperm-limit": (lambda g: g.randperm(214_748_364), ValueError, "^n must be 0 to 214748363, got 214748364$"),
-    "bernoulli-low": (lambda g: g.bernoulli(-0.1, 3), ValueError, r"^p must be 0 to 1, got -0\.1"),
+    "randperm-first": (lambda g: g.randperm(5, first=6), ValueError, "^first must be 0 to 5, got 6$"),
+    "randint-empty": (lambda g: g.randint(3, 3, 1), ValueError, "^low must be below high, got 3 and 3$"),
+    "randint-uint8": (lambda g: g.randint(0, 257, 1, np.uint8), ValueError, "^high must be .* to 256, got 257$"),
+    "randint-negative": (lambda g: g.randint(-1, 5, 1, np.uint8), ValueError, "^low must be 0 to 255, got -1$"),
+    "randint-float16": (lambda g: g.randint(0, 2050, 1, "float16"), ValueError, "^high must be .* to 2049, got 2050$"),
+    "randint-float": (lambda g: g.randint(0, 2.5, 1), TypeError, r"^high must be an integer, got 2\.5$"),
+    "randint-dtype": (lambda g: g.randint(0, 2, 1, np.uint32), ValueError, "^dtype must be bool, .*, got uint32$"),
+    "random-dtype": (lambda g: g.random(1, "complex64"), ValueError, "^dtype must be bool, .*, got complex64$"),
+    "exponential-rate": (lambda g: g.exponential(1, 0.0), ValueError, r"^rate must be 1e-290 to 1e\+290, got 0\.0$"),
+    "geometric-p": (lambda g: g.geometric(1, 1.0), ValueError, r"^p must be above 0 and below 1, got 1\.0$"),
+    "cauchy-sigma": (lambda g: g.cauchy(1, 0.0, -1.0), ValueError, r"^sigma must be 1e-290 to .*, got -1\.0$"),
+    "log_normal-std": (lambda g: g.log_normal(1, 0.0, math.nan), ValueError, "^std must be 1e-290 to .*, got nan$"),
+    "cauchy-median": (lambda g: g.cauchy(1, math.inf), ValueError, "^median must be .*, got inf$"),
+    "uniform-float16": (lambda g: g.uniform(1, 0.0, 1e5, "float16"), ValueError, "within 6.55e.04 of 0 and each other"),
+    "uniform-float16-wide": (lambda g: g.uniform(1, -65504.0, 65504.0, "float16"), ValueError, "and each other, got"),
+    "uniform-none": (lambda g: g.uniform(1, dtype=None), ValueError, "^dtype must be .*, got None$"),
+    "randint-none": (lambda g: g.randint(0, 9, 1, None), ValueError, "^dtype must be .*, got None$"),
+    "uniform-tiny": (lambda g: g.uniform(1, 0.0, 1e-300, np.float64), ValueError, "^high must be 0 or at least 1e-290"),
+    "normal-tiny": (lambda g: g.normal(1, 0.0, 1e-300, np.float64), ValueError, "^std must be 0 or at least 1e-290"),
+    "dropout-memory": (lambda g: g.dropout(np.ones(3), 0.0, memory=(5,)), ValueError, "^memory must list the axes"),
+    "dropout-p": (lambda g: g.dropout_mask(3, 1.5), ValueError, r"^p must be 0 to 1, got 1\.5$"),
+    "memory-axes": (
+        lambda g: g.dropout_mask((2, 3), 0.0, memory=(0, 2)),
+        ValueError,
+        "^memory must list the axes 0 to 1",
+    ),
+    "multinomial-samples": (lambda g: g.multinomial(np.ones(3), 4), ValueError, "^samples must be 1 to 3, .*, got 4$"),
+    "multinomial-sum": (lambda g: g.multinomial(np.zeros(3), 1), ValueError, "^weights must have a sum above 0"),
+    "multinomial-sign": (lambda g: g.multinomial(np.array([1.0, -1.0]), 1), ValueError, "^weights must be finite"),
+    "bernoulli-low": (lambda g: g.bernoulli(-0.1, 3), ValueError, r"^p must be 0 to 1, got -0\.1$"),
     "bernoulli-high": (
         lambda g: g.bernoulli(np.array([0.5, 1.5])),
         ValueError,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from jax_impl import initializers
-from jax_impl.replay import notebook
+from jax_impl.replay import init, notebook
 from jax_impl.replay.generator import TorchGenerator
 
 # The notebook's cell 10 printed these values of linear3.weight: the first and last three columns of its first and last
@@ -87,8 +87,8 @@ def test_standard_deviations_are_those_of_the_initialisers_to_the_last_bit(a: fl
     for fan_in in sizes:
         for fan_out in sizes:
             shape = (fan_out, fan_in)
-            assert notebook.kaiming_std(shape, a) == initializers.kaiming_std(fan_in, fan_out, a)
+            assert init.kaiming_std(shape, a) == initializers.kaiming_std(fan_in, fan_out, a)
             for gain in (1.0, 5 / 3, 2**0.5):
-                assert notebook.xavier_std(shape, gain) == initializers.xavier_std(fan_in, fan_out, gain)
-    assert notebook.xavier_std((10, 256)) != notebook.xavier_std((256, 256))
-    assert notebook.kaiming_std((256, 784)) != notebook.kaiming_std((784, 256))
+                assert init.xavier_std(shape, gain) == initializers.xavier_std(fan_in, fan_out, gain)
+    assert init.xavier_std((10, 256)) != init.xavier_std((256, 256))
+    assert init.kaiming_std((256, 784)) != init.kaiming_std((784, 256))

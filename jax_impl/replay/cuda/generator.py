@@ -1,0 +1,210 @@
+"""torch's CUDA generator in NumPy: what `torch.rand(n, device="cuda")` and others draw after `torch.manual_seed`.
+
+A kernel draws n numbers by a grid of threads. Each thread calls `curand4`, and its words go to the elements thread,
+thread + grid, thread + 2 grid and thread + 3 grid. Then the generator's offset advances by 4 for each call.
+
+The sources are aten/src/ATen/native/cuda/DistributionTemplates.h, Dropout.cu and Randperm.cu, and curand_kernel.h.
+Compared with an NVIDIA H200 (docs/same-draws.md).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, Shaped
+from numpy.typing import DTypeLike
+
+from jax_impl.replay.arguments import (
+    KINDS,
+    Kind,
+    Reals,
+    Size,
+    any_dtype,
+    arranged,
+    array_of,
+    as_dtype,
+    between,
+    count_of,
+    floating,
+    integer,
+    memory_of,
+    probability,
+    shape_of,
+)
+from jax_impl.replay.cuda import philox
+from jax_impl.replay.cuda.stream import CALL, PhiloxStream, unit32, unit64
+from jax_impl.replay.discrete import WIDE, Memory
+from jax_impl.replay.rounding import multiply_add
+
+LOADED = 16  # bytes that a thread of dropout loads at once, if the tensor is a multiple of them
+ISLANDS = math.log(0.9) * 12  # of randperm's keys: with a probability of 0.9 no two are equal
+
+
+class CudaGenerator(PhiloxStream):
+    """The generator of a CUDA device after `torch.manual_seed(seed)`.
+
+    `gpu` is a name in `gpus.GPUS` or a `Gpu`. Sizes, dtypes and `memory` are those of `TorchGenerator`. A tensor of
+    2 GiB or more is a ValueError.
+    """
+
+    def uniform(
+        self,
+        size: Size,
+        low: float = 0.0,
+        high: float = 1.0,
+        dtype: DTypeLike = np.float32,
+        *,
+        memory: Memory = None,
+    ) -> Reals:
+        """Draw from U[low, high), as `Tensor.uniform_(low, high)`; with the default bounds, as `torch.rand(size)`."""
+        shape, kind = shape_of(size, memory), floating(dtype)
+        if not (low <= high and max(-low, high, high - low) <= kind.largest):
+            raise ValueError(f"low must be at most high, and {kind.name} hold both, got {low} and {high}")
+        bounds = kind.rounded(np.array([low, high], kind.computes))
+        (first, last), (width,) = bounds, kind.rounded(np.diff(bounds))
+        unit = self.unit(count_of(shape), kind)
+        values = kind.rounded(multiply_add(unit, kind.computes.type(width), kind.computes.type(first)))
+        values[values == last] = first
+        return arranged(values, shape, memory)
+
+    def normal(
+        self,
+        size: Size,
+        mean: float = 0.0,
+        std: float = 1.0,
+        dtype: DTypeLike = np.float32,
+        *,
+        memory: Memory = None,
+    ) -> Reals:
+        """Draw from N(mean, std²), as `Tensor.normal_(mean, std)`, not to the bit.
+
+        A device computes float32 by its own approximate sine and cosine, float64 by its own accurate functions.
+        """
+        shape, kind = shape_of(size, memory), floating(dtype)
+        values = self._normals(count_of(shape), kind)
+        number = kind.computes.type
+        return arranged(kind.rounded(multiply_add(values, number(std), number(mean))), shape, memory)
+
+    def randint(self, low: int, high: int, size: Size, dtype: DTypeLike = np.int64) -> Shaped[np.ndarray, "..."]:
+        """Draw integers from `low` to `high` - 1, as `torch.randint(low, high, size)`, or `Tensor.random_(low, high)`.
+
+        From a range of 2**28 on each number takes 64 bits of the stream, and 32 below.
+        """
+        shape, name = shape_of(size), any_dtype(dtype)
+        low, high = between(low, high, name)
+        draw = self.words64 if high - low >= WIDE else self.words
+        words = draw(count_of(shape)).astype(np.uint64) % np.uint64(high - low)
+        return as_dtype((words + np.uint64(low % 2**64)).astype(np.int64), name).reshape(shape)
+
+    def random(self, size: Size, dtype: DTypeLike = np.int64) -> Shaped[np.ndarray, "..."]:
+        """Draw as `Tensor.random_()`: integers from 0 to the dtype's largest one, or to 2**digits for a float dtype."""
+        shape, name = shape_of(size), any_dtype(dtype)
+        draw = self.words64 if name in ("int64", "float64") else self.words
+        limit = 2 if name == "bool" else 2 ** KINDS[name].digits + 1 if name in KINDS else np.iinfo(name).max + 1
+        return as_dtype(draw(count_of(shape)) % limit, name).reshape(shape)
+
+    def randperm(self, n: int) -> Int64[np.ndarray, " n"]:
+        """Draw a permutation of 0 to n - 1, as `torch.randperm(n, device="cuda")`: sorted by random keys.
+
+        Entries with equal keys are shuffled among each other.
+        """
+        n = integer("n", n, 0)
+        if n == 0:
+            return np.arange(0)
+        bits = min(64, math.ceil(math.log2(n - (6 * n * n + 1) / ISLANDS)))
+        info = np.iinfo(np.int32 if bits <= 32 else np.int64)
+        keys = self.randint(info.min, info.max, n) & (2**bits - 1 if bits < 64 else -1)
+        order = np.argsort(keys if bits < 64 else keys.view(np.int64), kind="stable")
+        offset, self.offset = self.offset, self.offset + -(-n // CALL) * CALL
+        same = np.diff(keys[order], prepend=keys[order[0]] - 1) != 0
+        begins = np.flatnonzero(same)
+        for begin, end in zip(begins, np.append(begins[1:], n), strict=True):
+            if end - begin > 1:
+                self._shuffle(order[begin:end], int(begin), offset)
+        return order
+
+    def _shuffle(self, island: Int64[np.ndarray, " k"], thread: int, offset: int) -> None:
+        """Shuffle entries with equal keys, with the words of the thread where they begin."""
+        calls = -(-(len(island) - 1) // CALL)
+        counter = np.zeros((calls, 4), np.uint32)
+        counter[:, 0] = offset // CALL + np.arange(calls)
+        counter[:, 2] = thread
+        words = philox.philox(counter, (self.seed % 2**32, self.seed >> 32)).ravel()
+        for last, word in zip(range(len(island) - 1, 0, -1), words.tolist(), strict=False):
+            other = word % (last + 1)
+            island[last], island[other] = island[other], island[last]
+
+    def bernoulli(
+        self, p: float | np.number[Any] | Reals, size: Size | None = None, dtype: DTypeLike | None = None
+    ) -> Reals:
+        """Draw 1 with probability p, else 0: as `Tensor.bernoulli_(p)` with a number p, or `torch.bernoulli(p)`.
+
+        With an array p each thread draws for four neighbours, and the offset advances by 12 whatever the size.
+        """
+        if isinstance(p, int | float | np.generic):
+            shape, kind = shape_of(() if size is None else size), floating(dtype or np.float32)
+            kept = self.unit(count_of(shape), kind) < kind.computes.type(probability(p))
+            return kind.rounded(kept.astype(kind.computes)).reshape(shape)
+        p = array_of("p", p)
+        kind, shape = floating(p.dtype, "p's dtype"), p.shape if size is None else shape_of(size)
+        threads = -(-count_of(shape) // CALL)
+        words = philox.of_threads(self.seed, self.offset, threads, 1).ravel()[: count_of(shape)]
+        self.offset += 12
+        kept = unit32(words) <= np.broadcast_to(p, shape).ravel()
+        return kind.rounded(kept.astype(kind.computes)).reshape(shape)
+
+    def dropout_mask(
+        self, size: Size, p: float = 0.5, dtype: DTypeLike = np.float32, *, memory: Memory = None
+    ) -> Reals:
+        """Return what `torch.nn.functional.dropout` multiplies with: 0 with probability p, else 1 / (1 - p)."""
+        shape, kind = shape_of(size, memory), floating(dtype)
+        keep, n = 1 - probability(p), count_of(shape)
+        if p in (0, 1) or n == 0:
+            return kind.rounded(np.full(shape, keep))
+        per = next(size for size in (8, 4, 2, 1) if size * kind.bytes <= LOADED and n % size == 0)
+        scale = kind.computes.type(1) / kind.computes.type(keep)
+        values = kind.rounded(self._kept(n, keep, kind, per).astype(kind.computes) * scale)
+        return arranged(values, shape, memory if per > 1 else None)
+
+    def dropout(self, x: Reals, p: float = 0.5, *, memory: Memory = None) -> Reals:
+        """Return x after `torch.nn.functional.dropout(x, p)` in training."""
+        x = array_of("x", x)
+        kind = floating(x.dtype, "x's dtype")
+        mask = self.dropout_mask(x.shape, p, x.dtype, memory=memory or memory_of(x))
+        return kind.rounded(x.astype(kind.computes) * mask.astype(kind.computes))
+
+    def _kept(self, n: int, keep: float, kind: Kind, per: int) -> Bool[np.ndarray, " n"]:
+        """Draw which elements dropout keeps (`fused_dropout_kernel_vec`), by float32 numbers in any dtype.
+
+        `per` is how many neighbours a thread loads at once, and then draws for.
+        """
+        threads, calls = self.launched(n, kind, CALL)
+        offset = self.advanced(calls)
+        if per == 1:
+            words = philox.of_threads(self.seed, offset, threads, calls)
+            return _below(unit32(words.transpose(0, 2, 1).ravel()[:n]), keep, kind)
+        each = -(-per // CALL)  # calls for the neighbours that are loaded at once
+        loads = -(-n // (threads * per))
+        drawn = philox.of_threads(self.seed, offset, threads, -(-loads * each * min(per, CALL) // CALL))
+        parts = drawn.reshape(-1, each, threads, CALL // min(per, CALL), min(per, CALL))
+        parts = parts.transpose(0, 3, 2, 1, 4)  # loads, parts of a call, threads, calls of a load, neighbours
+        return _below(unit32(parts.ravel()[:n]), keep, kind)
+
+    def _normals(self, n: int, kind: Kind) -> Float[np.ndarray, " n"]:
+        """Draw n standard normal numbers by Box-Muller, sine first (`curand_normal4` and `curand_normal2_double`)."""
+        if kind.computes == np.float64:
+            unit = unit64(self.drawn(n, 2, kind))
+            radius, angle = np.sqrt(-2 * np.log(unit[..., 0])), 2 * np.pi * unit[..., 1]
+            both = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=-1)
+            return both.transpose(0, 2, 1).ravel()[:n]
+        words = self.drawn(n, 4, kind)
+        radius = np.sqrt(np.float32(-2) * np.log(unit32(words[..., 0::2])))
+        turn = words[..., 1::2].astype(np.float32)
+        angle = multiply_add(turn, np.float32(2 * np.pi * 2**-32), np.float32(np.pi * 2**-32))
+        both = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=-1)  # (calls, threads, 2, 2)
+        return both.reshape(*words.shape).transpose(0, 2, 1).ravel()[:n]
+
+
+def _below(unit: Float[np.ndarray, " n"], p: float, kind: Kind) -> Bool[np.ndarray, " n"]:
+    kept: Bool[np.ndarray, " n"] = unit < kind.computes.type(p)
+    return kept
