@@ -57,9 +57,12 @@ class Discrete(Mersenne):
         """
         shape, name = shape_of(size), any_dtype(dtype)
         low, high = between(low, high, name)
-        draw = self.random_raw64 if high - low >= WIDE else self.random_raw
-        words = draw(count_of(shape)).astype(np.uint64) % np.uint64(high - low)
-        return as_dtype((words + np.uint64(low % 2**64)).astype(np.int64), name).reshape(shape)
+        if high - low >= WIDE:
+            words = self.random_raw64(count_of(shape)) % np.uint64(high - low)
+            values = (words + np.uint64(low % 2**64)).astype(np.int64)
+        else:
+            values = (self.random_raw(count_of(shape)) % np.uint32(high - low)).astype(np.int64) + low
+        return as_dtype(values, name).reshape(shape)
 
     def randperm(self, n: int, first: int | None = None) -> Int64[np.ndarray, " k"]:
         """Draw a permutation of 0 to n - 1, as `torch.randperm(n)`; or only its first entries.
