@@ -1,9 +1,10 @@
-"""What torch's CPU generator draws that is counted: integers, permutations and Bernoulli numbers."""
+"""What torch's generators draw that is counted: integers, permutations, Bernoulli numbers and dropout."""
 
+from abc import ABC, abstractmethod
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Bool, Int64, Shaped
+from jaxtyping import Bool, Int64, Shaped, UInt32, UInt64
 from numpy.typing import DTypeLike
 
 from jax_impl.replay import mkl, permutations
@@ -30,22 +31,27 @@ PART = 2**22  # entries of a long permutation that are drawn at once
 WIDE = 2**28  # from this range on, `random_` draws 64 bits (DistributionsHelper.h)
 
 
-class Discrete(Mersenne):
-    """Draws of integers."""
+class Draws(ABC):
+    """What a CPU and a CUDA device draw in the same way, from words of their own."""
 
-    @overload
-    def random_int64(self, n: None = None) -> int: ...
-    @overload
-    def random_int64(self, n: int) -> Int64[np.ndarray, " n"]: ...
-    def random_int64(self, n: int | None = None) -> int | Int64[np.ndarray, " n"]:
-        """Draw n integers from 0 to 2**63 - 1, as `Tensor.random_()` on int64; without n, return one as an int."""
-        values: Int64[np.ndarray, " n"] = self.random(1 if n is None else integer("n", n, 0))
-        return int(values[0]) if n is None else values
+    @abstractmethod
+    def words(self, n: int) -> UInt32[np.ndarray, " n"]:
+        """Draw n words, in the order of the elements."""
+
+    @abstractmethod
+    def words64(self, n: int) -> UInt64[np.ndarray, " n"]:
+        """Draw n integers of 64 bits, the high half of each first."""
+
+    @abstractmethod
+    def dropout_mask(
+        self, size: Size, p: float = 0.5, dtype: DTypeLike = np.float32, *, memory: Memory = None
+    ) -> Reals:
+        """Return what dropout multiplies a tensor with: 0 with probability p, else 1 / (1 - p)."""
 
     def random(self, size: Size, dtype: DTypeLike = np.int64) -> Shaped[np.ndarray, "..."]:
         """Draw as `Tensor.random_()`: integers from 0 to the dtype's largest one, or to 2**digits for a float dtype."""
         shape, name = shape_of(size), any_dtype(dtype)
-        draw = self.random_raw64 if name in ("int64", "float64") else self.random_raw
+        draw = self.words64 if name in ("int64", "float64") else self.words
         limit = 2 if name == "bool" else 2 ** KINDS[name].digits + 1 if name in KINDS else np.iinfo(name).max + 1
         return as_dtype(draw(count_of(shape)) % limit, name).reshape(shape)
 
@@ -58,11 +64,38 @@ class Discrete(Mersenne):
         shape, name = shape_of(size), any_dtype(dtype)
         low, high = between(low, high, name)
         if high - low >= WIDE:
-            words = self.random_raw64(count_of(shape)) % np.uint64(high - low)
+            words = self.words64(count_of(shape)) % np.uint64(high - low)
             values = (words + np.uint64(low % 2**64)).astype(np.int64)
         else:
-            values = (self.random_raw(count_of(shape)) % np.uint32(high - low)).astype(np.int64) + low
+            values = (self.words(count_of(shape)) % np.uint32(high - low)).astype(np.int64) + low
         return as_dtype(values, name).reshape(shape)
+
+    def dropout(self, x: Reals, p: float = 0.5, *, memory: Memory = None) -> Reals:
+        """Return x after `torch.nn.functional.dropout(x, p)` in training. The order of x in memory is torch's, too.
+
+        `nn.Dropout` and the dropout of attention's weights call it, too; the latter on (n, heads, length, length), or
+        (n · heads, length, length) in `nn.MultiheadAttention`. With p of 0 or 1 nothing is drawn.
+        """
+        x = array_of("x", x)
+        shape_of(x.shape, memory)
+        if not 0 < probability(p) < 1 or x.size == 0:
+            return np.asarray(x * x.dtype.type(p != 1))
+        kind = floating(x.dtype, "x's dtype")
+        mask = self.dropout_mask(x.shape, p, x.dtype, memory=memory or memory_of(x))
+        return kind.rounded(x.astype(kind.computes) * mask.astype(kind.computes))
+
+
+class Discrete(Mersenne, Draws):
+    """Draws of integers on a CPU."""
+
+    @overload
+    def random_int64(self, n: None = None) -> int: ...
+    @overload
+    def random_int64(self, n: int) -> Int64[np.ndarray, " n"]: ...
+    def random_int64(self, n: int | None = None) -> int | Int64[np.ndarray, " n"]:
+        """Draw n integers from 0 to 2**63 - 1, as `Tensor.random_()` on int64; without n, return one as an int."""
+        values: Int64[np.ndarray, " n"] = self.random(1 if n is None else integer("n", n, 0))
+        return int(values[0]) if n is None else values
 
     def randperm(self, n: int, first: int | None = None) -> Int64[np.ndarray, " k"]:
         """Draw a permutation of 0 to n - 1, as `torch.randperm(n)`; or only its first entries.
@@ -78,14 +111,14 @@ class Discrete(Mersenne):
             return permutations.first_inside_out(k, parts)
         draws = min(k, max(n - 1, 0))
         target = np.arange(k)
-        target[:draws] += self.random_raw(draws) % np.arange(n, n - draws, -1)
+        target[:draws] += self.words(draws) % np.arange(n, n - draws, -1)
         self.skip(max(n - 1, 0) - draws)
         return permutations.swapped(target) if k == n else permutations.first_swapped(target)
 
     def _places(self, begin: int, end: int) -> Int64[np.ndarray, " m"]:
         """Draw a number from 0 to i for each i from `begin` to `end` - 1."""
         limits = np.arange(begin + 1, end + 1, dtype=np.uint64)
-        return (self.random_raw64(end - begin) % limits).astype(np.int64)
+        return (self.words64(end - begin) % limits).astype(np.int64)
 
     def bernoulli(
         self, p: float | np.number[Any] | Reals, size: Size | None = None, dtype: DTypeLike | None = None
@@ -117,22 +150,8 @@ class Discrete(Mersenne):
         """Draw n truth values, each true with probability p: `bernoulli_` with a number, on a dtype of this name."""
         if self.platform != "mkl":
             return np.asarray(self.doubles(n) < p)
-        seed = self.random_raw64(1) if name == "float64" else self.random_raw(1)
+        seed = self.words64(1) if name == "float64" else self.words(1)
         return mkl.bernoulli(int(seed[0]) % 2**32, n, p)
-
-    def dropout(self, x: Reals, p: float = 0.5, *, memory: Memory = None) -> Reals:
-        """Return x after `torch.nn.functional.dropout(x, p)` in training. The order of x in memory is torch's, too.
-
-        `nn.Dropout` and the dropout of attention's weights call it, too; the latter on (n, heads, length, length), or
-        (n · heads, length, length) in `nn.MultiheadAttention`. With p of 0 or 1 nothing is drawn.
-        """
-        x = array_of("x", x)
-        shape_of(x.shape, memory)
-        if not 0 < probability(p) < 1 or x.size == 0:
-            return np.asarray(x * x.dtype.type(p != 1))
-        kind = floating(x.dtype, "x's dtype")
-        mask = self.dropout_mask(x.shape, p, x.dtype, memory=memory or memory_of(x))
-        return kind.rounded(x.astype(kind.computes) * mask.astype(kind.computes))
 
     def dropout_mask(
         self, size: Size, p: float = 0.5, dtype: DTypeLike = np.float32, *, memory: Memory = None

@@ -70,31 +70,31 @@ class Mersenne:
         generator._next_normal = float(fields["normal"]) if fields["normal_is_valid"] else None
         return generator
 
-    def random_raw(self, n: int) -> UInt32[np.ndarray, " n"]:
+    def words(self, n: int) -> UInt32[np.ndarray, " n"]:
         """Draw n 32-bit integers, as `CPUGeneratorImpl::random`."""
         self._begun = self._begun or integer("n", n, 0) > 0
         return self._stream.randint(0, 2**32, n, dtype=np.uint32)
 
-    def random_raw64(self, n: int) -> UInt64[np.ndarray, " n"]:
+    def words64(self, n: int) -> UInt64[np.ndarray, " n"]:
         """Draw n 64-bit integers, the high half of each first (`CPUGeneratorImpl::random64`)."""
-        pairs = self.random_raw(2 * integer("n", n, 0)).astype("<u4", copy=False).view("<u8")  # the first one is low
+        pairs = self.words(2 * integer("n", n, 0)).astype("<u4", copy=False).view("<u8")  # the first one is low
         return (pairs << np.uint64(32) | pairs >> np.uint64(32)).astype(np.uint64, copy=False)
 
     def skip(self, n: int) -> None:
         """Draw n 32-bit integers for nothing."""
         while n > 0:
-            self.random_raw(min(n, _SKIPPED))
+            self.words(min(n, _SKIPPED))
             n -= _SKIPPED
 
     def unit(self, n: int, kind: Kind) -> Float[np.ndarray, " n"]:
         """Draw n numbers from [0, 1) in what `kind` computes in, from as many low bits as that has (`uniform_real`)."""
         if kind.computes == np.float32:
-            return (self.random_raw(n) & np.uint32(2**24 - 1)).astype(np.float32) * np.float32(2**-24)
+            return (self.words(n) & np.uint32(2**24 - 1)).astype(np.float32) * np.float32(2**-24)
         return self.doubles(n)
 
     def doubles(self, n: int) -> Float64[np.ndarray, " n"]:
         """Draw n numbers from [0, 1) in float64 (`uniform_real_distribution<double>`)."""
-        bits = self.random_raw64(n) & np.uint64(2**53 - 1)
+        bits = self.words64(n) & np.uint64(2**53 - 1)
         return bits.view(np.int64).astype(np.float64) * 2**-53  # signed integers are converted faster
 
     def one_by_one(self, n: int) -> Float64[np.ndarray, " n"]:

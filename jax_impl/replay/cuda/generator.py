@@ -11,36 +11,31 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64
 from numpy.typing import DTypeLike
 
 from jax_impl.replay.arguments import (
-    KINDS,
     Kind,
     Reals,
     Size,
-    any_dtype,
     arranged,
     array_of,
-    as_dtype,
-    between,
     count_of,
     floating,
     integer,
-    memory_of,
     probability,
     shape_of,
 )
 from jax_impl.replay.cuda import philox
 from jax_impl.replay.cuda.stream import CALL, PhiloxStream, unit32, unit64
-from jax_impl.replay.discrete import WIDE, Memory
+from jax_impl.replay.discrete import Draws, Memory
 from jax_impl.replay.rounding import multiply_add
 
 LOADED = 16  # bytes that a thread of dropout loads at once, if the tensor is a multiple of them
 ISLANDS = math.log(0.9) * 12  # of randperm's keys: with a probability of 0.9 no two are equal
 
 
-class CudaGenerator(PhiloxStream):
+class CudaGenerator(PhiloxStream, Draws):
     """The generator of a CUDA device after `torch.manual_seed(seed)`.
 
     `gpu` is a name in `gpus.GPUS` or a `Gpu`. Sizes, dtypes and `memory` are those of `TorchGenerator`. A tensor of
@@ -84,24 +79,6 @@ class CudaGenerator(PhiloxStream):
         values = self._normals(count_of(shape), kind)
         number = kind.computes.type
         return arranged(kind.rounded(multiply_add(values, number(std), number(mean))), shape, memory)
-
-    def randint(self, low: int, high: int, size: Size, dtype: DTypeLike = np.int64) -> Shaped[np.ndarray, "..."]:
-        """Draw integers from `low` to `high` - 1, as `torch.randint(low, high, size)`, or `Tensor.random_(low, high)`.
-
-        From a range of 2**28 on each number takes 64 bits of the stream, and 32 below.
-        """
-        shape, name = shape_of(size), any_dtype(dtype)
-        low, high = between(low, high, name)
-        draw = self.words64 if high - low >= WIDE else self.words
-        words = draw(count_of(shape)).astype(np.uint64) % np.uint64(high - low)
-        return as_dtype((words + np.uint64(low % 2**64)).astype(np.int64), name).reshape(shape)
-
-    def random(self, size: Size, dtype: DTypeLike = np.int64) -> Shaped[np.ndarray, "..."]:
-        """Draw as `Tensor.random_()`: integers from 0 to the dtype's largest one, or to 2**digits for a float dtype."""
-        shape, name = shape_of(size), any_dtype(dtype)
-        draw = self.words64 if name in ("int64", "float64") else self.words
-        limit = 2 if name == "bool" else 2 ** KINDS[name].digits + 1 if name in KINDS else np.iinfo(name).max + 1
-        return as_dtype(draw(count_of(shape)) % limit, name).reshape(shape)
 
     def randperm(self, n: int) -> Int64[np.ndarray, " n"]:
         """Draw a permutation of 0 to n - 1, as `torch.randperm(n, device="cuda")`: sorted by random keys.
@@ -165,13 +142,6 @@ class CudaGenerator(PhiloxStream):
         scale = kind.computes.type(1) / kind.computes.type(keep)
         values = kind.rounded(self._kept(n, keep, kind, per).astype(kind.computes) * scale)
         return arranged(values, shape, memory if per > 1 else None)
-
-    def dropout(self, x: Reals, p: float = 0.5, *, memory: Memory = None) -> Reals:
-        """Return x after `torch.nn.functional.dropout(x, p)` in training."""
-        x = array_of("x", x)
-        kind = floating(x.dtype, "x's dtype")
-        mask = self.dropout_mask(x.shape, p, x.dtype, memory=memory or memory_of(x))
-        return kind.rounded(x.astype(kind.computes) * mask.astype(kind.computes))
 
     def _kept(self, n: int, keep: float, kind: Kind, per: int) -> Bool[np.ndarray, " n"]:
         """Draw which elements dropout keeps (`fused_dropout_kernel_vec`), by float32 numbers in any dtype.

@@ -118,7 +118,7 @@ def test_a_long_permutation_is_built_from_the_inside(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(permutations, "LIMIT", 1)
     monkeypatch.setattr(discrete, "PART", 7)
     expected = list(range(n))
-    for i, word in enumerate(TorchGenerator(3).random_raw64(n).tolist()):
+    for i, word in enumerate(TorchGenerator(3).words64(n).tolist()):
         place = word % (i + 1)
         expected[i], expected[place] = expected[place], i
     assert TorchGenerator(3).randperm(n).tolist() == expected
@@ -162,8 +162,8 @@ def other_limit(patch: pytest.MonkeyPatch) -> None:
 
 
 def other_order_of_halves(patch: pytest.MonkeyPatch) -> None:
-    right = mersenne.Mersenne.random_raw64
-    patch.setattr(mersenne.Mersenne, "random_raw64", lambda self, n: (right(self, n) << 32) | (right(self, 0).sum()))
+    right = mersenne.Mersenne.words64
+    patch.setattr(mersenne.Mersenne, "words64", lambda self, n: (right(self, n) << 32) | (right(self, 0).sum()))
 
 
 def cut_bfloat16(patch: pytest.MonkeyPatch) -> None:

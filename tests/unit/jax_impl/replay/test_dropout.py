@@ -79,7 +79,7 @@ def test_a_number_takes_more_of_the_stream_than_a_tensor() -> None:
     seed.bernoulli(0.5, 100)
     for generator, words in ((number, 200), (tensor, 100), (seed, 1)):
         expected = TorchGenerator(0)
-        expected.random_raw(words)
+        expected.words(words)
         np.testing.assert_array_equal(generator.state(), expected.state())
 
 

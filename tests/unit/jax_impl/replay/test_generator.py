@@ -40,7 +40,7 @@ def test_the_raw_stream_is_torchs() -> None:
     ours, theirs = pair()
     full_range = torch.empty(MILLION // 2, dtype=torch.int64).random_(-(2**63), None, generator=theirs)
     halves = full_range.numpy().view(np.uint64)
-    raw = ours.random_raw(MILLION)
+    raw = ours.words(MILLION)
     assert raw.dtype == np.uint32
     np.testing.assert_array_equal(raw[0::2], halves >> np.uint64(32))
     np.testing.assert_array_equal(raw[1::2], halves & np.uint64(2**32 - 1))
@@ -49,7 +49,7 @@ def test_the_raw_stream_is_torchs() -> None:
 def test_drawing_in_pieces_is_drawing_at_once() -> None:
     pieces, whole = TorchGenerator(1), TorchGenerator(1)
     np.testing.assert_array_equal(
-        np.concatenate([pieces.random_raw(n) for n in (0, 1, 622, 1, 1, 625, 3000)]), whole.random_raw(4250)
+        np.concatenate([pieces.words(n) for n in (0, 1, 622, 1, 1, 625, 3000)]), whole.words(4250)
     )
 
 

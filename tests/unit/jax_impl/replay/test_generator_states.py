@@ -59,7 +59,7 @@ def test_a_hundred_random_draws_stay_in_step(seed: int) -> None:
 @pytest.mark.parametrize("draws", [0, 1, 623, 624, 625])
 def test_a_restored_generator_continues_the_stream(draws: int, normals: int) -> None:
     original = TorchGenerator(-5)
-    original.random_raw(draws)
+    original.words(draws)
     original.normal(normals)
     state = original.state()
     restored = TorchGenerator.from_state(state)
@@ -75,7 +75,7 @@ def test_a_restored_generator_continues_the_stream(draws: int, normals: int) -> 
 @pytest.mark.parametrize("draws", [0, 1, 623, 624, 625])
 def test_states_pass_between_torch_and_here(draws: int) -> None:
     ours, theirs = pair(-5)
-    ours.random_raw(draws)
+    ours.words(draws)
     theirs.set_state(torch.from_numpy(ours.state()))
     assert_same(ours.normal(3), torch.empty(3).normal_(generator=theirs))
     ours = TorchGenerator.from_state(theirs.get_state().numpy())
@@ -173,7 +173,7 @@ WRONG = {
     "normal-dtype": (lambda g: g.normal(1, dtype=np.int64), ValueError, "^dtype must be .*, got int64$"),
     "int64-negative": (lambda g: g.random_int64(-1), ValueError, "^n must be 0 to .*, got -1$"),
     "int64-float": (lambda g: g.random_int64(2.0), TypeError, r"^n must be an integer, got 2\.0$"),
-    "raw-negative": (lambda g: g.random_raw(-1), ValueError, "^n must be 0 to .*, got -1$"),
+    "raw-negative": (lambda g: g.words(-1), ValueError, "^n must be 0 to .*, got -1$"),
     "randperm-negative": (lambda g: g.randperm(-1), ValueError, "^n must be 0 to .*, got -1$"),
     "randperm-float": (lambda g: g.randperm(3.0), TypeError, r"^n must be an integer, got 3\.0$"),
     "randperm-first": (lambda g: g.randperm(5, first=6), ValueError, "^first must be 0 to 5, got 6$"),

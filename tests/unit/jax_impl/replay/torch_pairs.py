@@ -28,7 +28,7 @@ def platform() -> str:
     """Return which of torch's kernels run here."""
     theirs, words = torch.Generator().manual_seed(0), TorchGenerator(0)
     torch.empty(100).bernoulli_(0.5, generator=theirs)
-    words.random_raw(1)
+    words.words(1)
     if np.array_equal(words.state(), theirs.get_state().numpy()):
         return "mkl"
     return "avx2" if torch.backends.cpu.get_cpu_capability() in {"AVX2", "AVX512"} else "default"
