@@ -1,4 +1,4 @@
-"""torch without fused multiply-adds (ATEN_CPU_CAPABILITY=default), in a process of its own."""
+"""Other platforms: torch without fused multiply-adds (ATEN_CPU_CAPABILITY=default), and MKL's stream."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from jax_impl.replay import mkl
 from jax_impl.replay.generator import TorchGenerator
 
 DRAWN = """
@@ -45,3 +46,23 @@ def test_without_fused_multiply_adds_torch_rounds_twice() -> None:
             np.testing.assert_allclose(normal, theirs["normal"], rtol=0, atol=4e-8)
             assert (normal == theirs["normal"]).mean() > 0.9
         np.testing.assert_array_equal(ours.cauchy(1000, 0.3, 0.1, dtype), theirs["cauchy"])
+
+
+# Drawn by Intel's library (mkl 2026.2.0), by `python -m tests.replay.mkl_check`.
+INTEL = {
+    (123, 0.5): "10100100001111110111111000011010",
+    (2**31 + 5, 0.3): "11000000000100100001000010000100",
+}
+
+
+@pytest.mark.parametrize(("seed", "p"), INTEL)
+def test_mkl_s_numbers_are_intel_s(seed: int, p: float) -> None:
+    assert "".join(str(int(one)) for one in mkl.bernoulli(seed, 32, p)) == INTEL[seed, p]
+    assert "".join(str(int(one)) for one in mkl.bernoulli(seed + 1, 32, p)) != INTEL[seed, p]
+    assert (mkl.bernoulli(seed, 10_000, p)[:32] == mkl.bernoulli(seed, 32, p)).all()  # several rows
+
+
+def test_mkl_s_mask_is_filled_in_the_order_of_the_axes() -> None:
+    """torch lets MKL fill a contiguous tensor, and copies it to one that is not."""
+    plain = TorchGenerator(0, "mkl").dropout_mask((3, 40))
+    np.testing.assert_array_equal(TorchGenerator(0, "mkl").dropout_mask((3, 40), memory=(1, 0)), plain)
