@@ -17,6 +17,7 @@ from jax_impl.commands.options.parser import Data, parse, pointing_to_help
 from jax_impl.commands.options.recipes import Recipes
 from jax_impl.commands.shared import cluster
 from jax_impl.commands.shared.compilation_cache import use_cache
+from jax_impl.commands.shared.cores import use_every_core
 from jax_impl.commands.shared.stopping import Stop
 from jax_impl.commands.shared.terminal import complain, discard_output, end, say, say_table, waiting
 from jax_impl.errors import UserError
@@ -84,7 +85,7 @@ def run(arguments: list[str], stop: Stop) -> int:
             with pointing_to_help("study"):
                 study.check(command)
                 cluster.check(command)
-            with starting_jax(distributed=command.distributed):
+            with starting_jax(distributed=command.distributed, many_runs=True):
                 from jax_impl.commands import study as studies
 
             with pointing_to_help("study"):
@@ -108,16 +109,19 @@ def run(arguments: list[str], stop: Stop) -> int:
 
 
 @contextlib.contextmanager
-def starting_jax(*, distributed: bool = False) -> Iterator[None]:
+def starting_jax(*, distributed: bool = False, many_runs: bool = False) -> Iterator[None]:
     """Prepare JAX for a command, which is imported within the context, and check that there is a device.
 
-    Several processes have their devices only after they have joined.
+    Several processes have their devices only after they have joined. `many_runs` says that the command trains many
+    runs: then each core of a CPU is a device.
 
     Raises:
         UserError: JAX finds no device.
     """
     with waiting("starting JAX", silent=10.0):  # 2 to 4 s are usual; a line would hide what the command prints
         use_cache()
+        if many_runs and not distributed:
+            use_every_core()
         for handler in (*logging.getLogger("jax").handlers, logging.lastResort):
             if handler:
                 handler.addFilter(_without_traceback)

@@ -27,7 +27,7 @@ from jax_impl.storage import hardware
 from jax_impl.storage.records import Record, plain
 from jax_impl.study.propagation import Histogram, Propagation, propagate
 from jax_impl.study.saving import Session
-from jax_impl.trainer import devices, engine, memory, processes
+from jax_impl.trainer import devices, engine, estimate, memory, processes
 from jax_impl.trainer.progress import EpochOfRuns
 from jax_impl.trainer.trees import stacked
 
@@ -86,7 +86,7 @@ def run(cells: Sequence[Cell], mnist: Mnist, session: Session | None = None) -> 
     """
     started = time.perf_counter()
     recipes = [cell.recipe.with_changes(seed=seed) for cell in cells for seed in cell.seeds]
-    mesh = devices.mesh_for_runs(len(recipes))
+    mesh = devices.mesh_for_runs(len(recipes), estimate.devices_at_once(recipes[0]))
     local = [recipes[run] for run in devices.local_runs(len(recipes), mesh)]
     draws, not_started = zip(*(_draws(recipe, mnist) for recipe in local), strict=True)
     images, labels = jnp.asarray(mnist.test_images[:PROBED]), jnp.asarray(mnist.test_labels[:PROBED])

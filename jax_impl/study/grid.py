@@ -24,6 +24,7 @@ from jax_impl.trainer import devices, processes
 
 RECORDS = "cells.jsonl"
 DEEPEST = 10_000  # hidden layers; XLA needs about 0.1 s to compile each
+IDLE = 0.1  # of the devices' time, that a group of cells may leave unused because its runs do not fill them evenly
 LEARNING_RATES = {"adam": 1e-3, "sgd": 1e-2}  # the notebook's, and the one at which depth separates the initialisers
 
 
@@ -143,7 +144,8 @@ def run_remaining(
     session = Session(out, digest(mnist), raise_if_stopped, log, every, max_bytes)
     by_key = records.load(out / RECORDS) if leads else {}
     saved = set(processes.from_first(list(by_key)))
-    groups = grouped([cell for cell in cells if cell.key not in saved], devices.runs_to_fill_devices())
+    left = [cell for cell in cells if cell.key not in saved]
+    groups = grouped(left, devices.runs_to_fill_devices(), jax.device_count())
     measured: list[Record] = []
     for cell in cells:
         if cell.key in saved and not leads:
@@ -161,16 +163,25 @@ def run_remaining(
         yield cell, by_key[cell.key], cell.key in saved
 
 
-def grouped(cells: Sequence[Cell], runs: int) -> Iterator[list[Cell]]:
-    """Yield the cells in order, in groups of one shape. A group is complete when it has at least `runs` runs.
+def grouped(cells: Sequence[Cell], runs: int, n_devices: int = 1) -> Iterator[list[Cell]]:
+    """Yield the cells in order, in groups of one shape.
+
+    A group is complete when it has at least `runs` runs, which occupy the devices about evenly.
 
     All cells have the same number of seeds.
     """
     for _, members in groupby(cells, _shape):
         of_shape = list(members)
-        size = -(-runs // len(of_shape[0].seeds))
+        size = cells_at_once(runs, len(of_shape[0].seeds), n_devices)
         for start in range(0, len(of_shape), size):
             yield of_shape[start : start + size]
+
+
+def cells_at_once(runs: int, seeds: int, n_devices: int) -> int:
+    """Return how many cells of so many seeds make a group: enough for `runs` runs that leave few devices idle."""
+    fewest = -(-runs // seeds)
+    sizes = range(fewest, fewest + n_devices)  # one of them divides evenly
+    return next(size for size in sizes if (-size * seeds) % n_devices <= IDLE * size * seeds)
 
 
 def _shape(cell: Cell) -> Recipe:

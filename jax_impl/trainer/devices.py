@@ -24,15 +24,17 @@ CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 SIDE_BY_SIDE = 64  # runs of a small network that an accelerator trains in little more time than one
 
 
-def mesh_for_runs(runs: int) -> Mesh | None:
+def mesh_for_runs(runs: int, most: int | None = None) -> Mesh | None:
     """Return a mesh that divides `runs` runs among all devices, or None if one device suffices.
+
+    A process without others uses at most `most` devices, for example because they share one memory.
 
     Raises:
         UserError: The processes have different numbers of devices.
     """
     devices = all_devices()
     if jax.process_count() == 1:
-        devices = devices[: min(runs, len(devices))]
+        devices = devices[: min(runs, len(devices), most or len(devices))]
     return Mesh(np.array(devices).reshape(-1, 1), (RUNS, DATA)) if len(devices) > 1 else None
 
 

@@ -6,8 +6,9 @@ activation, optimizer, batch size and dtype. A single run is a group of one (`on
 
 import time
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, tee
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from jax_impl.draws import Draws, Orders, Shuffles, shuffled
 from jax_impl.model import Params
 from jax_impl.recipes import Recipe
 from jax_impl.train import State, start
-from jax_impl.trainer import devices, epochs
+from jax_impl.trainer import devices, epochs, estimate
 from jax_impl.trainer.devices import DATA
 from jax_impl.trainer.progress import EpochOfRuns, Progress
 from jax_impl.trainer.segments import segments
@@ -44,12 +45,28 @@ def fit_many(
 
     `recipe` is what the runs share; its seed and initialiser are not used. `runs` are the draws of this process's runs,
     those that `devices.local_runs` names. `learning_rates` are one per run; None for the recipe's. Devices of `mesh`
-    share the runs; every process must then call this. `at_once` runs train at the same time, see `memory.split`; None
-    for all of them, or for one on a single CPU, which gains nothing from more.
+    share the runs; every process must then call this. Without a mesh, all devices of a process without others share
+    them. `at_once` runs train at the same time, see `memory.split`; None for all of them, or for one on a single CPU
+    device, which gains nothing from more.
     """
-    begun = begin(recipe, runs, learning_rates=learning_rates)
+    count, rates = len(runs), list(learning_rates or [recipe.learning_rate] * len(runs))
+    if mesh is None and jax.process_count() == 1:
+        mesh = devices.mesh_for_runs(count, estimate.devices_at_once(recipe))
+        runs = _filled(runs, len(devices.local_runs(count, mesh)))
+    begun = begin(recipe, runs, learning_rates=rates + rates[-1:] * (len(runs) - count))
     for progress in advance(recipe, runs, mnist, begun, mesh=mesh, at_once=at_once):
-        yield progress.records[-1], progress.state.params
+        record, params = progress.records[-1], progress.state.params
+        yield record.first(count), jax.tree.map(itemgetter(slice(count)), params)
+
+
+def _filled(runs: Sequence[Draws], count: int) -> Sequence[Draws]:
+    """Repeat the last run, so that there are `count` runs, as many on each device."""
+    missing, last = count - len(runs), runs[-1]
+    if not missing:
+        return runs
+    shuffles = isinstance(last.orders, Shuffles)
+    orders = [copy(last.orders) for _ in range(missing + 1)] if shuffles else tee(last.orders, missing + 1)
+    return [*runs[:-1], *(last._replace(orders=one) for one in orders)]
 
 
 def begin(recipe: Recipe, runs: Sequence[Draws], *, learning_rates: Sequence[float] | None = None) -> Progress:

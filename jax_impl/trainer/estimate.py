@@ -97,6 +97,14 @@ def network(recipe: Recipe, runs: int = 1) -> Memory:
     )
 
 
+def devices_at_once(recipe: Recipe) -> int:
+    """Return how many devices may train a run each at the same time. Those of a CPU share the host's memory."""
+    if jax.default_backend() != "cpu":
+        return jax.device_count()
+    fitting = (SHARE * devices.memory() - PROCESS) / network(recipe).device
+    return max(1, min(int(fitting), jax.local_device_count()))
+
+
 def refuse(
     needs: Callable[..., Memory], what: str = "this run", max_gib: float | int | None = None, **options: int
 ) -> None:

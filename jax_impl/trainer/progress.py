@@ -4,7 +4,7 @@ MLPs, RBMs and DBNs share it: their `state` and their records differ, the rest i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import jax
@@ -42,6 +42,16 @@ class EpochOfRuns:
     test_accuracies: Float[np.ndarray, " runs"]  # after the epoch, on all test images, from 0 to 1
     finite: Bool[np.ndarray, " runs"]  # whether all losses and parameters are finite numbers
     seconds: float  # of training all runs, without compilation and testing
+
+    def first(self, count: int) -> "EpochOfRuns":
+        """Return the record of the first runs only."""
+        return replace(
+            self,
+            costs=self.costs[:count],
+            losses=self.losses[:count],
+            test_accuracies=self.test_accuracies[:count],
+            finite=self.finite[:count],
+        )
 
     def of_run(self, run: int) -> EpochRecord:
         """Return the record of one run."""

@@ -111,6 +111,47 @@ def test_devices_share_the_runs(runs: tuple[int, ...], dtype: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("orders", ["drawn by JAX", "given"])
+def test_all_devices_share_the_runs_by_themselves(orders: str) -> None:
+    """Three runs on two devices: one of them is repeated, and left out of the result. Each has its own bits."""
+    found = computed(
+        f"""
+        native = [draws.native(recipe.with_changes(seed=seed), 300) for seed in range(3)]
+        alone = [list(train.fit(recipe, mnist, one)) for one in native]
+        again = [draws.native(recipe.with_changes(seed=seed), 300) for seed in range(3)]
+        if {orders == "given"}:
+            again = [one._replace(orders=iter([next(one.orders) for _ in range(2)])) for one in again]
+        rates = [1e-3, 1e-3, 1e-3]
+        together = list(engine.fit_many(recipe, again, mnist, learning_rates=rates))
+        print(json.dumps({{
+            "devices": devices.mesh_for_runs(3).size, "runs": [len(epoch.costs) for epoch, _ in together],
+            "costs": all(epoch.costs[run] == alone[run][place][0].cost and epoch.finite[run]
+                         for place, (epoch, _) in enumerate(together) for run in range(3)),
+            "params": all(np.array_equal(a[run], b) and len(a) == 3 for place, (_, params) in enumerate(together)
+                          for run in range(3)
+                          for a, b in zip(leaves(params), leaves(alone[run][place][1].params), strict=True)),
+        }}))
+    """,
+        devices=2,
+    )
+    assert found == {"devices": 2, "runs": [3, 3], "costs": True, "params": True}
+
+
+@pytest.mark.slow
+def test_a_large_network_trains_on_fewer_devices_at_once() -> None:
+    found = computed("""
+        from jax_impl.trainer import estimate
+        one = estimate.network(recipe).device
+        numbers = []
+        for gib in (1000.0, (2.5 * one + estimate.PROCESS) / estimate.SHARE / 2**30, 0.001):
+            devices.memory = lambda gib=gib: gib * 2**30
+            numbers.append(estimate.devices_at_once(recipe))
+        print(json.dumps([numbers, devices.mesh_for_runs(16, 2).size, devices.mesh_for_runs(16, 1)]))
+    """)
+    assert found == [[8, 2, 1], 2, None]
+
+
+@pytest.mark.slow
 def test_a_device_among_many_gets_its_share_of_the_memory() -> None:
     found = computed("""
         mesh = devices.mesh_for_runs(16)

@@ -87,3 +87,22 @@ def test_cells_of_one_shape_are_grouped_to_fill_the_devices() -> None:
     assert depths(3) == [[1, 1], [1], [2, 2], [2]]
     assert depths(100) == [[1, 1, 1], [2, 2, 2]]
     assert [cell for group in grid.grouped(cells, 3) for cell in group] == cells
+
+
+@pytest.mark.parametrize(
+    ("runs", "seeds", "n_devices", "cells"),
+    [
+        (1, 3, 1, 1),
+        (2, 3, 2, 2),
+        (2, 2, 2, 1),
+        (2, 11, 2, 1),
+        (2, 5, 2, 2),
+        (16, 3, 16, 10),
+        (64, 5, 1, 13),
+        (1, 1, 1, 1),
+    ],
+)
+def test_a_group_leaves_few_devices_idle(runs: int, seeds: int, n_devices: int, cells: int) -> None:
+    assert grid.cells_at_once(runs, seeds, n_devices) == cells
+    idle = (-cells * seeds) % n_devices
+    assert idle <= 0.1 * cells * seeds
