@@ -1,8 +1,10 @@
 """Initialisers that use training images (LSUV, a deep belief network), and the draws of many seeds."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
@@ -67,4 +69,16 @@ def draw_seeds(recipe: Recipe, seeds: Sequence[int], mnist: Mnist) -> list[Draws
     if not seeds or len(set(seeds)) < len(seeds):
         raise ArgumentError(f"seeds must be one or more, all different, got {list(seeds)}")
     of_seeds = [recipe.with_changes(seed=seed) for seed in seeds]
-    return [start_from_images(mnist.train_images, one, native(one, len(mnist.train_images))) for one in of_seeds]
+    draws = [native(one, len(mnist.train_images)) for one in of_seeds]
+    devices = jax.local_devices()
+    if recipe.init != "dbn" or len(devices) == 1:
+        return [start_from_images(mnist.train_images, *pair) for pair in zip(of_seeds, draws, strict=True)]
+
+    def started(place: int) -> Draws:
+        own = draws[place]._replace(params=jax.device_get(draws[place].params))
+        with jax.default_device(devices[place % len(devices)]):
+            own = start_from_images(mnist.train_images, of_seeds[place], own)
+        return own._replace(params=jax.device_get(own.params))
+
+    with ThreadPoolExecutor(len(devices)) as pool:  # a DBN trains for a while: one on each device at a time
+        return list(pool.map(started, range(len(of_seeds))))

@@ -6,9 +6,8 @@ activation, optimizer, batch size and dtype. A single run is a group of one (`on
 
 import time
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import replace
-from itertools import islice, tee
+from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ from jax_impl.recipes import Recipe
 from jax_impl.train import State, start
 from jax_impl.trainer import devices, epochs, estimate
 from jax_impl.trainer.devices import DATA
-from jax_impl.trainer.progress import EpochOfRuns, Progress
+from jax_impl.trainer.progress import EpochOfRuns, Progress, joined
 from jax_impl.trainer.segments import segments
 
 
@@ -49,24 +48,26 @@ def fit_many(
     them. `at_once` runs train at the same time, see `memory.split`; None for all of them, or for one on a single CPU
     device, which gains nothing from more.
     """
-    count, rates = len(runs), list(learning_rates or [recipe.learning_rate] * len(runs))
-    if mesh is None and jax.process_count() == 1:
-        mesh = devices.mesh_for_runs(count, estimate.devices_at_once(recipe))
-        runs = _filled(runs, len(devices.local_runs(count, mesh)))
-    begun = begin(recipe, runs, learning_rates=rates + rates[-1:] * (len(runs) - count))
-    for progress in advance(recipe, runs, mnist, begun, mesh=mesh, at_once=at_once):
-        record, params = progress.records[-1], progress.state.params
-        yield record.first(count), jax.tree.map(itemgetter(slice(count)), params)
+    rates = learning_rates or [recipe.learning_rate] * len(runs)
+    divided = mesh is None and jax.process_count() == 1
+    parts = even_parts(len(runs), estimate.devices_at_once(recipe)) if divided else [slice(len(runs))]
+    courses = []
+    for part in parts:
+        own = devices.mesh_for_runs(len(runs[part]), estimate.devices_at_once(recipe)) if divided else mesh
+        begun = begin(recipe, runs[part], learning_rates=rates[part])
+        courses.append(advance(recipe, runs[part], mnist, begun, mesh=own, at_once=at_once))
+    for progress in zip(*courses, strict=True):
+        params = [one.state.params for one in progress]
+        yield (
+            joined([one.records[-1] for one in progress]),
+            jax.tree.map(lambda *leaves: np.concatenate(leaves), *params),
+        )
 
 
-def _filled(runs: Sequence[Draws], count: int) -> Sequence[Draws]:
-    """Repeat the last run, so that there are `count` runs, as many on each device."""
-    missing, last = count - len(runs), runs[-1]
-    if not missing:
-        return runs
-    shuffles = isinstance(last.orders, Shuffles)
-    orders = [copy(last.orders) for _ in range(missing + 1)] if shuffles else tee(last.orders, missing + 1)
-    return [*runs[:-1], *(last._replace(orders=one) for one in orders)]
+def even_parts(runs: int, n_devices: int) -> list[slice]:
+    """Return the runs that occupy all devices evenly, and the rest, which trains after them."""
+    evenly = runs - runs % n_devices
+    return [slice(first, end) for first, end in ((0, evenly), (evenly, runs)) if first < end]
 
 
 def begin(recipe: Recipe, runs: Sequence[Draws], *, learning_rates: Sequence[float] | None = None) -> Progress:

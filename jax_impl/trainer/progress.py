@@ -3,8 +3,8 @@
 MLPs, RBMs and DBNs share it: their `state` and their records differ, the rest is the same.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import jax
@@ -43,16 +43,6 @@ class EpochOfRuns:
     finite: Bool[np.ndarray, " runs"]  # whether all losses and parameters are finite numbers
     seconds: float  # of training all runs, without compilation and testing
 
-    def first(self, count: int) -> "EpochOfRuns":
-        """Return the record of the first runs only."""
-        return replace(
-            self,
-            costs=self.costs[:count],
-            losses=self.losses[:count],
-            test_accuracies=self.test_accuracies[:count],
-            finite=self.finite[:count],
-        )
-
     def of_run(self, run: int) -> EpochRecord:
         """Return the record of one run."""
         return EpochRecord(
@@ -61,6 +51,18 @@ class EpochOfRuns:
             test_accuracy=float(self.test_accuracies[run]),
             seconds=self.seconds,
         )
+
+
+def joined(parts: Sequence[EpochOfRuns]) -> EpochOfRuns:
+    """Return the record of an epoch of all runs, which trained one part after the other."""
+    return EpochOfRuns(
+        epoch=parts[0].epoch,
+        costs=np.concatenate([part.costs for part in parts]),
+        losses=np.concatenate([part.losses for part in parts]),
+        test_accuracies=np.concatenate([part.test_accuracies for part in parts]),
+        finite=np.concatenate([part.finite for part in parts]),
+        seconds=sum(part.seconds for part in parts),
+    )
 
 
 def pack(progress: Progress, epochs: int) -> tuple[Tensors, Facts]:

@@ -1,6 +1,7 @@
 """What S seeds of a cell cost together, in single runs: `python -m tests.bench.seeds`.
 
-Both train with the same code in one process, an epoch at a time and in turns; compiling stays apart.
+Both train with the same code in one process, an epoch at a time and in turns; compiling stays apart. A single run uses
+all cores; several share one device per core.
 """
 
 import os
@@ -17,6 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from jax_impl import data, recipes
+from jax_impl.commands.shared.cores import use_every_core
 from jax_impl.data import Mnist
 from jax_impl.recipes import Recipe
 from jax_impl.starts.from_images import draw_seeds
@@ -39,10 +41,11 @@ def contenders() -> dict[str, Recipe]:
 
 
 def main(
-    seeds: Annotated[int, tyro.conf.arg(help="Trained together.")] = 3,
-    rounds: Annotated[int, tyro.conf.arg(help="Epochs of each that count.")] = 5,
+    seeds: Annotated[int, tyro.conf.arg(help="Trained together.")] = 8,
+    rounds: Annotated[int, tyro.conf.arg(help="Epochs of each that count.")] = 3,
 ) -> None:
     """Time an epoch of one seed and of several together, in turns."""
+    use_every_core()
     mnist = data.load()
     where = f"{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}"
     table = Table(title=f"{seeds} seeds together, {where}")

@@ -113,7 +113,7 @@ def test_devices_share_the_runs(runs: tuple[int, ...], dtype: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("orders", ["drawn by JAX", "given"])
 def test_all_devices_share_the_runs_by_themselves(orders: str) -> None:
-    """Three runs on two devices: one of them is repeated, and left out of the result. Each has its own bits."""
+    """Three runs on two devices: two train together, and then one alone. Each has its own bits."""
     found = computed(
         f"""
         native = [draws.native(recipe.with_changes(seed=seed), 300) for seed in range(3)]
@@ -135,6 +135,20 @@ def test_all_devices_share_the_runs_by_themselves(orders: str) -> None:
         devices=2,
     )
     assert found == {"devices": 2, "runs": [3, 3], "costs": True, "params": True}
+
+
+@pytest.mark.slow
+def test_deep_belief_networks_train_on_all_devices_with_the_bits_of_one() -> None:
+    program = """
+        from dataclasses import replace
+        from jax_impl.starts import from_images
+        from_images.PRETRAINING = replace(from_images.PRETRAINING, epochs=1)
+        own = recipe.with_changes(init="dbn", activation="sigmoid", bias_init="zeros")
+        runs = from_images.draw_seeds(own, (0, 1, 2), mnist)
+        orders = [np.asarray(next(run.orders)).tolist() for run in runs]
+        print(json.dumps([[leaf.tolist() for run in runs for leaf in leaves(run.params)], orders]))
+    """
+    assert computed(program, devices=2) == computed(program, devices=1)
 
 
 @pytest.mark.slow

@@ -191,3 +191,13 @@ def test_segments_do_not_change_the_bits_if_a_batch_is_one_image(mnist: Mnist) -
     whole = last(None)
     for every in (1, 7, 49):
         assert_same(last(every), whole)
+
+
+@pytest.mark.parametrize(
+    ("runs", "n_devices", "parts"),
+    [(5, 1, [5]), (4, 2, [4]), (5, 2, [4, 1]), (1, 2, [1]), (3, 4, [3]), (11, 4, [8, 3])],
+)
+def test_runs_that_do_not_fill_the_devices_train_after_the_others(runs: int, n_devices: int, parts: list[int]) -> None:
+    found = [list(range(runs))[part] for part in engine.even_parts(runs, n_devices)]
+    assert [len(part) for part in found] == parts
+    assert sum(found, []) == list(range(runs))
