@@ -1,5 +1,6 @@
 """Every core busy: one CPU device per core, because whole runs scale over cores and small matrix products do not."""
 
+import contextlib
 import os
 
 DEVICES = ("JAX_NUM_CPU_DEVICES", "xla_force_host_platform_device_count")  # by which a user chooses the number
@@ -8,13 +9,15 @@ DEVICES = ("JAX_NUM_CPU_DEVICES", "xla_force_host_platform_device_count")  # by 
 def use_every_core() -> None:
     """Give JAX one CPU device per core that this process may use, unless the user has chosen a number.
 
-    It must be called before JAX starts. Many runs then share the devices (`devices.mesh_for_runs`).
+    It must be called before JAX starts; later it changes nothing. Many runs then share the devices
+    (`devices.mesh_for_runs`).
     """
     if DEVICES[0] in os.environ or DEVICES[1] in os.environ.get("XLA_FLAGS", ""):
         return
     import jax
 
-    jax.config.update("jax_num_cpu_devices", cores())
+    with contextlib.suppress(RuntimeError):  # JAX has started: it keeps the devices that it has
+        jax.config.update("jax_num_cpu_devices", cores())
 
 
 def cores() -> int:

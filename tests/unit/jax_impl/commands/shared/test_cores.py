@@ -31,3 +31,10 @@ def test_a_number_that_the_user_chose_stays(
     monkeypatch.setenv(name, value)
     cores.use_every_core()
     assert set_to == []
+
+
+def test_a_jax_that_runs_keeps_its_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+    before = jax.devices()
+    cores.use_every_core()
+    assert jax.devices() == before
