@@ -62,6 +62,7 @@ def test_orthogonal_matrices_agree_to_the_rounding_of_lapack(shape: Shape, dtype
     assert_in_step(ours, yours)
 
 
+@fused
 def test_sparse_and_dirac() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(777)
