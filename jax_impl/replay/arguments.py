@@ -14,6 +14,7 @@ Size = int | tuple[int, ...]
 Reals = Float[np.ndarray, "..."]
 
 BFLOAT16 = "bfloat16"
+LARGEST = 1e290  # of a number in float64; beyond it `multiply_add` is not exact
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,17 @@ def shape_of(size: object, memory: tuple[int, ...] | None = None) -> tuple[int, 
     return shape
 
 
-def probability(p: Any, name: str = "p", *, below: float = 1.0) -> float:
+def probability(p: Any, name: str = "p") -> float:
     """Return a number from 0 to 1; raise a ValueError outside."""
-    if not 0 <= p <= below:
-        raise ValueError(f"{name} must be 0 to {below:g}, got {p}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name} must be 0 to 1, got {p}")
     return float(p)
+
+
+def within(name: str, value: float, lowest: float = -LARGEST) -> None:
+    """Raise a ValueError unless a number is from `lowest` to `LARGEST`."""
+    if not lowest <= value <= LARGEST:
+        raise ValueError(f"{name} must be {lowest:g} to {LARGEST:g}, got {value}")
 
 
 def array_of(name: str, value: object) -> np.ndarray:

@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Bool, Int64, Shaped, UInt32, UInt64
+from jaxtyping import Bool, Float, Int64, Shaped, UInt32, UInt64
 from numpy.typing import DTypeLike
 
 from jax_impl.replay import mkl, permutations
 from jax_impl.replay.arguments import (
     KINDS,
+    Kind,
     Reals,
     Size,
     any_dtype,
@@ -43,6 +44,14 @@ class Draws(ABC):
         """Draw n integers of 64 bits, the high half of each first."""
 
     @abstractmethod
+    def kept(self, p: float, n: int, kind: Kind) -> Bool[np.ndarray, " n"]:
+        """Draw n truth values for a dtype, each true with probability p: `bernoulli_` with a number."""
+
+    @abstractmethod
+    def kept_each(self, p: Float[np.ndarray, " n"], kind: Kind) -> Bool[np.ndarray, " n"]:
+        """Draw a truth value for each probability: `bernoulli` with a tensor of this dtype."""
+
+    @abstractmethod
     def dropout_mask(
         self, size: Size, p: float = 0.5, dtype: DTypeLike = np.float32, *, memory: Memory = None
     ) -> Reals:
@@ -69,6 +78,29 @@ class Draws(ABC):
         else:
             values = (self.words(count_of(shape)) % np.uint32(high - low)).astype(np.int64) + low
         return as_dtype(values, name).reshape(shape)
+
+    def bernoulli(
+        self, p: float | np.number[Any] | Reals, size: Size | None = None, dtype: DTypeLike | None = None
+    ) -> Reals:
+        """Draw 1 with probability p, else 0.
+
+        An array p is torch's tensor: `torch.bernoulli(p)`, or `Tensor.bernoulli_(p)` with another size, to which p
+        broadcasts. The result has the dtype of p, or `dtype`. A number p is torch's number, as in
+        `Tensor.bernoulli_(0.9)`: another draw. `torch.bernoulli(torch.full(…))` has a tensor.
+        """
+        if isinstance(p, int | float | np.generic):
+            shape, kind = shape_of(() if size is None else size), floating(dtype or np.float32)
+            return kind.rounded(self.kept(probability(p), count_of(shape), kind).astype(np.float64)).reshape(shape)
+        p = array_of("p", p)
+        if not np.all((p >= 0) & (p <= 1)):
+            raise ValueError(f"p must be 0 to 1, got {p.min()} to {p.max()}")
+        kind, shape = floating(p.dtype, "p's dtype"), p.shape if size is None else shape_of(size)
+        try:
+            p = np.broadcast_to(p, shape)
+        except ValueError as error:
+            raise ValueError(f"p must broadcast to size {shape}, got shape {p.shape}") from error
+        values = self.kept_each(p.ravel(), kind)
+        return (floating(dtype) if dtype else kind).rounded(values.astype(np.float64)).reshape(shape)
 
     def dropout(self, x: Reals, p: float = 0.5, *, memory: Memory = None) -> Reals:
         """Return x after `torch.nn.functional.dropout(x, p)` in training. The order of x in memory is torch's, too.
@@ -120,38 +152,16 @@ class Discrete(Mersenne, Draws):
         limits = np.arange(begin + 1, end + 1, dtype=np.uint64)
         return (self.words64(end - begin) % limits).astype(np.int64)
 
-    def bernoulli(
-        self, p: float | np.number[Any] | Reals, size: Size | None = None, dtype: DTypeLike | None = None
-    ) -> Reals:
-        """Draw 1 with probability p, else 0.
-
-        An array p is torch's tensor: `torch.bernoulli(p)`, or `Tensor.bernoulli_(p)` with another size, to which p
-        broadcasts. float64 takes 64 bits of the stream per number, other dtypes 32. The result has the dtype of p, or
-        `dtype`.
-
-        A number p is torch's number: `Tensor.bernoulli_(0.9)` takes 64 bits per number in any dtype, or one seed of
-        MKL's stream for all if the platform is "mkl". `torch.bernoulli(torch.full(…))` has a tensor.
-        """
-        if isinstance(p, int | float | np.generic):
-            shape, kind = shape_of(() if size is None else size), floating(dtype or np.float32)
-            return kind.rounded(self.kept(probability(p), count_of(shape), kind.name).astype(np.float64)).reshape(shape)
-        p = array_of("p", p)
-        if not np.all((p >= 0) & (p <= 1)):
-            raise ValueError(f"p must be 0 to 1, got {p.min()} to {p.max()}")
-        kind, shape = floating(p.dtype, "p's dtype"), p.shape if size is None else shape_of(size)
-        try:
-            p = np.broadcast_to(p, shape)
-        except ValueError as error:
-            raise ValueError(f"p must broadcast to size {shape}, got shape {p.shape}") from error
-        values = self.unit(p.size, kind) < p.ravel()
-        return (floating(dtype) if dtype else kind).rounded(values.astype(np.float64)).reshape(shape)
-
-    def kept(self, p: float, n: int, name: str = "float32") -> Bool[np.ndarray, " n"]:
-        """Draw n truth values, each true with probability p: `bernoulli_` with a number, on a dtype of this name."""
+    def kept(self, p: float, n: int, kind: Kind) -> Bool[np.ndarray, " n"]:
+        """Draw from 64 bits for each number, whatever the dtype, or by one seed of MKL's stream for all."""
         if self.platform != "mkl":
             return np.asarray(self.doubles(n) < p)
-        seed = self.words64(1) if name == "float64" else self.words(1)
+        seed = self.words64(1) if kind.name == "float64" else self.words(1)
         return mkl.bernoulli(int(seed[0]) % 2**32, n, p)
+
+    def kept_each(self, p: Float[np.ndarray, " n"], kind: Kind) -> Bool[np.ndarray, " n"]:
+        """Draw from 64 bits for each number in float64, and from 32 in other dtypes."""
+        return np.asarray(self.unit(len(p), kind) < p)
 
     def dropout_mask(
         self, size: Size, p: float = 0.5, dtype: DTypeLike = np.float32, *, memory: Memory = None
@@ -164,6 +174,6 @@ class Discrete(Mersenne, Draws):
         keep = 1 - probability(p)
         if p in (0, 1):
             return arranged(kind.rounded(np.full(count_of(shape), keep)), shape, memory)
-        kept = self.kept(keep, count_of(shape), kind.name).astype(kind.computes)
+        kept = self.kept(keep, count_of(shape), kind).astype(kind.computes)
         order = None if self.platform == "mkl" else memory  # MKL fills a contiguous tensor, which is then copied
         return arranged(kind.rounded(kept / kind.computes.type(keep)), shape, order)

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 
 from jax_impl.replay import normals
 from jax_impl.replay.arguments import (
+    LARGEST,
     Kind,
     Reals,
     Size,
@@ -27,12 +28,13 @@ from jax_impl.replay.arguments import (
     integer,
     memory_of,
     shape_of,
+    within,
 )
 from jax_impl.replay.discrete import Discrete, Memory
 from jax_impl.replay.rounding import Numbers, multiply_add
 
 BLOCK = 2**14  # numbers at a time, which fit into the processor's cache
-_LARGEST, _SMALLEST = 1e290, 1e-290  # of a float64; beyond them `multiply_add` is not exact
+_SMALLEST = 1e-290  # of a float64; below it `multiply_add` is not exact
 
 
 class TorchGenerator(Discrete):
@@ -60,7 +62,7 @@ class TorchGenerator(Discrete):
         float64 is exact if low, high and their difference are 0 or 1e-290 to 1e290 in size. More is a ValueError.
         """
         shape, kind = shape_of(size, memory), floating(dtype)
-        limit = _LARGEST if kind.name == "float64" else kind.largest
+        limit = LARGEST if kind.name == "float64" else kind.largest
         if not (low <= high and max(-low, high, high - low) <= limit):
             raise ValueError(f"low <= high must be within {limit:.4g} of 0 and each other, got {low} and {high}")
         _normal_range(kind, low=low, high=high, range=high - low)
@@ -94,8 +96,8 @@ class TorchGenerator(Discrete):
         in memory, such as `torch.empty(n, m)[:, :k]`.
         """
         shape, kind = shape_of(size, memory), floating(dtype)
-        _within("mean", mean)
-        _within("std", std, 0.0)
+        within("mean", mean)
+        within("std", std, 0.0)
         _normal_range(kind, mean=mean, std=std)
         n = count_of(shape)
         in_blocks = in_order(shape, memory) if contiguous is None else contiguous
@@ -135,7 +137,7 @@ class TorchGenerator(Discrete):
         memory: Memory = None,
     ) -> Reals:
         """Draw from the Cauchy distribution, as `Tensor.cauchy_(median, sigma)`, with sigma above 0."""
-        _within("median", median)
+        within("median", median)
         _above("sigma", sigma)
         return self._transformed(
             size, dtype, memory, lambda u: self._scaled(normals.each(math.tan, math.pi * (u - 0.5)), sigma, median)
@@ -148,7 +150,7 @@ class TorchGenerator(Discrete):
 
         The numbers are drawn one by one, whatever the size.
         """
-        _within("mean", mean)
+        within("mean", mean)
         _above("std", std)
         shape, kind = shape_of(size, memory), floating(dtype)
         values = self._scaled(self.one_by_one(count_of(shape)), std, mean)
@@ -204,13 +206,8 @@ def _by_sums(weights: Reals, uniform: Float64[np.ndarray, " n"]) -> Int64[np.nda
 
 
 def _above(name: str, value: float) -> None:
-    if not _SMALLEST <= value <= _LARGEST:
-        raise ValueError(f"{name} must be {_SMALLEST:g} to {_LARGEST:g}, got {value}")
-
-
-def _within(name: str, value: float, lowest: float = -_LARGEST) -> None:
-    if not lowest <= value <= _LARGEST:
-        raise ValueError(f"{name} must be {lowest:g} to {_LARGEST:g}, got {value}")
+    if not _SMALLEST <= value <= LARGEST:
+        raise ValueError(f"{name} must be {_SMALLEST:g} to {LARGEST:g}, got {value}")
 
 
 def _normal_range(kind: Kind, **values: float) -> None:

@@ -178,7 +178,7 @@ def grouped(cells: Sequence[Cell], runs: int, n_devices: int = 1) -> Iterator[li
 
 
 def cells_at_once(runs: int, seeds: int, n_devices: int) -> int:
-    """Return how many cells of so many seeds make a group: enough for `runs` runs that leave few devices idle."""
+    """Return the size of a group of cells with `seeds` seeds each: at least `runs` runs, and few idle devices."""
     fewest = -(-runs // seeds)
     sizes = range(fewest, fewest + n_devices)  # one of them divides evenly
     return next(size for size in sizes if (-size * seeds) % n_devices <= IDLE * size * seeds)

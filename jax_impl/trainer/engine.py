@@ -44,16 +44,18 @@ def fit_many(
 
     `recipe` is what the runs share; its seed and initialiser are not used. `runs` are the draws of this process's runs,
     those that `devices.local_runs` names. `learning_rates` are one per run; None for the recipe's. Devices of `mesh`
-    share the runs; every process must then call this. Without a mesh, all devices of a process without others share
-    them. `at_once` runs train at the same time, see `memory.split`; None for all of them, or for one on a single CPU
-    device, which gains nothing from more.
+    share the runs; every process must then call this. Without a mesh, the devices of a CPU share them, in a process
+    without others. `at_once` runs train at the same time, see `memory.split`; None for all of them, or for one on a
+    single CPU device, which gains nothing from more.
     """
     rates = learning_rates or [recipe.learning_rate] * len(runs)
-    divided = mesh is None and jax.process_count() == 1
-    parts = even_parts(len(runs), estimate.devices_at_once(recipe)) if divided else [slice(len(runs))]
+    parts, most = [slice(len(runs))], 1
+    if mesh is None and jax.process_count() == 1 and jax.default_backend() == "cpu":
+        most = estimate.devices_at_once(recipe)
+        parts = even_parts(len(runs), most)
     courses = []
     for part in parts:
-        own = devices.mesh_for_runs(len(runs[part]), estimate.devices_at_once(recipe)) if divided else mesh
+        own = mesh if most == 1 else devices.mesh_for_runs(len(runs[part]), most)
         begun = begin(recipe, runs[part], learning_rates=rates[part])
         courses.append(advance(recipe, runs[part], mnist, begun, mesh=own, at_once=at_once))
     for progress in zip(*courses, strict=True):

@@ -170,6 +170,8 @@ def test_states_are_kept() -> None:
         (lambda: CudaGenerator(0, "T4").uniform(1, 2.0, 1.0), "low must be at most high"),
         (lambda: CudaGenerator(0, "T4").randint(2, 2, 1), "low must be below high"),
         (lambda: CudaGenerator(0, "T4").bernoulli(1.5, 3), "p must be 0 to 1, got 1.5"),
+        (lambda: CudaGenerator(0, "T4").bernoulli(np.array([0.5, 1.5])), "p must be 0 to 1, got 0.5 to 1.5"),
+        (lambda: CudaGenerator(0, "T4").normal(3, 0.0, -1.0), "std must be 0 to .*, got -1.0"),
     ],
 )
 def test_a_wrong_argument_is_named(call: Callable[[], object], message: str) -> None:

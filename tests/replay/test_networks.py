@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.ports.dcgan.theirs import weights_init
 from tests.ports.gpt import theirs as gpt
 from tests.ports.lstm import theirs as lstm
 from tests.replay.networks import dcgan, gpt2, resnet18
@@ -27,14 +28,6 @@ def tutorial() -> nn.Module:
         layers += [nn.BatchNorm2d(outputs), nn.ReLU(True)] if outputs > 3 else [nn.Tanh()]
     model = nn.Module()
     model.main = nn.Sequential(*layers)
-
-    def weights_init(module: nn.Module) -> None:
-        if isinstance(module, nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-            nn.init.zeros_(module.bias)
-
     return model.apply(weights_init)
 
 

@@ -8,7 +8,6 @@ Compared with an NVIDIA H200 (docs/same-draws.md).
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -19,12 +18,12 @@ from jax_impl.replay.arguments import (
     Reals,
     Size,
     arranged,
-    array_of,
     count_of,
     floating,
     integer,
     probability,
     shape_of,
+    within,
 )
 from jax_impl.replay.cuda import philox
 from jax_impl.replay.cuda.stream import CALL, PhiloxStream, unit32, unit64
@@ -76,6 +75,8 @@ class CudaGenerator(PhiloxStream, Draws):
         A device computes float32 by its own approximate sine and cosine, float64 by its own accurate functions.
         """
         shape, kind = shape_of(size, memory), floating(dtype)
+        within("mean", mean)
+        within("std", std, 0.0)
         values = self._normals(count_of(shape), kind)
         number = kind.computes.type
         return arranged(kind.rounded(multiply_add(values, number(std), number(mean))), shape, memory)
@@ -111,24 +112,16 @@ class CudaGenerator(PhiloxStream, Draws):
             other = word % (last + 1)
             island[last], island[other] = island[other], island[last]
 
-    def bernoulli(
-        self, p: float | np.number[Any] | Reals, size: Size | None = None, dtype: DTypeLike | None = None
-    ) -> Reals:
-        """Draw 1 with probability p, else 0: as `Tensor.bernoulli_(p)` with a number p, or `torch.bernoulli(p)`.
+    def kept(self, p: float, n: int, kind: Kind) -> Bool[np.ndarray, " n"]:
+        """Draw n truth values for a dtype, each true with probability p: `bernoulli_` with a number."""
+        return _below(self.unit(n, kind), p, kind)
 
-        With an array p each thread draws for four neighbours, and the offset advances by 12 whatever the size.
-        """
-        if isinstance(p, int | float | np.generic):
-            shape, kind = shape_of(() if size is None else size), floating(dtype or np.float32)
-            kept = self.unit(count_of(shape), kind) < kind.computes.type(probability(p))
-            return kind.rounded(kept.astype(kind.computes)).reshape(shape)
-        p = array_of("p", p)
-        kind, shape = floating(p.dtype, "p's dtype"), p.shape if size is None else shape_of(size)
-        threads = -(-count_of(shape) // CALL)
-        words = philox.of_threads(self.seed, self.offset, threads, 1).ravel()[: count_of(shape)]
+    def kept_each(self, p: Float[np.ndarray, " n"], kind: Kind) -> Bool[np.ndarray, " n"]:
+        """Draw float32 numbers: each thread for four neighbours. The offset advances by 12 whatever the size."""
+        del kind
+        words = philox.of_threads(self.seed, self.offset, -(-len(p) // CALL), 1).ravel()[: len(p)]
         self.offset += 12
-        kept = unit32(words) <= np.broadcast_to(p, shape).ravel()
-        return kind.rounded(kept.astype(kind.computes)).reshape(shape)
+        return np.asarray(unit32(words) <= p)
 
     def dropout_mask(
         self, size: Size, p: float = 0.5, dtype: DTypeLike = np.float32, *, memory: Memory = None
@@ -140,10 +133,10 @@ class CudaGenerator(PhiloxStream, Draws):
             return kind.rounded(np.full(shape, keep))
         per = next(size for size in (8, 4, 2, 1) if size * kind.bytes <= LOADED and n % size == 0)
         scale = kind.computes.type(1) / kind.computes.type(keep)
-        values = kind.rounded(self._kept(n, keep, kind, per).astype(kind.computes) * scale)
+        values = kind.rounded(self._loaded(n, keep, kind, per).astype(kind.computes) * scale)
         return arranged(values, shape, memory if per > 1 else None)
 
-    def _kept(self, n: int, keep: float, kind: Kind, per: int) -> Bool[np.ndarray, " n"]:
+    def _loaded(self, n: int, keep: float, kind: Kind, per: int) -> Bool[np.ndarray, " n"]:
         """Draw which elements dropout keeps (`fused_dropout_kernel_vec`), by float32 numbers in any dtype.
 
         `per` is how many neighbours a thread loads at once, and then draws for.

@@ -1,5 +1,6 @@
 """Norms and PReLU, which draw nothing (torch/nn/modules/batchnorm.py, instancenorm.py, normalization.py)."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ def _affine(shape: Shape, dtype: DTypeLike, *, bias: bool = True) -> Tensors:
     return tensors | {"bias": _filled(shape, 0.0, dtype)} if bias else tensors
 
 
-class _Drawless:
+class _Drawless(ABC):
     """A module whose tensors are constant."""
 
     def tensors(self, generator: TorchGenerator, dtype: DTypeLike) -> Tensors:
@@ -29,9 +30,9 @@ class _Drawless:
         del generator
         return self.values(dtype)
 
+    @abstractmethod
     def values(self, dtype: DTypeLike) -> Tensors:
         """Return the tensors."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
@@ -22,14 +22,17 @@ def _drawn(generator: TorchGenerator, shapes: Shapes, hidden: int, dtype: DTypeL
     return {name: init.symmetric(generator, shape, bound, dtype) for name, shape in shapes.items()}
 
 
+@dataclass(frozen=True)
 class _Recurrent:
     """Layers of cells, in one or two directions."""
 
     input_size: int
     hidden_size: int
-    num_layers: int
-    bias: bool
-    bidirectional: bool
+    num_layers: int = 1
+    bias: bool = True
+    batch_first: bool = False
+    dropout: float = 0.0
+    bidirectional: bool = False
     proj_size: int = 0
     gates: ClassVar[int]
 
@@ -38,7 +41,7 @@ class _Recurrent:
         integer("input_size", self.input_size, 1)
         integer("hidden_size", self.hidden_size, 1)
         integer("num_layers", self.num_layers, 1)
-        integer("proj_size", self.proj_size, 0, self.hidden_size - 1)
+        integer("proj_size", self.proj_size, 0, self.hidden_size - 1 if isinstance(self, LSTM) else 0)
 
     def tensors(self, generator: TorchGenerator, dtype: DTypeLike) -> Tensors:
         """Draw weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, those of the reverse direction, and so on."""
@@ -60,47 +63,33 @@ class _Recurrent:
         return shapes | {"weight_hr": (self.proj_size, self.hidden_size)} if self.proj_size else shapes
 
 
-@dataclass(frozen=True)
 class RNN(_Recurrent):
-    """`nn.RNN`."""
+    """`nn.RNN`, whose fourth argument is its nonlinearity."""
 
-    input_size: int
-    hidden_size: int
-    num_layers: int = 1
-    nonlinearity: str = "tanh"
-    bias: bool = True
-    batch_first: bool = False
-    dropout: float = 0.0
-    bidirectional: bool = False
     gates = 1
 
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        *others: Any,
+        **named: Any,
+    ) -> None:
+        del nonlinearity
+        super().__init__(input_size, hidden_size, num_layers, *others, **named)
 
-@dataclass(frozen=True)
+
 class GRU(_Recurrent):
     """`nn.GRU`."""
 
-    input_size: int
-    hidden_size: int
-    num_layers: int = 1
-    bias: bool = True
-    batch_first: bool = False
-    dropout: float = 0.0
-    bidirectional: bool = False
     gates = 3
 
 
-@dataclass(frozen=True)
 class LSTM(_Recurrent):
     """`nn.LSTM`, with a projection if `proj_size` is not 0."""
 
-    input_size: int
-    hidden_size: int
-    num_layers: int = 1
-    bias: bool = True
-    batch_first: bool = False
-    dropout: float = 0.0
-    bidirectional: bool = False
-    proj_size: int = 0
     gates = 4
 
 
