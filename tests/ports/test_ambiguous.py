@@ -96,6 +96,7 @@ def test_modules_are_paired_by_hand(theirs: Path) -> None:
     assert str(verdict.first).startswith("features.1.block (forward, training mode): ")
 
 
+@pytest.mark.slow
 def test_another_threshold_of_clipping_is_seen(theirs: Path) -> None:
     clipped = optax.chain(optax.clip_by_global_norm(0.1 * (1 + 1e-4)), optax.adamw(1e-3, weight_decay=0.01))
     first = prove(theirs, optimizer=clipped).first

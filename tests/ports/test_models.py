@@ -15,7 +15,7 @@ from tests.ports.faults import FRESH, OPTIMIZER, SETTINGS, STATE, TRAIN
 from tests.ports.planting import planted
 
 LINES = 15  # of a user's code beside model, loss and data
-FAST = {"cnn", "lstm"}  # which compile quickly
+FAST = {"cnn"}  # which compiles quickly
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=() if one in FAST else pytest.mark.slow) for one in PORTS])

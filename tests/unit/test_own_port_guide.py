@@ -38,6 +38,7 @@ def told() -> list[str]:
     return [ROUNDING.sub("#", line) for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_the_guide_s_port_passes_and_its_mistakes_and_their_causes_are_named() -> None:
     theirs, ours = PROGRAMS

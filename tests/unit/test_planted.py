@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.ports import planted
 
 SOURCE = """
@@ -31,6 +33,7 @@ def test_a_cause_needs_two_models() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_run_that_plants_too_little_fails() -> None:
     """Two tests that pass, in two processes: they confirm one cause in two models, and most causes in none."""
     tests = "tests/unit/jax_impl/parity/causes/test_norms.py"

@@ -249,6 +249,7 @@ def test_the_line_does_not_depend_on_how_the_terminal_draws(encoding: str) -> No
     assert (result.returncode, result.stderr.decode()) == (2, text)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_gets_no_traceback(tmp_path: Path, mnist_dir: Path) -> None:
     words = "train --epochs 2 --batch-size 6000 --out out --data-dir"
     train = f"{sys.executable} -m jax_impl {words} {mnist_dir} | true"

@@ -145,6 +145,7 @@ def test_a_machine_that_diverges_leaves_an_earlier_result_alone(call: Call, tmp_
     assert {path: path.read_bytes() for path in tmp_path.rglob("[!.]*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_without_epochs_the_initial_machines_are_written(call: Call, tmp_path: Path) -> None:
     code, lines, err = call("dbn", "--hidden", "6,5", "--epochs", 0, "--out", tmp_path)
     assert (code, lines, err) == (0, [f"written to {tmp_path}"], "")

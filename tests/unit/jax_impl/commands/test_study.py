@@ -74,6 +74,7 @@ def test_an_interrupt_keeps_the_finished_cells(call: Call, tmp_path: Path, monke
     assert len(records.load(tmp_path / "here" / study.RECORDS)) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_the_report_is_written_loses_nothing(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_jax_s_own_stream_differs_from_torch_s_and_repeats(call: Call, tmp_path:
     assert contents[0] == contents[1] != contents[2]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_written_at_most_every_ten_seconds_and_at_the_end(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

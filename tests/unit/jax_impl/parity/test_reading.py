@@ -169,6 +169,7 @@ ODD = st.one_of(
 QUIET = [HealthCheck.function_scoped_fixture]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=QUIET)
 @given(data=st.data())
 def test_no_damage_to_record_json_leads_to_a_traceback(good: Path, tmp_path: Path, data: st.DataObject) -> None:

@@ -10,7 +10,15 @@ from torch import nn
 from torch.nn import functional
 
 from jax_impl.replay.generator import TorchGenerator
-from tests.unit.jax_impl.replay.torch_pairs import DTYPES, PLATFORM, assert_in_step, assert_same, fused, pair
+from tests.unit.jax_impl.replay.torch_pairs import (
+    DTYPES,
+    PLATFORM,
+    all_dtypes,
+    assert_in_step,
+    assert_same,
+    fused,
+    pair,
+)
 
 
 class Global:
@@ -33,7 +41,7 @@ def agree(ours: TorchGenerator, actual: np.ndarray, expected: torch.Tensor) -> N
 # Dropout
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@all_dtypes
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1 / 3, 0.5, 1.0])
 def test_dropout_is_torch_s(dtype: str, rate: float) -> None:
     ours = both()
@@ -96,7 +104,7 @@ LAYOUTS: dict[str, tuple[tuple[int, ...], tuple[int, ...], Callable[[torch.dtype
 
 
 @fused
-@pytest.mark.parametrize("dtype", DTYPES)
+@all_dtypes
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_tensors_that_are_not_contiguous(layout: str, dtype: str) -> None:
     size, memory, make = LAYOUTS[layout]

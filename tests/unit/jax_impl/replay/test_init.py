@@ -10,7 +10,7 @@ from torch.nn import init as theirs
 
 from jax_impl.replay import init
 from jax_impl.replay.generator import TorchGenerator
-from tests.unit.jax_impl.replay.torch_pairs import DTYPES, assert_in_step, assert_same, fused, pair
+from tests.unit.jax_impl.replay.torch_pairs import DTYPES, all_dtypes, assert_in_step, assert_same, fused, pair
 
 Shape = tuple[int, ...]
 SHAPES = [(3, 5), (256, 784), (16, 3, 3, 3), (8, 4, 5), (2, 2, 3, 3, 3), (1, 1)]
@@ -40,7 +40,7 @@ FUNCTIONS: dict[str, tuple[Ours, Theirs]] = {
 
 
 @fused
-@pytest.mark.parametrize("dtype", DTYPES)
+@all_dtypes
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_an_initialiser_is_torch_s(name: str, dtype: str) -> None:
     ours, yours = pair()

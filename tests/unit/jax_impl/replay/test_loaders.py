@@ -13,6 +13,7 @@ from torch.utils.data._utils.worker import _generate_state
 
 from jax_impl.replay import loaders
 from jax_impl.replay.generator import TorchGenerator
+from tests.tiers import slow
 
 
 def assert_same_state(ours: TorchGenerator, theirs: torch.Tensor) -> None:
@@ -81,7 +82,7 @@ print(json.dumps([epochs, torch.get_rng_state().tolist()]))
 """
 
 
-@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("persistent", [slow(False), True])
 def test_workers_have_seeds_of_a_base_seed(persistent: bool) -> None:
     """Persistent workers keep the base seed of the first epoch. torch forks them: so in a process without JAX."""
     command = [sys.executable, "-c", WORKERS, str(persistent)]

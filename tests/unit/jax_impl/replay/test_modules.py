@@ -10,7 +10,7 @@ from torch import nn
 
 from jax_impl.replay import modules as m
 from jax_impl.replay.generator import TorchGenerator
-from tests.unit.jax_impl.replay.torch_pairs import DTYPES, fused
+from tests.unit.jax_impl.replay.torch_pairs import DTYPES, all_dtypes, fused
 
 Case = tuple[Any, type[nn.Module], tuple[Any, ...], dict[str, Any]]  # a spec, and torch's module with its arguments
 CASES: list[Case] = [
@@ -82,7 +82,7 @@ def assert_built_alike(found: dict[str, np.ndarray], module: nn.Module, ours: To
 
 
 @fused
-@pytest.mark.parametrize("dtype", DTYPES)
+@all_dtypes
 @pytest.mark.parametrize("case", CASES, ids=[f"{number}: {case[0]}" for number, case in enumerate(CASES)])
 def test_a_module_is_torch_s(case: Case, dtype: str) -> None:
     spec, build, arguments, options = case

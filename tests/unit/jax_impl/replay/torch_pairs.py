@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from jax_impl.replay.generator import TorchGenerator
+from tests.tiers import slow
 
 MILLION = 10**6
 SEEDS = [0, 777, 2**32 - 1, 2**32 + 5, 2**63 - 1, 2**63, 2**64 - 1, -1, -777, -(2**32), -(2**63)]
@@ -17,6 +18,7 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
 }
 
+all_dtypes = pytest.mark.parametrize("dtype", ["float32", slow("float64"), slow("float16"), "bfloat16"])
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 # Without fused multiply-adds, torch's blocks of float32 normal numbers call the C library's own logf, sinf and cosf.
 fused = pytest.mark.skipif(

@@ -29,6 +29,7 @@ def stack_of(*sizes: int) -> list[Rbm]:
     ]
 
 
+@pytest.mark.slow
 def test_dbn_pretrains_a_stack_or_takes_a_trained_one(small: Mnist) -> None:
     """On 32 pixels. All layers have this size and share compiled programs."""
     images = small.train_images[:, 392:424]

@@ -35,6 +35,7 @@ def test_a_record_holds_the_results_of_each_seed(small: Mnist) -> None:
     json.dumps(record, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_cell_that_diverges_has_a_record(small: Mnist) -> None:
     cell = Grid(inits=("normal",), depths=(2,), width=64, seeds=2, epochs=2, learning_rate=1e20).cells()[0]
     (record,) = cells.run([cell], small)

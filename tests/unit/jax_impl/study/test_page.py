@@ -230,6 +230,7 @@ def test_every_figure_has_a_table_of_its_values(folder: Path) -> None:
     assert "e+00" not in text.partition("</style>")[2]
 
 
+@pytest.mark.slow
 def test_seeds_that_did_not_start_are_told_with_the_reason(small: Mnist, tmp_path: Path) -> None:
     cells = grid.Grid(inits=("zeros",), depths=(1,), width=8, seeds=2, epochs=1).cells()
     ((_, record, _),) = grid.run_remaining(cells, small, tmp_path)

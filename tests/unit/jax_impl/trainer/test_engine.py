@@ -129,6 +129,7 @@ def test_segments_do_not_change_the_bits(
         assert_same(divided[-1], whole)
 
 
+@pytest.mark.slow
 def test_runs_may_train_in_groups(small: Mnist) -> None:
     """On a CPU any number of runs at once gives the same bits."""
     together, in_pairs, alone = (

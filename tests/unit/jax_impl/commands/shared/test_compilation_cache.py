@@ -30,6 +30,7 @@ def start(**environment: str) -> str:
     return result.stdout.strip()
 
 
+@pytest.mark.slow
 def test_programs_are_kept_in_the_user_s_cache(tmp_path: Path) -> None:
     folder = Path(start(XDG_CACHE_HOME=str(tmp_path)))
     assert folder.parent == tmp_path / "mnist-initialization-port"

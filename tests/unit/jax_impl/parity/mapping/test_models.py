@@ -108,6 +108,7 @@ class Encoder(nnx.Module):
         return self.end_norm(x)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_encoder_of_torch_and_nnx() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
