@@ -17,6 +17,8 @@ from jax_impl.study.presets import PRESETS
 from jax_impl.study.presets.preset import RECORDS, record_key
 from tests.unit.jax_impl.study.presets.made_up import made_up_data
 
+pytestmark = pytest.mark.slow  # a study of its own; the fast tests of the command write a report, too
+
 GRID = grid.Grid(inits=("xavier_normal", "zeros", "normal"), depths=(1, 3), width=8, seeds=2, epochs=2)
 
 
@@ -116,7 +118,6 @@ def test_a_study_without_training_has_ladders_and_no_curves(small: Mnist, tmp_pa
     assert {path.stem.split("-")[0] for path in (tmp_path / "figures").iterdir()} == {"ladder", "vitals", "histograms"}
 
 
-@pytest.mark.slow
 def test_figures_of_an_earlier_grid_are_deleted(small: Mnist, tmp_path: Path) -> None:
     for depth in (1, 2):
         cells = grid.Grid(inits=("zeros",), depths=(depth,), width=8, seeds=1, epochs=0).cells()
@@ -152,7 +153,6 @@ def test_an_empty_folder_gives_an_empty_report(tmp_path: Path) -> None:
 WHERE = {"made": "2026-11-24T07:00:00Z", "where": "a made-up machine"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_shown_with_the_verdicts_of_its_checks(name: str, tmp_path: Path) -> None:
     preset, data = PRESETS[name], made_up_data(PRESETS[name])
@@ -173,7 +173,6 @@ def test_a_preset_is_shown_with_the_verdicts_of_its_checks(name: str, tmp_path: 
     assert "**FAIL**" in (tmp_path / "study.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_each_file_is_read_once(small: Mnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = grid.Grid(inits=("zeros", "ones"), depths=(1,), width=8, seeds=1, epochs=0).cells()
     assert len(list(grid.run_remaining(cells, small, tmp_path))) == 2
@@ -202,7 +201,6 @@ def test_an_incomplete_preset_is_left_out(tmp_path: Path) -> None:
     assert study_report.read(tmp_path).presets == {}
 
 
-@pytest.mark.slow
 def test_the_page_tells_how_it_was_made(small: Mnist, tmp_path: Path) -> None:
     cells = grid.Grid(inits=("zeros", "ones"), depths=(1,), width=8, seeds=1, epochs=1).cells()
     for _ in grid.run_remaining(cells, small, tmp_path):
@@ -230,7 +228,6 @@ def test_every_figure_has_a_table_of_its_values(folder: Path) -> None:
     assert "e+00" not in text.partition("</style>")[2]
 
 
-@pytest.mark.slow
 def test_seeds_that_did_not_start_are_told_with_the_reason(small: Mnist, tmp_path: Path) -> None:
     cells = grid.Grid(inits=("zeros",), depths=(1,), width=8, seeds=2, epochs=1).cells()
     ((_, record, _),) = grid.run_remaining(cells, small, tmp_path)
