@@ -84,7 +84,7 @@ def between(low: object, high: object, name: str) -> tuple[int, int]:
     """Return the bounds of integers from `low` to `high` - 1; raise a ValueError if the dtype does not hold them."""
     digits = KINDS[name].digits if name in KINDS else 0
     least, most = (-(2**digits), 2**digits) if digits else (0, 1) if name == "bool" else _limits(name)
-    first, last = integer("low", low, least, most), integer("high", high, -(2**63), min(most + 1, 2**63 - 1))
+    first, last = integer("low", low, least, most), integer("high", high, least, min(most + 1, 2**63 - 1))
     if first >= last:
         raise ValueError(f"low must be below high, got {low} and {high}")
     return first, last
@@ -104,7 +104,8 @@ def integer(name: str, value: object, lowest: int, highest: int = 2**63 - 1) -> 
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be {lowest} to {highest}, got {value}")
+        allowed = lowest if lowest == highest else f"{lowest} to {highest}"
+        raise ValueError(f"{name} must be {allowed}, got {value}")
     return int(value)
 
 

@@ -38,8 +38,16 @@ def floats(name: str, dtype: torch.dtype) -> Iterator[tuple[str, Ours, Theirs]]:
     yield ("log_normal", lambda g, n: g.log_normal(n, 0.3, 2.0, name),
            lambda g, n: empty(n).log_normal_(0.3, 2.0, generator=g))  # fmt: skip
     yield "bernoulli", lambda g, n: g.bernoulli(0.9, n, name), lambda g, n: empty(n).bernoulli_(0.9, generator=g)
+    if name != "bfloat16":  # of which NumPy has no arrays
+        yield ("bernoulli of an array", lambda g, n: g.bernoulli(probabilities(n, name)),
+               lambda g, n: torch.bernoulli(torch.from_numpy(probabilities(n, name)), generator=g))  # fmt: skip
     yield "random", lambda g, n: g.random(n, name), lambda g, n: empty(n).random_(generator=g)
     yield "randint", lambda g, n: g.randint(-3, 100, n, name), lambda g, n: empty(n).random_(-3, 100, generator=g)
+
+
+def probabilities(n: int, dtype: str) -> np.ndarray:
+    """Return n numbers from 0 to 1."""
+    return (np.arange(n) * 0.61803398875 % 1).astype(dtype)
 
 
 def integers(name: str) -> Iterator[tuple[str, Ours, Theirs]]:
@@ -57,6 +65,9 @@ def ranges() -> Iterator[tuple[str, Ours, Theirs]]:
         yield (f"randint {low} {high}", lambda g, n, low=low, high=high: g.randint(low, high, n),
                lambda g, n, low=low, high=high: torch.randint(low, high, (n,), generator=g))  # fmt: skip
     yield "randperm", lambda g, n: g.randperm(n), lambda g, n: torch.randperm(n, generator=g)
+    weights = probabilities(100, "float32")
+    yield ("multinomial", lambda g, n: g.multinomial(weights, n, replacement=True),
+           lambda g, n: torch.multinomial(torch.from_numpy(weights), n, True, generator=g))  # fmt: skip
 
 
 CASES = [

@@ -138,7 +138,7 @@ def test_a_kernel_needs_a_size_for_each_axis() -> None:
         (lambda: m.initial(m.Conv2d(6, 5, 3, groups=2), 0), "out_channels must be a multiple of groups, got 5 and 2"),
         (lambda: m.initial(m.ConvTranspose1d(4, 6, 3, groups=4), 0), "out_channels must be a multiple of groups"),
         (lambda: m.LSTM(3, 6, proj_size=6), "proj_size must be 0 to 5, got 6"),
-        (lambda: m.GRU(3, 6, proj_size=2), "proj_size must be 0 to 0, got 2"),
+        (lambda: m.GRU(3, 6, proj_size=2), "proj_size must be 0, got 2"),
         (lambda: m.GRU(3, 0), "hidden_size must be 1 to"),
         (lambda: m.RNN(3, 4, 0), "num_layers must be 1 to"),
         (lambda: m.MultiheadAttention(8, 3), "embed_dim must be a multiple of num_heads, got 8 and 3"),
