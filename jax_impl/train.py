@@ -115,7 +115,12 @@ def start(params: Params, learning_rate: float, optimizer: str = "adam") -> Stat
     """Return the state before the first step, with a copy of the parameters: training overwrites its state."""
     params = jax.tree.map(jnp.array, params)
     dtype = jax.tree.leaves(params)[0].dtype
-    return State(params, _rule(optimizer, learning_rate).init(params), jnp.asarray(learning_rate, dtype))
+    return State(params, _initial_moments(params, optimizer), jnp.asarray(learning_rate, dtype))
+
+
+@partial(jax.jit, static_argnames="optimizer")  # one program in place of one for each shape
+def _initial_moments(params: Params, optimizer: str) -> optax.OptState:
+    return _rule(optimizer, 0.0).init(params)
 
 
 def update(state: State, gradients: Params, optimizer: str = "adam") -> State:

@@ -1,5 +1,6 @@
 """The command `data`, and the data of every other command: fetched if necessary, and verified."""
 
+import contextlib
 from pathlib import Path
 
 from jax_impl import data
@@ -20,6 +21,8 @@ def load(data_dir: Path | None) -> data.Mnist:
     Raises:
         DataError: It cannot be fetched or read.
     """
+    with contextlib.suppress(data.DataError):  # it is there, as a rule: read once
+        return data.load(data_dir)
     ensure(data_dir)
     return data.load(data_dir)
 

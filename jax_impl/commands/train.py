@@ -5,6 +5,7 @@ With several processes, all of them train; the first one prints and writes.
 
 import contextlib
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -105,6 +106,7 @@ class RunFolder:
     def begin(self, *, replace: bool) -> None:
         """Write config.json; with `replace`, delete the results of an earlier run."""
         runs.describe(self.out, RESULTS if replace else (), **self._settings())
+        threading.Thread(target=_import_matplotlib, daemon=True).start()
 
     def _settings(self) -> dict[str, object]:
         """Return everything that the results depend on, for config.json."""
@@ -120,11 +122,17 @@ class RunFolder:
         self.epoch(progress)
         interop.save(self.out / "params.safetensors", jax.tree.map(lambda leaf: leaf[0], progress.state.params))
         if progress.records:
-            from jax_impl.figures.curve import curve  # imports Matplotlib, after the training
+            from jax_impl.figures.curve import curve
 
             title = naming.title(self.recipe, **_not_in_recipe(self.stream, self.dbn))
             costs, accuracies = zip(*((epoch.cost, epoch.test_accuracy) for epoch in progress.records), strict=True)
             files.write(self.out / "curve.png", curve(costs, accuracies, f"{title}, JAX"))
+
+
+def _import_matplotlib() -> None:
+    """Import what draws the curve while the devices train. `keep` meets an error again."""
+    with contextlib.suppress(ImportError):
+        import jax_impl.figures.curve  # noqa: F401
 
 
 def _not_in_recipe(stream: str, dbn: str | None) -> dict[str, object]:

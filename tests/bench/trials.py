@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import tyro
 
 from jax_impl import data, model, recipes, train
-from tests.bench import floor, turns, with_jax
+from tests.bench import floor, rewritten, turns, with_jax
 
 FAST_MATH = {"xla_cpu_enable_fast_math": True, "xla_cpu_fast_math_honor_division": False} | {
     f"xla_cpu_fast_math_honor_{what}": True for what in ("nans", "infs", "functions")
@@ -64,6 +64,10 @@ TRIALS: dict[str, tuple[str, Callable[[], Any]]] = {
     "fused": ("elementwise operations fused into the products", options(xla_cpu_experimental_ynn_fusion_type=FUSED)),
     "fast-math": ("LLVM may reassociate and multiply by reciprocals", options(**FAST_MATH)),
     "one-division": ("Adam with one division", optimizer(one_division)),
+    "unrolled": ("four steps in an iteration of the loop", options()),
+    "transposed": ("kernels stored transposed", options()),
+    "bias-row": ("the bias as a row of the kernel", options()),
+    "ahead": ("the next batch gathered in the step before", options()),
     "descent": ("gradient descent in Adam's place", optimizer(plain_descent)),
     "floor": ("the matrix products alone", options()),
 }
@@ -71,9 +75,13 @@ TRIALS: dict[str, tuple[str, Callable[[], Any]]] = {
 
 def contend(name: str, recipe_name: str) -> None:
     """Train on request with one thing changed."""
-    recipe = recipes.named(recipe_name)
+    recipe, mnist = recipes.named(recipe_name), data.load()
     with TRIALS[name][1]():
-        epochs: Iterator[Any] = (floor.epochs if name == "floor" else with_jax.scan)(recipe, data.load())
+        epochs: Iterator[Any]
+        if name in rewritten.FORMS:
+            epochs = rewritten.epochs(name, recipe, mnist)
+        else:
+            epochs = (floor.epochs if name == "floor" else with_jax.scan)(recipe, mnist)
         turns.serve(epoch.seconds for epoch in epochs)
 
 

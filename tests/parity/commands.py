@@ -65,17 +65,17 @@ def jax_evaluate(mnist: Mnist, params: bytes, *options: str) -> float:
 
 
 @lru_cache(maxsize=8)
-def torch_train(n_images: int, options: Options) -> Trained:
-    """Run `python -m torch_ref train` on the first `n_images` training images."""
+def torch_train(n_train: int, n_test: int, options: Options) -> Trained:
+    """Run `python -m torch_ref train` on the first training and test images."""
     with tempfile.TemporaryDirectory() as folder:
-        return _trained(_torch(n_images, "train", *options, out=Path(folder)), Path(folder))
+        return _trained(_torch(n_train, n_test, "train", *options, out=Path(folder)), Path(folder))
 
 
 @lru_cache(maxsize=32)
-def torch_evaluate(params: bytes, *options: str) -> float:
-    """Return the accuracy that `python -m torch_ref evaluate` prints."""
+def torch_evaluate(n_test: int, params: bytes, *options: str) -> float:
+    """Return the accuracy of the first test images that `python -m torch_ref evaluate` prints."""
     with _file(params) as path:
-        return _accuracy(_torch(1, "evaluate", *options, params=path))
+        return _accuracy(_torch(1, n_test, "evaluate", *options, params=path))
 
 
 def _jax(mnist: Mnist, *arguments: str, **paths: Path) -> list[str]:
@@ -91,12 +91,12 @@ def _jax(mnist: Mnist, *arguments: str, **paths: Path) -> list[str]:
     return lines
 
 
-def _torch(n_images: int, *arguments: str, **paths: Path) -> list[str]:
+def _torch(n_train: int, n_test: int, *arguments: str, **paths: Path) -> list[str]:
     command = torch_ref.cli.parse(_line(arguments, paths))
     run: dict[str, Callable[..., None]] = {"train": torch_ref.commands.train, "evaluate": torch_ref.commands.evaluate}
     threads = torch.get_num_threads()
     lines: list[str] = []
-    few = {dtype: torch_side.part(n_images, dtype) for dtype in ("float32", "float64")}
+    few = {dtype: torch_side.part(n_train, n_test, dtype) for dtype in ("float32", "float64")}
     with pytest.MonkeyPatch.context() as patch, _printed():
         patch.setattr(torch_ref.data, "load", lambda _, dtype="float32": few[dtype])
         try:

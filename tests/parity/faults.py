@@ -38,6 +38,7 @@ class Fault:
 
 
 Uncompiled = partial(Fault, compiles=False)
+LONG = 13  # the first rung that takes long
 
 
 @contextlib.contextmanager
@@ -59,16 +60,25 @@ def forget() -> None:
     train.compiled_epoch.cache_clear()
     epochs._compiled.cache_clear()
     model._graph.cache_clear()
-    for jitted in (model.count_correct, epochs.count_correct, draws.shuffled):
+    for jitted in (model.count_correct, epochs.count_correct, draws.shuffled, train._initial_moments):
         jitted.clear_cache()
 
 
 def caught_by(fault: Fault, *, first_only: bool, size: Size = TINY) -> list[int]:
-    """Climb with the fault planted and return the rungs that catch it; rung 15 reports and judges nothing."""
+    """Climb with the fault planted and return the rungs that catch it.
+
+    Rungs 13 and 14 take half of a climb. They are climbed if no rung before them has caught the fault. Rung 15 reports
+    and judges nothing.
+    """
     with planted(fault), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a rung must measure the fault, whether or not a framework warns of it
-        caught = (number(stem) for stem in RUNGS[:-1] if catches(stem, size))
-        return list(islice(caught, 1 if first_only else None))
+        caught: list[int] = []
+        for stem in RUNGS[:-1]:
+            if caught and (first_only or number(stem) >= LONG):
+                break
+            if catches(stem, size):
+                caught.append(number(stem))
+        return caught
 
 
 def catches(stem: str, size: Size) -> bool:
@@ -222,7 +232,7 @@ OF_COMMANDS = (
     Uncompiled("resumed with parameters in float16", 14, commands.resumed(loop.rounded_params)),
     Uncompiled("resumed with the first epoch's order", 14, wrapped(one_run, "advance", commands.first_orders_again)),
     Uncompiled("evaluate ignores --activation", 14, wrapped(evaluate, "accuracy", commands.relu_always)),
-    Uncompiled("evaluate uses 9,000 images", 14, replace(evaluate, "accuracy", net.first_images(9000))),
+    Uncompiled("evaluate drops the last 200 images", 14, replace(evaluate, "accuracy", net.first_images(-200))),
     Uncompiled("evaluate averages unequal batches", 14, replace(evaluate, "accuracy", net.mean_of_batches)),
     Uncompiled("evaluate leaves inputs in 0 … 255", 14, replace(evaluate, "accuracy", net.unscaled)),
     Uncompiled("evaluate uses the training images", 14, wrapped(evaluate, "load", commands.training_set)),

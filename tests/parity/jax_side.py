@@ -58,10 +58,10 @@ def forget() -> None:
     _loaded.cache_clear()
 
 
-def load_part(n_images: int) -> data.Mnist:
-    """Return the first `n_images` training images, and all test images."""
-    mnist = load()
-    return data.Mnist(mnist.train_images[:n_images], mnist.train_labels[:n_images], *mnist[2:])
+def load_part(n_train: int, n_test: int) -> data.Mnist:
+    """Return the first training and test images."""
+    train_images, train_labels, test_images, test_labels = load()
+    return data.Mnist(train_images[:n_train], train_labels[:n_train], test_images[:n_test], test_labels[:n_test])
 
 
 def scale(images: np.ndarray, dtype: str) -> np.ndarray:

@@ -15,8 +15,8 @@ MARGIN = 1e-5  # between two logits; float32 rounding, 3e-7 of logits up to 20, 
 
 
 def measure(size: Size) -> Measured:
-    mnist = jax_side.load_part(size.cross_images)
-    images, labels = mnist.test_images[: size.test_images], mnist.test_labels[: size.test_images]
+    mnist = jax_side.load_part(size.cross_images, size.test_images)
+    images, labels = mnist.test_images, mnist.test_labels
     trained = torch_side.fit("mnist_nn_xavier", mnist, epochs=size.cross_epochs, seed=9).tensors
     comparisons = judged(size.recipes, size.dtypes, 8)
     for name, tensors in (("initial", torch_side.initial("mnist_nn_xavier")), ("trained", trained)):

@@ -47,12 +47,12 @@ def measure(size: Size) -> Measured:
 
 def measure_in(dtype: str, size: Size) -> Measured:
     """Run both loops in one dtype: `fit` once with whole epochs, and once with an epoch for each batch."""
-    mnist = jax_side.load_part(size.train_images)
+    mnist = jax_side.load_part(size.train_images, size.test_images)
     tensors = {name: tensor.astype(dtype) for name, tensor in torch_side.initial(RECIPE).items()}
     # One order more than there are epochs: a loop that trains too long must be able to do so.
     orders = torch_side.orders(RECIPE, size.train_images, size.path_epochs + 1).astype(np.int32)
     ours, later = jax_side.epochs(RECIPE, mnist, tensors, orders, epochs=size.path_epochs)
-    theirs = torch_side.epochs(RECIPE, size.train_images, epochs=size.path_epochs, dtype=dtype)
+    theirs = torch_side.epochs(RECIPE, size.train_images, size.test_images, epochs=size.path_epochs, dtype=dtype)
     comparisons = same_settings(ours, theirs, dtype)
     comparisons.append(compare.exact(tree(later), tree(ours), name=f"{dtype}: later epochs change no yielded one"))
     if dtype == "float64":

@@ -16,6 +16,7 @@ from tests.parity.ladder import QUICK, Measured, Size
 TITLE = "accuracy"
 QUESTION = "Is the mean accuracy over seeds the same, within a margin that was fixed beforehand?"
 RECIPE = "mnist_nn_xavier"
+JAX_SEED, TORCH_SEED = 100, 200  # the first ones; those of the two arms differ, so that the runs are independent
 
 # What the notebook printed, epoch by epoch, until its output ends.
 NOTEBOOK = (
@@ -27,7 +28,7 @@ Fit = Callable[..., jax_side.Run]
 
 
 def arm(fit: Fit, mnist: Mnist, size: Size, first_seed: int) -> dict[str, list[list[float]]]:
-    """Train once per seed. The seeds of the two arms differ, so that the runs are independent."""
+    """Train once per seed."""
     runs = [fit(RECIPE, mnist, epochs=size.epochs, seed=first_seed + seed) for seed in range(size.seeds)]
     if any(len(run.accuracy) != size.epochs for run in runs):
         raise ValueError(f"runs of {size.epochs} epochs had {[len(run.accuracy) for run in runs]}")
@@ -37,8 +38,8 @@ def arm(fit: Fit, mnist: Mnist, size: Size, first_seed: int) -> dict[str, list[l
 def measure(size: Size, fits: tuple[Fit, Fit] | None = None) -> Measured:
     """Compare the mean test accuracy of each run's last epochs. It scatters a third as much as the last epoch's."""
     ours_fit, theirs_fit = fits or (jax_side.fit, torch_side.fit)
-    mnist = jax_side.load_part(size.train_images)
-    ours, theirs = arm(ours_fit, mnist, size, 100), arm(theirs_fit, mnist, size, 200)
+    mnist = jax_side.load_part(size.train_images, size.test_images)
+    ours, theirs = arm(ours_fit, mnist, size, JAX_SEED), arm(theirs_fit, mnist, size, TORCH_SEED)
     last = [np.array(runs["accuracy"])[:, -size.last_epochs :].mean(axis=1) for runs in (ours, theirs)]
     name = f"mean accuracy of the last {size.last_epochs} epochs, {size.seeds} seeds an arm"
     equivalence = compare.tost(*last, margin=size.margin, name=name)

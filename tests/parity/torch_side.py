@@ -47,10 +47,11 @@ def dataset(images: np.ndarray, labels: np.ndarray) -> SimpleNamespace:
     return SimpleNamespace(data=tensor(images), targets=tensor(labels.astype(np.int64)))
 
 
-def part(n_images: int, dtype: str = "float32") -> tuple[MNIST, MNIST]:
-    """Return the first `n_images` training images, and all test images, as the reference's own data sets."""
+def part(n_train: int, n_test: int, dtype: str = "float32") -> tuple[MNIST, MNIST]:
+    """Return the first training and test images as the reference's own data sets."""
     mnist_train, mnist_test = map(copy.copy, _loaded(dtype))
-    mnist_train.data, mnist_train.targets = mnist_train.data[:n_images], mnist_train.targets[:n_images]
+    for mnist, n in ((mnist_train, n_train), (mnist_test, n_test)):
+        mnist.data, mnist.targets = mnist.data[:n], mnist.targets[:n]
     return mnist_train, mnist_test
 
 
@@ -71,7 +72,7 @@ def load() -> Mnist:
 
 def scale(images: np.ndarray, dtype: str) -> np.ndarray:
     """Return the pixels as torchvision's transform gives them, image by image."""
-    mnist_train, _ = part(len(images), dtype)
+    mnist_train, _ = part(len(images), 0, dtype)
     mnist_train.data = tensor(images).view(-1, 28, 28)
     return np.stack([mnist_train[index][0].view(784).numpy() for index in range(len(images))])
 
@@ -173,8 +174,8 @@ def accuracy(tensors: Tensors, images: np.ndarray, labels: np.ndarray) -> float:
 
 
 @lru_cache(maxsize=8)
-def epochs(recipe: str, n_images: int, **changes: object) -> list[Epoch]:
-    """Run the reference's `fit`, with the notebook's DataLoader, on the first `n_images` training images."""
+def epochs(recipe: str, n_train: int, n_test: int, **changes: object) -> list[Epoch]:
+    """Run the reference's `fit`, with the notebook's DataLoader, on the first training and test images."""
     settings = recipes.named(recipe).with_changes(**changes)
     optimizers, losses, found = [], [], []
     train_epoch = train.train_epoch
@@ -187,7 +188,7 @@ def epochs(recipe: str, n_images: int, **changes: object) -> list[Epoch]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "train_epoch", watched)  # `fit` keeps its optimizer and the losses to itself
-        for record, network in train.fit(settings, *part(n_images, settings.dtype)):
+        for record, network in train.fit(settings, *part(n_train, n_test, settings.dtype)):
             if record:
                 found.append(_epoch(record, network, optimizers[-1], losses[-1]))
     return found
@@ -213,13 +214,13 @@ def _epoch(
 
 def fit(recipe: str, mnist: Mnist, **changes: object) -> Run:
     """Train as `python -m torch_ref train --loader tensor` does."""
-    return _fit(recipe, len(mnist.train_images), **changes)
+    return _fit(recipe, len(mnist.train_images), len(mnist.test_images), **changes)
 
 
 @lru_cache(maxsize=64)
-def _fit(recipe: str, n_images: int, **changes: object) -> Run:
+def _fit(recipe: str, n_train: int, n_test: int, **changes: object) -> Run:
     settings = recipes.named(recipe).with_changes(**changes)
-    (_, network), *epochs = train.fit(settings, *part(n_images), loader="tensor")
+    (_, network), *epochs = train.fit(settings, *part(n_train, n_test), loader="tensor")
     records = [record for record, _ in epochs if record]
     costs, accuracies = ([getattr(record, name) for record in records] for name in ("cost", "test_accuracy"))
     return Run(cost=costs, accuracy=accuracies, tensors=tensors_of(network))

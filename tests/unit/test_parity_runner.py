@@ -1,12 +1,15 @@
 """`make parity` on two quick rungs and one fault: what it keeps, what it repeats, and how it fails."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.parity import __main__ as runner
-from tests.parity import faults, ladder, test_04_structure, test_05_weights
+from tests.parity import cells, climbing, faults, ladder, test_04_structure, test_05_weights
 from tests.parity.ladder import Measured
 from tests.parity.test_04_structure import same_settings
 
@@ -18,7 +21,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ladder, "RUNGS", RUNGS)
     monkeypatch.setattr(faults, "RUNGS", (*RUNGS, "test_15_speed"))
     swapped = next(fault for fault in faults.FAULTS if fault.name == "two equal layers swapped")
-    monkeypatch.setattr(runner, "FAULTS", (swapped,))
+    monkeypatch.setattr(climbing, "FAULTS", (swapped,))
     monkeypatch.setattr(test_04_structure, "measure", lambda _: Measured(comparisons=[same_settings("mnist_nn")]))
 
 
@@ -33,7 +36,7 @@ def break_rung(monkeypatch: pytest.MonkeyPatch, module: object, *, by: type[Base
 def test_a_climb_is_written_and_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert runner.main(size="quick", out=tmp_path) == 0
+    assert runner.main(size="quick", jobs=1, out=tmp_path) == 0
     assert "2 of 2 rungs pass\n1 of 1 planted faults are caught first" in capsys.readouterr().out
     first = json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))
     assert [rung["number"] for rung in first["rungs"]] == [4, 5]
@@ -41,7 +44,7 @@ def test_a_climb_is_written_and_not_repeated(
     assert {"index.html", "parity.md", "parity.json", "cells"} == {path.name for path in tmp_path.iterdir()}
     (tmp_path / "cells" / ".DS_Store").touch()  # not a cell
     break_rung(monkeypatch, test_04_structure, by=AssertionError)
-    assert runner.main(size="quick", out=tmp_path) == 0
+    assert runner.main(size="quick", jobs=1, out=tmp_path) == 0
     assert json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))["rungs"] == first["rungs"]
 
 
@@ -50,12 +53,12 @@ def test_an_interrupted_climb_continues(tmp_path: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         break_rung(patch, test_05_weights, by=KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
-            runner.main(size="quick", out=tmp_path)
+            runner.main(size="quick", jobs=1, out=tmp_path)
     assert not (tmp_path / "parity.json").exists()
     (finished,) = tmp_path.glob("cells/*/*.json")
     made = finished.stat().st_mtime_ns
     assert finished.name == "test_04_structure.json"
-    assert runner.main(size="quick", out=tmp_path) == 0
+    assert runner.main(size="quick", jobs=1, out=tmp_path) == 0
     assert finished.stat().st_mtime_ns == made
 
 
@@ -63,10 +66,10 @@ def test_an_interrupted_climb_continues(tmp_path: Path, monkeypatch: pytest.Monk
 def test_changed_code_is_measured_again_and_a_broken_rung_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner.main(size="quick", out=tmp_path)
-    monkeypatch.setattr(runner, "SOURCES", ("jax_impl/*.py",))  # other sources have another fingerprint
+    runner.main(size="quick", jobs=1, out=tmp_path)
+    monkeypatch.setattr(cells, "SOURCES", ("jax_impl/*.py",))  # other sources have another fingerprint
     break_rung(monkeypatch, test_04_structure, by=RuntimeError)
-    assert runner.main(size="quick", out=tmp_path) == 1
+    assert runner.main(size="quick", jobs=1, out=tmp_path) == 1
     broken = json.loads((tmp_path / "parity.json").read_text(encoding="utf-8"))["rungs"][0]
     assert (broken["passed"], broken["note"]) == (False, "RuntimeError: not to be measured again")
 
@@ -76,7 +79,7 @@ def test_a_failed_rung_is_exit_1_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(test_04_structure, "measure", lambda _: Measured(comparisons=[]))
-    assert runner.main(size="quick", out=tmp_path) == 1
+    assert runner.main(size="quick", jobs=1, out=tmp_path) == 1
     assert "failed: rung 4 (structure)" in capsys.readouterr().err
 
 
@@ -84,6 +87,23 @@ def test_a_failed_rung_is_exit_1_and_named(
 def test_a_fault_that_slips_through_is_exit_1_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runner, "FAULTS", (faults.Fault("no fault at all", 5, lambda _: None),))
-    assert runner.main(size="quick", out=tmp_path) == 1
+    monkeypatch.setattr(climbing, "FAULTS", (faults.Fault("no fault at all", 5, lambda _: None),))
+    assert runner.main(size="quick", jobs=1, out=tmp_path) == 1
     assert "failed: the fault 'no fault at all'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_several_processes_share_the_work(tmp_path: Path) -> None:
+    work = {str(number): partial(pow, number, 2) for number in range(5)}
+    assert dict(cells.computed(work, 2, tmp_path)) == {"0": 0, "1": 1, "2": 4, "3": 9, "4": 16}
+    with pytest.raises(ZeroDivisionError):
+        dict(cells.computed({"wrong": partial(divmod, 1, 0)} | work, 2, tmp_path))
+
+
+def test_the_memory_limits_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def available(n_bytes: int) -> Callable[[], SimpleNamespace]:
+        return lambda: SimpleNamespace(available=n_bytes)
+
+    for n_bytes, jobs in ((2**40, 8), (9 * 2**30, 2), (2**30, 1)):
+        monkeypatch.setattr(cells.psutil, "virtual_memory", available(n_bytes))
+        assert cells.jobs_that_fit(8) == jobs

@@ -140,8 +140,8 @@ def scaled_by(factor: Callable[[Any], Any]) -> Plant:
 
 
 def mean_of_batches(params: model.Params, images: Any, labels: Any, activation: str = "relu") -> float:
-    """Return the mean of the accuracies of batches of 3,000 images; the last one has 1,000."""
-    parts = [(images[first : first + 3000], labels[first : first + 3000]) for first in range(0, len(labels), 3000)]
+    """Return the mean of the accuracies of batches of 600 images; the last one has fewer."""
+    parts = [(images[first : first + 600], labels[first : first + 600]) for first in range(0, len(labels), 600)]
     return float(np.mean([int(model.count_correct(params, *part, activation)) / len(part[1]) for part in parts]))
 
 
