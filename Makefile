@@ -71,7 +71,7 @@ power: $(VENV)/.dev ## measure what the ladder sees and explains of planted mist
 parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/index.html
 	$(BIN)/python -m tests.parity $(ARGS)
 
-bench: $(VENV)/.dev data ## time an epoch in JAX, torch and others side by side and write reports/bench
+bench: $(VENV)/.dev data ## time epochs, starts and commands beside torch and others and write reports/bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
 faults: $(VENV)/.dev data ## kill, interrupt, damage and starve the commands many times over and write reports/faults.md

@@ -1,54 +1,84 @@
-"""Times an epoch in JAX and elsewhere, against the least that it can cost, and a cold start: `make bench`."""
+"""Times this project and others side by side, and says where its seconds go: `make bench`."""
 
 import sys
+import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import arg
 
-from jax_impl import recipes
-from jax_impl.errors import UserError
+from jax_impl.commands.shared.cores import cores
+from jax_impl.errors import ArgumentError, UserError
 from jax_impl.storage import runs
-from tests.bench import cold, contenders, results, turns
+from tests.bench import comparison, contenders, results
+from tests.bench.settings import RECIPES, SHORT, Settings
 
-Recipes = tuple[Literal["mnist_nn_xavier", "mnist_nn_deep"], ...]  # relu and Xavier, which all contenders have
+Recipes = tuple[Literal[RECIPES], ...]
 Names = tuple[Literal[tuple(contenders.ENTRIES)], ...]
-Parts = tuple[Literal["cold"], ...]
+Parts = tuple[Literal[tuple(results.PARTS)], ...]
+DEFAULT = Settings()
 
 
 def main(
-    recipe_names: Annotated[Recipes, arg(name="recipes", help="What to train.")] = ("mnist_nn_xavier", "mnist_nn_deep"),
+    recipe_names: Annotated[Recipes, arg(name="recipes", help="What to train.")] = DEFAULT.recipes,
     names: Annotated[
         Names, arg(name="contenders", help="Who trains; jax always does.", help_behavior_hint="(default: all)")
-    ] = tuple(contenders.ENTRIES),
-    rounds: Annotated[int, arg(help="Epochs of each contender, and starts, that count.")] = 5,
-    images: Annotated[int, arg(help="The first so many of the training set; fewer for a try.")] = contenders.IMAGES,
-    skip: Annotated[Parts, arg(help="What to leave out.", help_behavior_hint="(default: nothing)")] = (),
+    ] = DEFAULT.contenders,
+    rounds: Annotated[int, arg(help="Epochs of each contender, starts and commands that count.")] = DEFAULT.rounds,
+    images: Annotated[
+        int | None,
+        arg(
+            help="The first so many of the training set, everywhere but in whole commands; fewer for a try.",
+            help_behavior_hint=f"(default: {contenders.IMAGES} for {RECIPES[0]}, {SHORT} for the rest)",
+        ),
+    ] = None,
+    epochs: Annotated[int, arg(help="Epochs of the whole commands.")] = DEFAULT.epochs,
+    skip: Annotated[Parts, arg(help="Parts to leave out.", help_behavior_hint="(default: none)")] = (),
     out: Annotated[Path, arg(metavar="DIR", help="Where bench.json, bench.md and bench.png go.")] = Path(
         "reports/bench"
     ),
-) -> None:
-    """Time an epoch side by side, in turns, and write tables and a figure."""
+    compare: Annotated[
+        Path | None, arg(metavar="FILE", help="Compare the ratios with this bench.json; exit 1 if one grew.")
+    ] = None,
+    other: Annotated[
+        Path | None, arg(name="with", metavar="FILE", help="Compare this bench.json, and measure nothing.")
+    ] = None,
+) -> int:
+    """Measure all parts, each in turns with others, and write tables and a figure. Return the exit code."""
+    baseline = comparison.read(compare) if compare else None
+    if other and not (compare and baseline):
+        raise ArgumentError("--with needs something to compare with: add --compare FILE")
+    found = comparison.read(other) if other else None
+    if compare and baseline:
+        comparison.check_cores(compare, baseline, found["machine"]["cores"] if found else cores())
+    if found is None:
+        settings = Settings(recipes=recipe_names, contenders=names, rounds=rounds, images=images, epochs=epochs)
+        found = measure(settings, skip, out)
+    return comparison.report(baseline, found) if baseline else 0
+
+
+def measure(settings: Settings, skip: tuple[str, ...], out: Path) -> dict[str, Any]:
+    """Measure all parts but those to skip. What is found is written at once, so an interrupted run keeps it."""
     runs.check_writable(out)  # before minutes are spent
     found = results.where()
-    for recipe_name in recipe_names:
-        seconds = contenders.measure(recipe_name, rounds, tuple(dict.fromkeys(("jax", *names))), images)
-        epoch = results.summary(recipes.named(recipe_name), images, seconds)
-        found["epochs"][recipe_name] = epoch
-        turns.show(results.heading(recipe_name, epoch), contenders.CONTENDERS, seconds, results.absent(epoch))
-        if epoch["floor"]:
-            print(results.floor_line(epoch))
-        results.write(out, found)  # what is measured is kept
-    if "cold" not in skip:
-        found["cold"] = cold.summary(cold.measure(rounds))
-        cold.show(found["cold"])
-    results.write(out, found)
+    for name, part in results.PARTS.items():
+        if name in skip:
+            continue
+        started = time.perf_counter()
+        for of_part in part.measure(settings):
+            found[name] = of_part
+            found["minutes"][name] = (time.perf_counter() - started) / 60
+            results.write(out, found)
+        for table in part.tables(found[name]):
+            table.show()
     print(f"written to {out}")
+    return found
 
 
 if __name__ == "__main__":
     try:
-        tyro.cli(main, prog="python -m tests.bench")
+        sys.exit(tyro.cli(main, prog="python -m tests.bench"))
     except UserError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

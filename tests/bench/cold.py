@@ -8,19 +8,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from tests.bench import turns
+from tests.bench.settings import Settings
+from tests.bench.tables import Table
 
 FIRST = "Epoch: 0001"  # how the line begins that a run prints after its first epoch
 TITLES = {"empty": "nothing compiled before", "filled": "compiled before"}
-WORDS = "`python -m jax_impl train --epochs 1`, its data there, in seconds from the start of the process:"
+WORDS = (
+    "`python -m jax_impl train --epochs 1`, its data there, seconds from the start of the process, {rounds} in turns:"
+)
 HEADINGS = ("compilation cache", "first epoch ended, median s", "range", "process ended, median s", "range")
 
 
@@ -42,7 +44,9 @@ def clock(command: Sequence[str], environment: Mapping[str, str]) -> Start:
     """
     first_epoch = None
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | turns.QUIET | environment
+    ) as process:
         assert process.stdout
         for line in process.stdout:
             if first_epoch is None and line.startswith(FIRST):
@@ -60,7 +64,12 @@ def train(cache: Path) -> Start:
         return clock(command, {"JAX_COMPILATION_CACHE_DIR": str(cache)})
 
 
-def measure(rounds: int) -> Starts:
+def measure(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Time the starts and yield them once."""
+    yield summary(clock_starts(settings.rounds))
+
+
+def clock_starts(rounds: int) -> Starts:
     """Start with an empty cache and with a filled one in turns; the run that fills it warms the disk's cache, too."""
     starts: Starts = {"empty": [], "filled": []}
     with tempfile.TemporaryDirectory() as filled:
@@ -72,7 +81,7 @@ def measure(rounds: int) -> Starts:
     return starts
 
 
-def summary(starts: Starts) -> dict[str, dict[str, dict[str, list[float] | float]]]:
+def summary(starts: Starts) -> dict[str, Any]:
     """Return the seconds of every round, their medians and ranges, ready for JSON."""
     return {
         cache: {
@@ -83,7 +92,7 @@ def summary(starts: Starts) -> dict[str, dict[str, dict[str, list[float] | float
     }
 
 
-def rows(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[tuple[str, ...]]:
+def rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the cells under `HEADINGS`."""
     return [
         (
@@ -101,19 +110,16 @@ def rows(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[tuple[s
     ]
 
 
-def show(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Print the seconds."""
-    table = Table(title="Cold start")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
-    for row in rows(found):
-        table.add_row(*row)
-    Console(width=120).print(table)
+def tables(found: Mapping[str, Any]) -> list[Table]:
+    """Return the table of the starts."""
+    words = WORDS.format(rounds=turns.counted(found["empty"]["end"]["seconds"]))
+    return [Table("Cold start", HEADINGS, rows(found), words)]
 
 
 def main(rounds: Annotated[int, tyro.conf.arg(help="Starts of either kind that count.")] = 5) -> None:
     """Time the first epoch of a new process, with and without compiled programs from before."""
-    show(summary(measure(rounds)))
+    for table in tables(summary(clock_starts(rounds))):
+        table.show()
 
 
 if __name__ == "__main__":

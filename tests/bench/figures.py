@@ -12,7 +12,7 @@ from jax_impl.figures.colors import BLUE, GREY
 
 JAX, OTHER = BLUE, GREY
 WIDE = 12  # times the fastest, beyond which the slowest needs a logarithmic axis
-Epochs = Mapping[str, Mapping[str, Any]]  # by recipe, what `results.summary` returns
+Epochs = Mapping[str, Mapping[str, Any]]  # by recipe, what `epochs.summary` returns
 
 
 def epochs(found: Epochs) -> Picture:

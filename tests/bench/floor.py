@@ -5,7 +5,7 @@ for those of the inputs, which the first layer does not need. They hang together
 gave, without activations and loss; the weights stay. So none can be left out, nor one for all steps be made.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ from jax_impl.recipes import Recipe
 from tests.bench.contenders import Epoch, timed
 
 NO_COST = float("nan")
+Products = Callable[[jax.Array, Sequence[jax.Array]], Sequence[jax.Array]]  # of inputs and weights, in a step
 
 
 def flop(layers: Sequence[int], batch: int) -> int:
@@ -52,11 +53,11 @@ def products(inputs: jax.Array, kernels: Sequence[jax.Array]) -> list[jax.Array]
     return gradients
 
 
-def run_steps(inputs: jax.Array, kernels: Sequence[jax.Array], steps: int) -> jax.Array:
-    """Multiply for so many steps; one element of every gradient goes into the next step's inputs, times 0."""
+def run_steps(inputs: jax.Array, kernels: Sequence[jax.Array], steps: int, multiply: Products = products) -> jax.Array:
+    """Multiply for so many steps; one element of every result goes into the next step's inputs, times 0."""
 
     def step(inputs: jax.Array, _: None) -> tuple[jax.Array, None]:
-        total = sum(gradient[0, 0] for gradient in products(inputs, kernels))
+        total = sum(result[0, 0] for result in multiply(inputs, kernels))
         return inputs.at[0, 0].set(0 * total), None  # floating-point: 0 times a number is not known before it
 
     return jax.lax.scan(step, inputs, None, length=steps)[0]

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from jax_impl.figures.canvas import INK, MUTED, Picture, floats, short
 from jax_impl.figures.colors import BLUE, BROWN, GREEN, PURPLE
 from jax_impl.storage import files, hardware
-from tests.bench import results, turns
+from tests.bench import tables, turns
 from tests.bench.growth import TITLES
 
 HEADINGS = (
@@ -70,7 +70,7 @@ def markdown(found: Found) -> str:
     ]
     for axis, along in found["axes"].items():
         rows = [row(value, point) for value, point in along["points"].items()]
-        parts += [f"## {axis.capitalize()}: {TITLES[axis]}", results.table((axis, *HEADINGS[1:]), rows)]
+        parts += [f"## {axis.capitalize()}: {TITLES[axis]}", tables.markdown((axis, *HEADINGS[1:]), rows)]
         parts.append(sentence(axis, along).partition(": ")[2].capitalize() + ".")
     return "\n\n".join(parts) + "\n"
 

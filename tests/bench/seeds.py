@@ -1,73 +1,108 @@
-"""What S seeds of a cell cost together, in single runs: `python -m tests.bench.seeds`.
+"""The part `seeds`: what several seeds of a cell cost together, in single runs (`python -m tests.bench.seeds`).
 
 Both train with the same code in one process, an epoch at a time and in turns; compiling stays apart. A single run uses
 all cores; several share one device per core.
 """
 
-import os
-import platform
-import statistics
+import json
+import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Iterator
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from jax_impl import data, recipes
 from jax_impl.commands.shared.cores import use_every_core
 from jax_impl.data import Mnist
 from jax_impl.recipes import Recipe
-from jax_impl.starts.from_images import draw_seeds
-from jax_impl.study import grid as study
-from jax_impl.trainer import engine
+from tests.bench import turns
+from tests.bench.settings import SHORT, Settings
+from tests.bench.tables import Table, with_range
+
+SEEDS = 8
+Results = dict[str, Any]
+
+
+def measure(settings: Settings) -> Iterator[Results]:
+    """Time all cells and yield the results once. A new process does it: this one may have started JAX already."""
+    images = settings.images or SHORT
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "seeds.json"
+        options = ("--rounds", str(settings.rounds), "--images", str(images), "--out", str(file))
+        subprocess.run([sys.executable, "-m", "tests.bench.seeds", *options], check=True)
+        yield json.loads(file.read_text(encoding="utf-8"))
 
 
 def epochs(recipe: Recipe, seeds: int, mnist: Mnist) -> Iterator[float]:
     """Train for ever, yielding each epoch's seconds of all seeds together."""
+    from jax_impl.starts.from_images import draw_seeds
+    from jax_impl.trainer import engine
+
     endless = recipe.with_changes(epochs=10**9)
     for epoch, _ in engine.fit_many(endless, draw_seeds(endless, range(seeds), mnist), mnist):
         yield epoch.seconds
 
 
-def contenders() -> dict[str, Recipe]:
-    """The cells of the study's default grid by depth, and the notebook's network."""
+def cells() -> dict[str, Recipe]:
+    """Return the cells of the study's default grid by depth, and the notebook's network."""
+    from jax_impl.study import grid as study
+
     grid = study.Grid(inits=("kaiming_normal",))
-    cells = {f"study, {cell.depth} hidden layers": cell.recipe for cell in grid.cells()}
-    return cells | {"mnist_nn_xavier": recipes.named("mnist_nn_xavier")}
+    found = {f"study, {cell.depth} hidden layers": cell.recipe for cell in grid.cells()}
+    return found | {"mnist_nn_xavier": recipes.named("mnist_nn_xavier")}
+
+
+def time_cell(recipe: Recipe, seeds: int, rounds: int, mnist: Mnist) -> Results:
+    """Time epochs of one seed and of several together, in turns; the first round warms up and is not counted."""
+    single, together = epochs(recipe, 1, mnist), epochs(recipe, seeds, mnist)
+    next(single), next(together)
+    pairs = [(next(single), next(together)) for _ in range(rounds)]
+    return summary([alone for alone, _ in pairs], [many for _, many in pairs], seeds)
+
+
+def summary(single: list[float], together: list[float], seeds: int) -> Results:
+    """Return the seconds of every round, their medians and ranges, and the share of so many single runs."""
+    return {
+        "single": {"seconds": single, **turns.spread(single)._asdict()},
+        "together": {"seconds": together, **turns.spread(together)._asdict()},
+        "share": turns.ratio(together, [seeds * seconds for seconds in single])._asdict(),
+    }
+
+
+def tables(found: Results) -> list[Table]:
+    """Return the table of all cells."""
+    seeds, cells = found["seeds"], found["cells"]
+    headings = ("cell", "one run, s", f"{seeds} runs, s", f"of {seeds} single runs")
+    rows = [
+        (name, *(f"{cell[kind]['median']:.2f}" for kind in ("single", "together")), with_range(cell["share"].values()))
+        for name, cell in cells.items()
+    ]
+    rounds = turns.counted(next(iter(cells.values()))["single"]["seconds"])
+    words = f"Seconds per epoch of {found['images']:,} images, median and range of {rounds}:"
+    return [Table("Several seeds together", headings, rows, words)]
 
 
 def main(
-    seeds: Annotated[int, tyro.conf.arg(help="Trained together.")] = 8,
-    rounds: Annotated[int, tyro.conf.arg(help="Epochs of each that count.")] = 3,
+    seeds: Annotated[int, tyro.conf.arg(help="Trained together.")] = SEEDS,
+    rounds: Annotated[int, tyro.conf.arg(help="Epochs of each that count.")] = 5,
+    images: Annotated[int, tyro.conf.arg(help="The first so many of the training set.")] = SHORT,
+    out: Annotated[Path | None, tyro.conf.arg(help="Write JSON to this file, and print nothing.")] = None,
 ) -> None:
     """Time an epoch of one seed and of several together, in turns."""
     use_every_core()
     mnist = data.load()
-    where = f"{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}"
-    table = Table(title=f"{seeds} seeds together, {where}")
-    for heading in (
-        "cell",
-        "one seed, median s",
-        f"{seeds} seeds, median s",
-        f"of {seeds} single runs (median, range)",
-    ):
-        table.add_column(heading, justify="left" if heading == "cell" else "right")
-    for name, recipe in track(
-        contenders().items(), "cells", console=Console(stderr=True), disable=not sys.stderr.isatty()
-    ):
-        single, many = epochs(recipe, 1, mnist), epochs(recipe, seeds, mnist)
-        next(single), next(many)  # warms up
-        pairs = [(next(single), next(many)) for _ in range(rounds)]
-        shares = [together / (seeds * alone) for alone, together in pairs]
-        alone, together = (statistics.median(values) for values in zip(*pairs, strict=True))
-        spread = f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"
-        table.add_row(name, f"{alone:.2f}", f"{together:.2f}", spread)
-    Console(width=120).print(table)
+    part = mnist._replace(train_images=mnist.train_images[:images], train_labels=mnist.train_labels[:images])
+    timed = {name: time_cell(cells()[name], seeds, rounds, part) for name in turns.shown(list(cells()), "cells")}
+    found = {"seeds": seeds, "images": images, "cells": timed}
+    if out:
+        out.write_text(json.dumps(found), encoding="utf-8")
+        return
+    for table in tables(found):
+        table.show()
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, prog="python -m tests.bench.seeds")

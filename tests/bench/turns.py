@@ -10,18 +10,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+
+from jax_impl.commands.shared.cores import cores
+from tests.bench.tables import Table, with_range
 
 Item = TypeVar("Item")
 
-THREADS = os.cpu_count() or 1  # of every contender
+THREADS = cores()  # of every contender
 # OpenMP is torch's, the others are the libraries of matrix products that NumPy may be built with.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PAUSE = 0.2  # seconds before a turn: OpenMP's threads spin for a while after their last work, on cores that others need
+QUIET = {"MNIST_STATUS_SECONDS": "0"}  # a timed command prints no line about how long it has taken so far
 HEADINGS = ("contender", "median s", "min s", "max s", "times JAX's (median of rounds, range)")
 
 
@@ -104,31 +107,43 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Spread:
     return spread([one / other for one, other in zip(over, under, strict=True)])
 
 
-def rows(
+def summary(
     titles: Mapping[str, str], seconds: Mapping[str, Sequence[float]], missing: Mapping[str, str] | None = None
-) -> list[tuple[str, ...]]:
-    """Return the cells under `HEADINGS`, a row a contender in the order of `titles`, or why it is `missing`."""
-    table = []
+) -> dict[str, dict[str, Any]]:
+    """Return what each contender measured, in the order of `titles`, or why it is `missing`; ready for JSON."""
+    found: dict[str, dict[str, Any]] = {}
     for name, title in titles.items():
         if name in seconds:
-            times = ratio(seconds[name], seconds["jax"])
-            cells = [f"{value:.2f}" for value in spread(seconds[name])]
-            table.append((title, *cells, f"{times.median:.2f} ({times.min:.2f} to {times.max:.2f})"))
+            times = ratio(seconds[name], seconds["jax"])._asdict()
+            spread_of = spread(seconds[name])._asdict()
+            found[name] = {"title": title, "seconds": list(seconds[name]), **spread_of, "times_jax": times}
         elif missing and name in missing:
-            table.append((title, missing[name], "", "", ""))
-    return table
+            found[name] = {"title": title, "missing": missing[name]}
+    return found
 
 
-def show(
-    what: str,
-    titles: Mapping[str, str],
-    seconds: Mapping[str, Sequence[float]],
-    missing: Mapping[str, str] | None = None,
-) -> None:
+def summary_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the cells under `HEADINGS`, a row a contender that was measured or is missing."""
+    rows = []
+    for one in found.values():
+        if "missing" in one:
+            rows.append((one["title"], one["missing"], "", "", ""))
+        else:
+            seconds = [f"{one[name]:.2f}" for name in Spread._fields]
+            rows.append((one["title"], *seconds, with_range(one["times_jax"].values())))
+    return rows
+
+
+def counted(values: Sequence[object]) -> str:
+    """Say how many rounds there are."""
+    return f"{len(values)} round{'' if len(values) == 1 else 's'}"
+
+
+def here() -> str:
+    """Say on how many cores the benchmark runs, and when."""
+    return f"{platform.machine()}, {THREADS} core{'' if THREADS == 1 else 's'}, {time.strftime('%Y-%m-%d')}"
+
+
+def show(what: str, titles: Mapping[str, str], seconds: Mapping[str, Sequence[float]]) -> None:
     """Print the seconds of each contender, and how many times those of `jax` they are."""
-    table = Table(title=f"{what}, {platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "contender" else "right")
-    for row in rows(titles, seconds, missing):
-        table.add_row(*row)
-    Console(width=120).print(table)
+    Table(f"{what}, {here()}", HEADINGS, summary_rows(summary(titles, seconds))).show()

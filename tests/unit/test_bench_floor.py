@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from jax_impl.data import Mnist
 from jax_impl.recipes import Recipe
-from tests.bench import floor, floor_torch
+from tests.bench import floor, floor_torch, rbm_floor
 
 LAYERS, BATCH, STEPS = (12, 40, 36, 7), 5, 3
 SHAPES = [(784, 256, 256, 10), (784, 512, 512, 512, 512, 10), (784, *[64] * 8, 10), LAYERS]
@@ -108,3 +108,27 @@ def test_flop_is_what_xla_counts() -> None:
     assert floor.flop(LAYERS, BATCH) == 60_360
     counted = floor.compiled_steps(LAYERS, BATCH, STEPS).cost_analysis()["flops"]  # of a step
     assert 60_360 <= counted < 60_380  # a few are the element of each gradient that goes into the next step
+
+
+def test_the_floor_of_a_machine_multiplies_five_times_in_every_step() -> None:
+    compiled = rbm_floor.compiled_steps(hidden=40, batch=BATCH, steps=STEPS)
+    hlo = compiled.as_text()
+    bodies = computations(hlo)
+    (loop,) = re.findall(r"while\(.*body=%([\w.\-]+)", hlo)
+    made = [shape if shape[0] == BATCH else tuple(sorted(shape)) for shape in products_under(loop, bodies)]
+    # Hidden units, visible ones, hidden ones again, and the statistics of both phases
+    assert sorted(made) == sorted([(BATCH, 40), (BATCH, 784), (BATCH, 40), (40, 784), (40, 784)])
+    assert products_under("ENTRY", bodies, loops=False) == []
+    assert re.findall(r'"known_trip_count":\{"n":"(\d+)"\}', hlo) == [str(STEPS)]
+    assert rbm_floor.flop(40, BATCH) == 5 * 2 * BATCH * 784 * 40
+    assert rbm_floor.flop(40, BATCH) <= compiled.cost_analysis()["flops"] < rbm_floor.flop(40, BATCH) + 20
+
+
+def test_the_floor_of_a_machine_gives_the_statistics_of_a_linear_one() -> None:
+    inputs, (weight,) = floor.operands((784, 40), BATCH)
+    found = rbm_floor.products(jnp.asarray(inputs), [jnp.asarray(weight)])
+    v, w = inputs.astype(np.float64), weight.astype(np.float64)
+    recreated = v @ w @ w.T
+    for statistics, expected in zip(found, (v.T @ (v @ w), recreated.T @ (recreated @ w)), strict=True):
+        # float32 keeps seven digits; sums of up to 784 products lose two of them.
+        np.testing.assert_allclose(statistics, expected, rtol=1e-3, atol=1e-4)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from tests.bench import floor, growth, growth_point, growth_report, results
+from tests.bench import floor, growth, growth_point, growth_report, tables
 
 LAYERS = (784, 16, 16, 10)
 PAGE = Path(__file__).parents[2] / "docs" / "performance" / "growth.md"
@@ -92,7 +92,7 @@ def test_who_starts_the_points_is_small() -> None:
 def test_the_growth_page_has_the_generator_s_words() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for axis in ("width", "depth", "batch"):
-        assert results.table((axis, *growth_report.HEADINGS[1:]), []).strip() in text
+        assert tables.markdown((axis, *growth_report.HEADINGS[1:]), []).strip() in text
     found = re.findall(r"^(From one point .*)\.$", text, re.MULTILINE)
     assert len(found) == 3
     for line in found:

@@ -130,7 +130,7 @@ def test_what_the_base_installation_runs_imports_only_the_base() -> None:
 def test_the_base_is_light_and_constraints_pin_what_the_extras_name() -> None:
     assert not installed() & BLOCKED
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("-", "_")
-    for extra in ("jax", "torch", "ports", "dev"):
+    for extra in ("jax", "torch", "ports", "dev", "bench"):
         for name in names(PROJECT["optional-dependencies"][extra]) - {"ml_dtypes"}:
             assert f"\n{name}==" in pinned, name
 

@@ -1,0 +1,35 @@
+"""Prints the ratios of several machines in one Markdown table: `python -m tests.bench.side_by_side FILE...`."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import Positional, arg
+
+from jax_impl.errors import UserError
+from tests.bench import comparison, tables
+from tests.bench.ratios import ratios
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> str:
+    """Return a Markdown table: a row for each ratio, a column for each machine, an empty cell for what is missing."""
+    by_machine = [ratios(results) for results in found]
+    names = dict.fromkeys(name for one in by_machine for name in one)
+    rows = [(name, *(one[name].cell() if name in one else "" for one in by_machine)) for name in names]
+    return tables.markdown(("ratio", *map(comparison.heading, found)), rows)
+
+
+def main(files: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE...", help="bench.json of each.")]) -> int:
+    """Print the ratios of several machines, one column each. Medians of the rounds, with their range."""
+    try:
+        print(table([comparison.read(file) for file in files]))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main, prog="python -m tests.bench.side_by_side"))
