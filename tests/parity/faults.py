@@ -67,14 +67,14 @@ def forget() -> None:
 def caught_by(fault: Fault, *, first_only: bool, size: Size = TINY) -> list[int]:
     """Climb with the fault planted and return the rungs that catch it.
 
-    Rungs 12 to 14 train, which takes most of a climb. They are climbed if no rung before 12 has caught the fault.
-    Rung 15 reports and judges nothing.
+    Rungs 12 to 14 train, which takes most of a climb. They are climbed if no rung before has caught the fault. Rung 15
+    reports and judges nothing.
     """
     with planted(fault), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a rung must measure the fault, whether or not a framework warns of it
         caught: list[int] = []
         for stem in RUNGS[:-1]:
-            if caught and (first_only or caught[0] < LONG <= number(stem)):
+            if caught and (first_only or number(stem) >= LONG):
                 break
             if catches(stem, size):
                 caught.append(number(stem))

@@ -111,7 +111,7 @@ def markdown(shown: dict[str, Any]) -> str:
             for fault in shown["faults"]
         ]
         lines += [*_table(("fault", "source", "expected at rung", "first caught at", "also at"), caught), ""]
-        lines += ["Rungs 12 to 14 were climbed only where no rung before 12 had caught the fault.", ""]
+        lines += ["Rungs 12 to 14 were climbed only where no rung before had caught the fault.", ""]
     return "\n".join(lines)
 
 
