@@ -150,12 +150,13 @@ def main() -> None:
     clock.charged_until = ENTERED
     watch_imports(clock, FUNCTIONS)
     from jax_impl.commands.main import main as run
+    from jax_impl.commands.shared.terminal import end
 
     code = run()
     clock.charge()
     found = {"entered": ENTERED, "left": clock.charged_until, "seconds": clock.seconds}
     out.write_text(json.dumps(found), encoding="utf-8")
-    sys.exit(code)
+    end(code)  # as `python -m jax_impl` does
 
 
 if __name__ == "__main__":
