@@ -11,10 +11,12 @@ from tests.bench.ratios import Ratio, ratios
 from tests.bench.tables import Table
 
 FEWEST = 3  # rounds of a ratio that is judged: the range of one or two says little about the next one
+NOISE = 1.1  # two runs of the same code: of 26 ratios, the ranges of one lay apart, by a factor of 1.06
 SLOWER, FASTER = "slower", "faster"
 HEADINGS = ("ratio", "then", "now", "this project is")
 MEANING = (
-    "A ratio has changed if the ranges of its rounds do not overlap. This project's time is the numerator of each."
+    f"A ratio has changed if the ranges of its rounds lie apart by more than a factor of {NOISE}. This project's time "
+    "is the numerator of each."
 )
 
 
@@ -52,10 +54,10 @@ def check_cores(file: Path, baseline: Mapping[str, Any], cores: int) -> None:
 
 
 def verdict(then: Ratio, now: Ratio) -> str:
-    """Return whether a ratio has grown or fallen by more than its spread: `SLOWER`, `FASTER` or nothing."""
+    """Return whether a ratio has grown or fallen by more than its spread and `NOISE`: `SLOWER`, `FASTER` or nothing."""
     if min(then.rounds, now.rounds) < FEWEST:
         return ""
-    return SLOWER if now.min > then.max else FASTER if now.max < then.min else ""
+    return SLOWER if now.min > NOISE * then.max else FASTER if NOISE * now.max < then.min else ""
 
 
 def compare(then: Mapping[str, Ratio], now: Mapping[str, Ratio]) -> dict[str, str]:

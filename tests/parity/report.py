@@ -82,7 +82,7 @@ def markdown(shown: dict[str, Any]) -> str:
         "# Parity ladder: PyTorch to JAX",
         "",
         f"**{shown['count']} of {shown['total']} rungs pass.** {shown['comparisons']:,} comparisons, {shown['size']} "
-        f"size, {shown['made']}, {shown['seconds']}. {_cell(shown['processor'])}{cores}; {_cell(versions)}.",
+        f"size, {shown['made']}, {shown['seconds']} of work. {_cell(shown['processor'])}{cores}; {_cell(versions)}.",
         "",
     ]
     lines += [

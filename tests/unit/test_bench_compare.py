@@ -87,15 +87,15 @@ def test_a_ratio_is_taken_round_by_round_in_the_rounds_that_both_have() -> None:
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
-        (Ratio(1.4, 1.31, 1.5, 5), "slower"),
-        (Ratio(1.4, 1.3, 1.5, 5), ""),  # the ranges touch
+        (Ratio(1.5, 1.44, 1.6, 5), "slower"),  # 1.43 is 1.1 times the largest one then
+        (Ratio(1.5, 1.42, 1.6, 5), ""),
         (Ratio(9.0, 1.29, 9.9, 5), ""),
-        (Ratio(1.0, 0.9, 1.1, 5), ""),
-        (Ratio(1.0, 0.9, 1.09, 5), "faster"),
+        (Ratio(0.95, 0.9, 1.01, 5), ""),
+        (Ratio(0.95, 0.9, 0.99, 5), "faster"),
         (Ratio(9.0, 9.0, 9.0, 2), ""),  # two rounds have no spread to speak of
     ],
 )
-def test_a_ratio_has_changed_if_the_ranges_do_not_overlap(now: Ratio, expected: str) -> None:
+def test_a_ratio_has_changed_if_the_ranges_lie_apart(now: Ratio, expected: str) -> None:
     assert comparison.verdict(THEN, now) == expected
 
 
