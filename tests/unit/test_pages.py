@@ -27,7 +27,10 @@ from tests.unit.test_imports import LAYERS
 from torch_ref import cli as torch_cli
 
 ROOT = Path(__file__).parents[2]
-PAGES = {str(path.relative_to(ROOT)): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))}
+PAGES = {
+    str(path.relative_to(ROOT)): path
+    for path in (*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md")))
+}
 
 
 def text_of(page: str) -> str:
@@ -97,6 +100,30 @@ def test_every_command_is_valid(page: str) -> None:
                 parse(arguments)
             elif package == "torch_ref":
                 torch_cli.parse(arguments)
+
+
+def facts_of(text: str) -> dict[str, list[str]]:
+    """Return what does not depend on a page's language: code, links to other pages, and numbers in digits."""
+    plain = re.sub(r"!?\[[^\]]*\]\([^)]*\)|`[^`]*`", "", text)
+    return {
+        "code": sorted(code_of(text)),
+        "links": sorted(re.findall(r"\]\((?!README)([^)\s]+)\)", text)),
+        "numbers": sorted(re.findall(r"\d(?:[\d.,e-]*\d)?", plain)),
+        "headings": re.findall(r"^#+ ", text, re.MULTILINE),
+    }
+
+
+def test_the_korean_readme_has_the_code_links_and_numbers_of_the_english_one() -> None:
+    assert facts_of(text_of("README.ko.md")) == facts_of(text_of("README.md"))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("`make test`", "`make tests`"), ("](docs/proof.md)", "](docs/power.md)"), ("2,400", "2,300"), ("## ", "### ")],
+)
+def test_a_difference_between_two_languages_is_seen(right: str, wrong: str) -> None:
+    text = text_of("README.md") + "`make test`"
+    assert facts_of(text.replace(right, wrong, 1)) != facts_of(text)
 
 
 def test_the_recipes_and_presets_are_all_listed() -> None:
