@@ -24,7 +24,7 @@ Params = dict[str, Layer]
 
 # PyTorch multiplies float32 in float32. JAX's default on recent GPUs and on TPUs is TF32 or bfloat16.
 PRECISION = "highest"
-TESTED_TOGETHER = 1_000  # images
+TESTED_TOGETHER = 1_000  # images, of one run
 NARROW = 32  # outputs of a layer up to which `narrow_product` is faster on a CPU
 
 
@@ -109,7 +109,7 @@ def count_correct(
 ) -> Int32[Array, ""]:
     """Return how many images have their largest logit at their label.
 
-    So many images at a time that their activations fit into a CPU's cache: 10,000 take 28 ms in place of 47.
+    So many images at a time that their activations fit into a CPU's cache (docs/performance.md).
     """
 
     def correct(part: tuple[Array, Array]) -> Array:
@@ -118,8 +118,8 @@ def count_correct(
 
     whole = len(images) // TESTED_TOGETHER * TESTED_TOGETHER
     parts = [array[:whole].reshape(-1, TESTED_TOGETHER, *array.shape[1:]) for array in (images, labels)]
-    found: Array = jax.lax.map(correct, tuple(parts)).sum() + correct((images[whole:], labels[whole:]))
-    return found
+    in_parts: Array = jax.lax.map(correct, tuple(parts)).sum(dtype=jnp.int32)
+    return in_parts + correct((images[whole:], labels[whole:]))
 
 
 def accuracy(

@@ -15,7 +15,7 @@ from jax_impl.train import State
 from jax_impl.trainer import devices
 from jax_impl.trainer.devices import DATA, RUNS
 
-TESTED_AT_ONCE = 16  # runs, on an accelerator: 10,000 test images need more memory than a batch
+TESTED_AT_ONCE = 16  # runs, on an accelerator: test images need more memory than a batch
 
 
 def compiled(

@@ -78,7 +78,10 @@ def left_out(then: Mapping[str, Ratio], now: Mapping[str, Ratio]) -> list[str]:
 
 
 def report(baseline: Mapping[str, Any], found: Mapping[str, Any]) -> int:
-    """Print what changed, and each ratio that grew to standard error. Return the exit code: 1 if one grew, else 0."""
+    """Print what changed, and each ratio that grew to standard error. Return the exit code: 1 if one grew, else 0.
+
+    Processors differ in their ratios, so between two of them nothing is judged.
+    """
     then, now = ratios(baseline), ratios(found)
     changed = compare(then, now)
     rows = [(name, then[name].cell(), now[name].cell(), how) for name, how in changed.items()]
@@ -88,6 +91,9 @@ def report(baseline: Mapping[str, Any], found: Mapping[str, Any]) -> int:
     print(f"{len(changed)} of {len(judged)} ratios have changed since {baseline['date']}")
     for line in left_out(then, now):
         print(line)
+    if baseline["machine"]["processor"] != found["machine"]["processor"]:
+        print(f"not judged: the ratios then are those of another processor, {baseline['machine']['processor']}")
+        return 0
     worse = [name for name, how in changed.items() if how == SLOWER]
     for name in worse:
         ranges = f"{then[name].cell()} to {now[name].cell()}"

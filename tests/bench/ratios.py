@@ -1,7 +1,7 @@
-"""The ratios of a `bench.json`, which can be compared between runs and machines; seconds cannot.
+"""The ratios of a `bench.json`, which can be compared between runs on one kind of machine; seconds cannot.
 
-The time of this project is always in the numerator, so a larger ratio is worse. A ratio's name holds every setting on
-which it depends.
+The time of this project is always in the numerator, so a larger ratio is worse. Some ratios have it in both places:
+they grow, too, if the denominator alone gets faster. A ratio's name holds every setting on which it depends.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

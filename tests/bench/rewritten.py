@@ -41,7 +41,7 @@ def loss_of_transposed(params: Params, images: jax.Array, labels: jax.Array, act
     """Return the mean loss with kernels of shape (fan_out, fan_in)."""
 
     def layer(inputs: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-        return jax.lax.dot_general(inputs, kernel, (((1,), (1,)), ((), ())), precision=PRECISION) + bias
+        return jax.lax.dot_general(inputs, kernel, (((1,), (1,)), ((), ())), precision=PRECISION) + bias[None]
 
     return _mean_loss(layer, params, images, labels, activation)
 

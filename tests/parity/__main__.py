@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import arg
 
 from jax_impl.commands.shared.cores import cores
+from jax_impl.errors import UserError, require_integer
 from jax_impl.storage import hardware
 from tests.parity import report
 from tests.parity.cells import PACKAGES, folder_of_code, jobs_that_fit, seconds
@@ -27,8 +28,11 @@ def main(
     out: Annotated[Path, arg(metavar="DIR", help="Folder of the report.")] = Path("reports/parity"),
 ) -> int:
     """Climb the parity ladder, plant every fault, and write parity.json, parity.md and index.html."""
-    folder = folder_of_code(out / "cells", size)
-    rungs, faults = climb(folder, size, jobs or jobs_that_fit(cores()))
+    if jobs is not None:
+        require_integer(jobs, "--jobs", 1)
+    jobs = jobs or jobs_that_fit(cores())
+    folder = folder_of_code(out / "cells", size, jobs)
+    rungs, faults = climb(folder, size, jobs)
     result = {
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "size": size,
@@ -49,4 +53,11 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.cli(main))
+    try:
+        sys.exit(tyro.cli(main))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted: finished parts are kept; repeat the command to continue", file=sys.stderr)
+        sys.exit(130)

@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import jax
 import psutil
 
+from jax_impl.errors import UserError
 from jax_impl.storage import files, hardware
 
 ROOT = Path(__file__).parents[2]
@@ -32,9 +35,12 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "torchvision", "numpy")
 MEMORY = 4 * 2**30  # bytes that a process may need; 2.5 GB measured with 60,000 images and both frameworks
 
 
-def folder_of_code(root: Path, size: str) -> Path:
-    """Return the folder of the parts that this code computes on this machine, and delete those of other code."""
-    fingerprint = hashlib.sha256(json.dumps(hardware.describe(PACKAGES)).encode())
+def folder_of_code(root: Path, size: str, jobs: int) -> Path:
+    """Return the folder of the parts that this code computes on this machine, and delete those of other code.
+
+    One job computes with all cores, several with one thread each: their parts are not mixed.
+    """
+    fingerprint = hashlib.sha256(json.dumps([hardware.describe(PACKAGES), jobs > 1]).encode())
     for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
         fingerprint.update(path.read_bytes())
     folder = root / f"{size}-{fingerprint.hexdigest()[:16]}"
@@ -71,6 +77,7 @@ def computed(work: Mapping[str, Callable[[], Any]], jobs: int, compiled: Path) -
 
     Raises:
         Exception: What the work raised. Work that has not begun is dropped.
+        UserError: A process was killed.
     """
     if jobs == 1:
         yield from ((name, function()) for name, function in work.items())
@@ -80,6 +87,11 @@ def computed(work: Mapping[str, Callable[[], Any]], jobs: int, compiled: Path) -
         names = {pool.submit(function): name for name, function in work.items()}
         for future in as_completed(names):
             yield names[future], future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process of the climb was killed, probably because the memory did not suffice: repeat the command with "
+            "a smaller --jobs; finished parts are kept"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -89,6 +101,11 @@ def _prepare(compiled: Path) -> None:
 
     torch computes with one thread as its command does.
     """
+    signal.signal(signal.SIGINT, _end)  # an interrupted part must not leave half of its state to the next one
     os.environ["NPROC"] = "1"  # read when XLA's CPU client starts
     jax.config.update("jax_compilation_cache_dir", str(compiled))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _end(*_: object) -> None:
+    os._exit(130)

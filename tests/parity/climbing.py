@@ -96,7 +96,7 @@ def climb(folder: Path, size: str, jobs: int) -> tuple[list[dict[str, Any]], lis
     with Progress(*columns, TextColumn("remaining"), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task("climbing", total=len(ladder.RUNGS) + len(work) - 1)
         found = {}
-        for done, value in computed(work, jobs, folder.parent / "compiled"):
+        for done, value in computed(work, jobs, folder / "compiled"):
             found[done] = value
             bar.update(task, completed=len(list(folder.glob("*.json"))))
         rungs = found["rungs"]

@@ -38,7 +38,7 @@ class Fault:
 
 
 Uncompiled = partial(Fault, compiles=False)
-LONG = 12  # the first rung that trains
+LONG = 12  # the first of the rungs that take long
 
 
 @contextlib.contextmanager
@@ -48,9 +48,11 @@ def planted(fault: Fault) -> Iterator[None]:
         if fault.compiles:
             forget()
         fault.plant(patch)
-        yield
-    if fault.compiles:
-        forget()
+        try:
+            yield
+        finally:
+            if fault.compiles:
+                forget()
 
 
 def forget() -> None:
@@ -67,7 +69,7 @@ def forget() -> None:
 def caught_by(fault: Fault, *, first_only: bool, size: Size = TINY) -> list[int]:
     """Climb with the fault planted and return the rungs that catch it.
 
-    Rungs 12 to 14 train, which takes most of a climb. They are climbed if no rung before has caught the fault. Rung 15
+    Rungs 12 to 14 take most of a climb. They are climbed if no rung before has caught the fault. Rung 15
     reports and judges nothing.
     """
     with planted(fault), warnings.catch_warnings():

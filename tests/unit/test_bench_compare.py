@@ -184,6 +184,17 @@ def test_what_was_measured_is_compared(
     assert command.main() == 0
 
 
+def test_ratios_of_another_processor_are_listed_and_not_judged(
+    saved: Callable[[dict[str, Any]], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = benchmark(3.0)
+    other["machine"] = other["machine"] | {"processor": "another"}
+    assert command.main(compare=saved(benchmark(2.0)), other=saved(other)) == 0
+    found = capsys.readouterr()
+    assert "not judged: the ratios then are those of another processor, a processor" in found.out
+    assert not found.err
+
+
 def test_machines_stand_side_by_side() -> None:
     other = without("rbm") | {"machine": {"processor": "another", "cores": 4}}
     lines = side_by_side.table([benchmark(), other]).splitlines()

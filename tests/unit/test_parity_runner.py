@@ -1,6 +1,7 @@
 """`make parity` on two quick rungs and one fault: what it keeps, what it repeats, and how it fails."""
 
 import json
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from jax_impl.errors import UserError
 from tests.parity import __main__ as runner
 from tests.parity import cells, climbing, faults, ladder, test_04_structure, test_05_weights
 from tests.parity.ladder import Measured
@@ -98,6 +100,16 @@ def test_several_processes_share_the_work(tmp_path: Path) -> None:
     assert dict(cells.computed(work, 2, tmp_path)) == {"0": 0, "1": 1, "2": 4, "3": 9, "4": 16}
     with pytest.raises(ZeroDivisionError):
         dict(cells.computed({"wrong": partial(divmod, 1, 0)} | work, 2, tmp_path))
+    with pytest.raises(UserError, match=r"^a process of the climb was killed, .*: repeat the command with a smaller"):
+        dict(cells.computed({"killed": partial(os._exit, 1)} | work, 2, tmp_path))
+
+
+def test_an_interrupted_fault_leaves_no_programs_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[bool] = []
+    monkeypatch.setattr(faults, "forget", lambda: forgotten.append(True))
+    with pytest.raises(KeyboardInterrupt), faults.planted(faults.Fault("any", 5, lambda _: None)):
+        raise KeyboardInterrupt
+    assert len(forgotten) == 2
 
 
 def test_the_memory_limits_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:

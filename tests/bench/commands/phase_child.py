@@ -115,7 +115,7 @@ def watch_imports(clock: StackClock, functions: Mapping[str, str]) -> None:
             for name in pending.keys() & sys.modules.keys():
                 module = sys.modules[name]
                 if not getattr(module.__spec__, "_initializing", False):
-                    for path, phase in pending.pop(name).items():
+                    for path, phase in pending.pop(name, {}).items():  # another thread may import, too
                         owner, attribute = find(module, path)
                         setattr(owner, attribute, timed(getattr(owner, attribute), phase, clock))
                     if name == "jax":

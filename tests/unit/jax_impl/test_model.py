@@ -124,3 +124,17 @@ def test_accuracy_counts_every_image(small: data.Mnist) -> None:
     predicted = np.asarray(model.apply(params, jnp.asarray(small.test_images / np.float32(255)))).argmax(axis=1)
     expected = (predicted == small.test_labels).sum() / 500
     assert model.accuracy(params, jnp.asarray(small.test_images), jnp.asarray(small.test_labels)) == expected
+
+
+@pytest.mark.parametrize("n", [1, model.TESTED_TOGETHER, model.TESTED_TOGETHER + 7])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_images_are_counted_in_parts_and_rest(n: int, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (n, 784)).astype(np.uint8), rng.integers(0, 10, n).astype(np.int32)
+    with jax.enable_x64(dtype == "float64"):
+        recipe = recipes.Recipe(name="small", layers=(784, 8, 10), dtype=dtype)
+        params = model.init_params(recipe, key=jax.random.key(0))
+        counted = model.count_correct(params, jnp.asarray(images), jnp.asarray(labels))
+        logits = model.apply(params, model.scale(jnp.asarray(images), dtype))
+    assert counted.dtype == jnp.int32
+    assert int(counted) == int((np.argmax(logits, axis=1) == labels).sum())
