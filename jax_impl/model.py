@@ -24,7 +24,7 @@ Params = dict[str, Layer]
 
 # PyTorch multiplies float32 in float32. JAX's default on recent GPUs and on TPUs is TF32 or bfloat16.
 PRECISION = "highest"
-TESTED_TOGETHER = 1_000  # images, of one run
+IMAGES_AT_ONCE = 1_000  # that a run is tested with
 NARROW = 32  # outputs of a layer up to which `narrow_product` is faster on a CPU
 
 
@@ -109,15 +109,15 @@ def count_correct(
 ) -> Int32[Array, ""]:
     """Return how many images have their largest logit at their label.
 
-    So many images at a time that their activations fit into a CPU's cache (docs/performance.md).
+    It tests `IMAGES_AT_ONCE` images at a time: their activations fit into a CPU's cache (docs/performance.md).
     """
 
     def correct(part: tuple[Array, Array]) -> Array:
         logits = apply(params, scale(part[0], jax.tree.leaves(params)[0].dtype), activation)
         return jnp.sum(jnp.argmax(logits, axis=1) == part[1], dtype=jnp.int32)
 
-    whole = len(images) // TESTED_TOGETHER * TESTED_TOGETHER
-    parts = [array[:whole].reshape(-1, TESTED_TOGETHER, *array.shape[1:]) for array in (images, labels)]
+    whole = len(images) // IMAGES_AT_ONCE * IMAGES_AT_ONCE
+    parts = [array[:whole].reshape(-1, IMAGES_AT_ONCE, *array.shape[1:]) for array in (images, labels)]
     in_parts: Array = jax.lax.map(correct, tuple(parts)).sum(dtype=jnp.int32)
     return in_parts + correct((images[whole:], labels[whole:]))
 

@@ -15,7 +15,7 @@ from jax_impl.train import State
 from jax_impl.trainer import devices
 from jax_impl.trainer.devices import DATA, RUNS
 
-TESTED_AT_ONCE = 16  # runs, on an accelerator: test images need more memory than a batch
+RUNS_AT_ONCE = 16  # that an accelerator tests: their activations need more memory than those of a batch
 
 
 def compiled(
@@ -85,7 +85,7 @@ def count_correct(
 
     def count_all(params: Params, images: Array, labels: Array) -> Any:
         of_run: Any = partial(model.count_correct, images=images, labels=labels, activation=activation)
-        at_once = None if jax.default_backend() == "cpu" else TESTED_AT_ONCE
+        at_once = None if jax.default_backend() == "cpu" else RUNS_AT_ONCE
         return jax.lax.map(of_run, params, batch_size=at_once)
 
     count: Any = count_all

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jax_impl.errors import ArgumentError
-from jax_impl.model import TESTED_TOGETHER, init_params
+from jax_impl.model import IMAGES_AT_ONCE, init_params
 from jax_impl.recipes import Recipe
 from jax_impl.train import compiled_epoch, start
 from jax_impl.trainer import devices
@@ -86,7 +86,7 @@ def network(recipe: Recipe, runs: int = 1) -> Memory:
     state = (3 if recipe.optimizer == "adam" else 1) * parameters  # Adam has two moments
     # Per image of a batch: the pixels, and per unit the values before and after the activation, and their gradients.
     batch = size * recipe.batch_size * (PIXELS + 4 * units)
-    tested = size * TESTED_TOGETHER * (PIXELS + 2 * max(recipe.layers))  # only two layers at a time
+    tested = size * IMAGES_AT_ONCE * (PIXELS + 2 * max(recipe.layers))  # only two layers at a time
     orders = 3 * 4 * TRAIN_IMAGES  # int32; drawn, cut, and copied to the device
     return Memory(
         # Beside the state: the initial parameters, the gradients and the updates.

@@ -29,7 +29,7 @@ def main(
     images: Annotated[
         int | None,
         arg(
-            help="The first so many of the training set, everywhere but in whole commands; fewer for a try.",
+            help="Number of training images, from the first one; whole commands use all of them.",
             help_behavior_hint=f"(default: {contenders.IMAGES} for {RECIPES[0]}, {SHORT} for the rest)",
         ),
     ] = None,

@@ -92,7 +92,10 @@ def report(baseline: Mapping[str, Any], found: Mapping[str, Any]) -> int:
     for line in left_out(then, now):
         print(line)
     if baseline["machine"]["processor"] != found["machine"]["processor"]:
-        print(f"not judged: the ratios then are those of another processor, {baseline['machine']['processor']}")
+        print(
+            f"not judged: the baseline is of another processor, {baseline['machine']['processor']}; to judge the next "
+            "run here, keep this bench.json as its baseline"
+        )
         return 0
     worse = [name for name, how in changed.items() if how == SLOWER]
     for name in worse:

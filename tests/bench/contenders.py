@@ -117,7 +117,7 @@ def shuffled(
 def main(
     name: tyro.conf.Positional[str],
     recipe: Annotated[str, tyro.conf.arg(help="What to train.")] = recipes.DEFAULT,
-    images: Annotated[int, tyro.conf.arg(help="The first so many of the training set.")] = IMAGES,
+    images: Annotated[int, tyro.conf.arg(help="Number of training images, from the first one.")] = IMAGES,
 ) -> None:
     """Be a contender: train an epoch for every line on standard input."""
     mnist = data.load()

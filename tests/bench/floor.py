@@ -54,7 +54,7 @@ def products(inputs: jax.Array, kernels: Sequence[jax.Array]) -> list[jax.Array]
 
 
 def run_steps(inputs: jax.Array, kernels: Sequence[jax.Array], steps: int, multiply: Products = products) -> jax.Array:
-    """Multiply for so many steps; one element of every result goes into the next step's inputs, times 0."""
+    """Multiply for `steps` steps; one element of every result goes into the next step's inputs, times 0."""
 
     def step(inputs: jax.Array, _: None) -> tuple[jax.Array, None]:
         total = sum(result[0, 0] for result in multiply(inputs, kernels))

@@ -132,7 +132,7 @@ def contend(name: str, images: int) -> None:
 
 def main(
     rounds: Annotated[int, tyro.conf.arg(help="Epochs of each contender that count.")] = 5,
-    images: Annotated[int, tyro.conf.arg(help="The first so many of the training set.")] = IMAGES,
+    images: Annotated[int, tyro.conf.arg(help="Number of training images, from the first one.")] = IMAGES,
     only: Annotated[str | None, tyro.conf.arg(help="Be this contender, on request by standard input.")] = None,
 ) -> None:
     """Time an epoch in JAX, in PyTorch and in scikit-learn, and that of the matrix products."""

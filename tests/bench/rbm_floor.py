@@ -35,7 +35,7 @@ def products(visible: jax.Array, weights: Sequence[jax.Array]) -> list[jax.Array
 
 
 def compiled_steps(hidden: int, batch: int, steps: int) -> jax.stages.Compiled:
-    """Compile so many steps for these shapes."""
+    """Compile `steps` steps for these shapes."""
     visible = jax.ShapeDtypeStruct((batch, PIXELS), jnp.float32)
     weights = [jax.ShapeDtypeStruct((PIXELS, hidden), jnp.float32)]
     return jax.jit(floor.run_steps, static_argnums=(2, 3)).lower(visible, weights, steps, products).compile()

@@ -32,7 +32,9 @@ def measure(settings: Settings) -> Iterator[Results]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "seeds.json"
         options = ("--rounds", str(settings.rounds), "--images", str(images), "--out", str(file))
-        subprocess.run([sys.executable, "-m", "tests.bench.seeds", *options], check=True)
+        command = [sys.executable, "-m", "tests.bench.seeds", *options]
+        if code := subprocess.run(command, check=False).returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {code}; what it said is above")
         yield json.loads(file.read_text(encoding="utf-8"))
 
 
@@ -64,7 +66,7 @@ def time_cell(recipe: Recipe, seeds: int, rounds: int, mnist: Mnist) -> Results:
 
 
 def summary(single: list[float], together: list[float], seeds: int) -> Results:
-    """Return the seconds of every round, their medians and ranges, and the share of so many single runs."""
+    """Return the seconds of every round, their medians and ranges, and the ratio to `seeds` single runs."""
     return {
         "single": {"seconds": single, **turns.spread(single)._asdict()},
         "together": {"seconds": together, **turns.spread(together)._asdict()},
@@ -88,7 +90,7 @@ def tables(found: Results) -> list[Table]:
 def main(
     seeds: Annotated[int, tyro.conf.arg(help="Trained together.")] = SEEDS,
     rounds: Annotated[int, tyro.conf.arg(help="Epochs of each that count.")] = 5,
-    images: Annotated[int, tyro.conf.arg(help="The first so many of the training set.")] = SHORT,
+    images: Annotated[int, tyro.conf.arg(help="Number of training images, from the first one.")] = SHORT,
     out: Annotated[Path | None, tyro.conf.arg(help="Write JSON to this file, and print nothing.")] = None,
 ) -> None:
     """Time an epoch of one seed and of several together, in turns."""

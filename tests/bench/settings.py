@@ -15,7 +15,7 @@ class Settings:
     recipes: tuple[str, ...] = RECIPES
     contenders: tuple[str, ...] = tuple(ENTRIES)  # those of the part `epochs`; jax always trains
     rounds: int = 5  # that count, of everything but the part `phases` and other projects' whole commands
-    images: int | None = None  # the first so many of the training set; None for as many as fit into the time
+    images: int | None = None  # number of training images, from the first one; None for `images_of` a recipe
     epochs: int = 15  # of the commands that train as the notebook does
 
     def images_of(self, recipe: str) -> int:

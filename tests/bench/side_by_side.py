@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import Positional, arg
 
-from jax_impl.errors import UserError
+from jax_impl.errors import ArgumentError, UserError
 from tests.bench import comparison, tables
 from tests.bench.ratios import ratios
 
@@ -24,6 +24,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
 def main(files: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE...", help="bench.json of each.")]) -> int:
     """Print the ratios of several machines, one column each. Medians of the rounds, with their range."""
     try:
+        if not files:
+            raise ArgumentError("side_by_side needs a FILE: name a bench.json that python -m tests.bench has written")
         print(table([comparison.read(file) for file in files]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

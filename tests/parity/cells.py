@@ -101,11 +101,12 @@ def _prepare(compiled: Path) -> None:
 
     torch computes with one thread as its command does.
     """
-    signal.signal(signal.SIGINT, _end)  # an interrupted part must not leave half of its state to the next one
+    signal.signal(signal.SIGINT, _end_at_once)  # an interrupted part must not leave half of its state to the next one
     os.environ["NPROC"] = "1"  # read when XLA's CPU client starts
     jax.config.update("jax_compilation_cache_dir", str(compiled))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def _end(*_: object) -> None:
+def _end_at_once(*_: object) -> None:
+    """End this process, as Ctrl-C asks."""
     os._exit(130)

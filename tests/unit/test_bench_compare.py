@@ -191,7 +191,7 @@ def test_ratios_of_another_processor_are_listed_and_not_judged(
     other["machine"] = other["machine"] | {"processor": "another"}
     assert command.main(compare=saved(benchmark(2.0)), other=saved(other)) == 0
     found = capsys.readouterr()
-    assert "not judged: the ratios then are those of another processor, a processor" in found.out
+    assert "not judged: the baseline is of another processor, a processor; to judge" in found.out
     assert not found.err
 
 
@@ -209,5 +209,7 @@ def test_side_by_side_prints_the_table_or_one_line(
     file = saved(benchmark())
     assert side_by_side.main((file, file)) == 0
     assert capsys.readouterr().out.count("\n") == 2 + len(ratios(benchmark()))
+    assert side_by_side.main(()) == 2
+    assert capsys.readouterr().err.startswith("error: side_by_side needs a FILE: ")
     assert side_by_side.main((tmp_path / "none.json",)) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -24,7 +24,7 @@ AFTER = (
     "Testing includes the monitors of `rbm` and `dbn`. Measuring is the signal propagation and the timing of the "
     "machine in `study`, and the likelihood in `rbm`. The "
     "steps with which `study` times the machine count as training. The rest includes drawing random numbers between "
-    "two steps."
+    "two steps. Other threads are not counted: one of `train` imports Matplotlib during the second epoch."
 )
 
 

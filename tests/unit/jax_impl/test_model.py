@@ -126,7 +126,7 @@ def test_accuracy_counts_every_image(small: data.Mnist) -> None:
     assert model.accuracy(params, jnp.asarray(small.test_images), jnp.asarray(small.test_labels)) == expected
 
 
-@pytest.mark.parametrize("n", [1, model.TESTED_TOGETHER, model.TESTED_TOGETHER + 7])
+@pytest.mark.parametrize("n", [1, model.IMAGES_AT_ONCE, model.IMAGES_AT_ONCE + 7])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_images_are_counted_in_parts_and_rest(n: int, dtype: str) -> None:
     rng = np.random.default_rng(0)
