@@ -6,12 +6,14 @@ Every run is one of `fit`, the training loop of the command `train`, on each sid
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from jax_impl import compare
 from jax_impl.data import Mnist
 from tests.parity import jax_side, torch_side
-from tests.parity.ladder import QUICK, Measured, Size
+from tests.parity.ladder import QUICK, TINY, Measured, Size
+from tests.tiers import slow
 
 TITLE = "accuracy"
 QUESTION = "Is the mean accuracy over seeds the same, within a margin that was fixed beforehand?"
@@ -87,8 +89,9 @@ def epochs_in_range(costs: np.ndarray) -> int:
     return int(((curves.min(axis=0) <= printed) & (printed <= curves.max(axis=0))).sum())
 
 
-def test_rung() -> None:
-    measure(QUICK).require()
+@pytest.mark.parametrize("size", [TINY, slow(QUICK)], ids=("tiny", "quick"))
+def test_rung(size: Size) -> None:
+    measure(size).require()
 
 
 def test_a_worse_arm_is_not_equivalent() -> None:

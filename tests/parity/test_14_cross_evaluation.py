@@ -17,6 +17,7 @@ from jax_impl.recipes import RECIPES
 from tests.parity import commands, jax_side, torch_side
 from tests.parity.commands import Trained
 from tests.parity.ladder import QUICK, Measured, Size
+from tests.tiers import slow
 
 TITLE = "cross-evaluation"
 QUESTION = "Do both command lines print and save the same results, and give a trained network the same accuracy?"
@@ -204,11 +205,10 @@ def same_evaluations(
 
 
 PARTS = (trained_on_either_side, defaults, chosen, own_draws)
+FAST = {chosen, own_draws}
 
 
-@pytest.mark.parametrize(
-    "part", [pytest.param(one, marks=pytest.mark.slow if one is defaults else ()) for one in PARTS]
-)
+@pytest.mark.parametrize("part", [one if one in FAST else slow(one) for one in PARTS])
 def test_rung(part: Callable[[Size], list[compare.Comparison]]) -> None:
     Measured(comparisons=part(QUICK)).require()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,19 @@ def test_several_seeds_are_compared_with_as_many_single_runs(small: Mnist, monke
 
 
 def test_seeds_are_timed_by_a_process_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(words: list[str], **_: object) -> None:
+    def run(words: list[str], **_: object) -> SimpleNamespace:
         assert words[1:-2] == ["-m", "tests.bench.seeds", "--rounds", "2", "--images", "500"]
         Path(words[-1]).write_text(json.dumps({"seeds": 8}), encoding="utf-8")
+        return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(subprocess, "run", run)
     assert list(seeds.measure(Settings(rounds=2, images=500))) == [{"seeds": 8}]
+
+
+def test_seeds_whose_process_fails_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
+    with pytest.raises(RuntimeError, match="ended with 1; what it said is above"):
+        list(seeds.measure(Settings(rounds=2, images=500)))
 
 
 @pytest.mark.slow

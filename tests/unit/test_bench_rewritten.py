@@ -13,6 +13,7 @@ from tests.bench.rewritten import FORMS, run_epoch
 RECIPE = Recipe(name="small", layers=(784, 12, 8, 10), dtype="float64", batch_size=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_has_the_losses_of_the_kept_epoch(name: str) -> None:
     rng = np.random.default_rng(0)
