@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -63,7 +64,7 @@ def every_few(place: int, count: int, points: int, shown: int = 5) -> tuple[int,
 
 
 def log_axis(axes: Axes) -> None:
-    """Make the y axis logarithmic and fit it to the lines and bars, within `FLOOR` and `CEILING`.
+    """Make the y axis logarithmic and fit it to lines, bands and bars, within `FLOOR` and `CEILING`.
 
     Values that are exactly 0 are drawn in a band of their own at the bottom, whose tick is 0. Positive values that are
     too small or too large for the axis are drawn at its edges.
@@ -100,12 +101,18 @@ def log_axis(axes: Axes) -> None:
 
 
 def _values(axes: Axes) -> NDArray[np.float64]:
-    """Return the finite numbers that the lines and bars of `axes` show. Lines across the whole axes do not count."""
+    """Return the finite numbers that the lines, bands and bars of `axes` show, without lines across the whole axes."""
     lines = [
         floats(line.get_ydata()) for line in axes.get_lines() if line.get_transform() != axes.get_yaxis_transform()
     ]
     bars = [floats(bars.datavalues) for bars in axes.containers if isinstance(bars, BarContainer)]
-    values = np.concatenate([np.zeros(0), *lines, *bars])
+    bands = [
+        floats(path.vertices)[:, 1]
+        for band in axes.collections
+        if isinstance(band, FillBetweenPolyCollection)
+        for path in band.get_paths()
+    ]
+    values = np.concatenate([np.zeros(0), *lines, *bars, *bands])
     return np.asarray(values[np.isfinite(values)])
 
 

@@ -10,11 +10,10 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from jax_impl.figures import tables
 from jax_impl.figures.colors import BAD, DARK, EDGE, GOOD, GRID_LINE, INK, MUTED
 from jax_impl.figures.numbers import date, duration, floats, short
 from jax_impl.figures.pages import templates
-from jax_impl.figures.tables import Table
+from jax_impl.figures.tables import Shown, Table, in_both, shown_in
 
 __all__ = ["BAD", "GOOD", "INK", "MUTED", "Picture", "date", "duration", "floats", "render", "short", "templates"]
 STYLE: dict[Any, Any] = {
@@ -57,40 +56,55 @@ class Picture:
     title: str = field(kw_only=True)
     caption: str = field(kw_only=True)
     alt: str = field(kw_only=True)
-    values: Callable[[], list[Table]] | None = field(
-        default=None, kw_only=True, repr=False
-    )  # instead of the drawn ones
+    tables: Callable[[Figure], list[Table]] = field(default=shown_in, kw_only=True, repr=False)  # of what was drawn
 
-    def svg(self, *, narrow: bool) -> str:
-        """Return the figure for a narrow or a wide screen as base64 SVG. Its colours follow the reader's dark mode."""
-        svg = self._render(narrow=narrow, format="svg", dpi=220, transparent=True, metadata={"Date": None})
-        return base64.b64encode(with_dark_mode(svg.decode().replace("'DejaVu Sans'", FONTS)).encode()).decode()
+    def shown(self) -> Shown:
+        """Return the figure in both widths, and the numbers that it shows. Its colours follow the reader's dark mode.
 
-    def tables(self) -> list[Table]:
-        """Return the numbers that the figure shows, one table per pair of axes."""
-        if self.values is not None:
-            return self.values()
-        with rc_context(STYLE):
-            figure = Figure()
-            self.draw(figure, False)
-        return tables.shown_in(figure)
+        Raises:
+            ValueError: It has no table.
+        """
+        (wide, tables), (narrow, others) = (self._drawn(narrow=narrow) for narrow in (False, True))
+        if not tables:
+            raise ValueError(f"the figure {self.key!r} has no table of its values")
+        return Shown(wide, narrow, [in_both(*pair) for pair in zip(tables, others, strict=True)])
 
     def png(self) -> bytes:
         """Return the wide figure as PNG on white, at 1.5 times its size."""
         return self._render(narrow=False, format="png", dpi=150)
+
+    def _drawn(self, *, narrow: bool) -> tuple[str, list[Table]]:
+        """Return the figure as base64 SVG, and its tables."""
+        tables: list[Table] = []
+        svg = self._render(
+            narrow=narrow, read=lambda figure: tables.extend(self.tables(figure)), format="svg", dpi=220,
+            transparent=True, metadata={"Date": None},
+        )  # fmt: skip
+        text = with_dark_mode(svg.decode().replace("'DejaVu Sans'", FONTS))
+        return base64.b64encode(text.encode()).decode(), tables
 
     def _render(self, *, narrow: bool, **options: Any) -> bytes:
         width, height = self.narrow if narrow else self.wide
         return render(lambda figure: self.draw(figure, narrow), (width * PIXEL, height * PIXEL), **options)
 
 
-def render(draw: Callable[[Figure], None], size: tuple[float, float], **options: Any) -> bytes:
-    """Return a figure of this width and height in inches as a file; `options` are those of Matplotlib's `savefig`."""
+def render(
+    draw: Callable[[Figure], None],
+    size: tuple[float, float],
+    *,
+    read: Callable[[Figure], None] = lambda _: None,
+    **options: Any,
+) -> bytes:
+    """Return a figure of this width and height in inches as a file; `options` are those of Matplotlib's `savefig`.
+
+    `read` gets the figure when it is drawn and every part has its place.
+    """
     with rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         file = io.BytesIO()
         figure.savefig(file, **options)
+        read(figure)
     return file.getvalue()
 
 

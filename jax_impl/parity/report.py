@@ -70,6 +70,7 @@ def page(verdict: Verdict) -> str:
             classes=CLASSES,
             signs=SIGNS,
             sides={"theirs": verdict.theirs, "ours": verdict.ours},
+            links={},
         )
     )
 

@@ -10,52 +10,55 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from jax_impl.figures.canvas import INK, MUTED, Picture, floats, short
 from jax_impl.figures.colors import Look
-from jax_impl.figures.tables import Table
+from jax_impl.figures.tables import Cell, Row, Table, cells
 from jax_impl.storage.records import Record
 
 
-def histograms(cells: Mapping[str, Record], looks: Mapping[str, Look]) -> Picture:
+def histograms(records: Mapping[str, Record], looks: Mapping[str, Look]) -> Picture:
     """Draw the pre-activations of up to five hidden layers, of the first seed."""
 
     def draw(figure: Figure, narrow: bool) -> None:
         columns = 2 if narrow else 4
-        panels = figure.subplots(-(-len(cells) // columns), columns, squeeze=False).ravel()
-        for axes, (init, record) in zip(panels, cells.items(), strict=False):
+        panels = figure.subplots(-(-len(records) // columns), columns, squeeze=False).ravel()
+        for axes, (init, record) in zip(panels, records.items(), strict=False):
             axes.set_title(init, color=INK, pad=3)
             _ridges(axes, record["propagation"]["measured"], looks[init].color)
-        for axes in panels[len(cells) :]:
+        for axes in panels[len(records) :]:
             axes.set_visible(False)
 
     return Picture(
         draw,
-        (1070, 40 + 170 * -(-len(cells) // 4)),
-        (350, 40 + 150 * -(-len(cells) // 2)),
+        (1070, 40 + 170 * -(-len(records) // 4)),
+        (350, 40 + 150 * -(-len(records) // 2)),
         key="histograms",
         title="Pre-activations by layer",
         caption="Before training, first seed. Each ridge is a hidden layer, from the first (bottom) to the last; all "
         "share the scale of the first. A spike: the signal vanished. A flat band: it exploded.",
-        alt="Histograms of the pre-activations of up to five layers: " + ", ".join(cells),
-        values=lambda: [_moments(cells)],
+        alt="Histograms of the pre-activations of up to five layers: " + ", ".join(records),
+        tables=lambda figure: [_moments(figure, records)],
     )
 
 
-def _moments(cells: Mapping[str, Record]) -> Table:
+def _moments(figure: Figure, records: Mapping[str, Record]) -> Table:
     """Return the mean and the standard deviation of each hidden layer's pre-activations, of the first seed."""
-    signals = [record["propagation"]["measured"] for record in cells.values()]
-    means, variances = ([floats(signal[name])[0][:-1] for signal in signals] for name in ("pre_mean", "pre_variance"))
-    rows = [
-        [
-            str(layer + 1),
-            *(
-                _mean_and_deviation(mean[layer], variance[layer])
-                for mean, variance in zip(means, variances, strict=True)
-            ),
-        ]
-        for layer in range(len(means[0]))
+    columns = [
+        _column(axes, record["propagation"]["measured"])
+        for axes, record in zip(figure.axes, records.values(), strict=False)
     ]
     return Table(
-        "pre-activations of the first seed, mean ± standard deviation over units and images", ["layer", *cells], rows
+        "pre-activations of the first seed, mean ± standard deviation over units and images",
+        ["layer", *records],
+        [Row(str(layer), list(row)) for layer, row in enumerate(zip(*columns, strict=True), start=1)],
     )
+
+
+def _column(axes: Axes, measured: Mapping[str, Any]) -> list[Cell]:
+    """Return the mean and the standard deviation of each layer, those of the drawn layers on their ridges."""
+    means, variances = (floats(measured[name])[0][:-1] for name in ("pre_mean", "pre_variance"))
+    heights = np.full(len(means), np.nan)
+    drawn = _drawn(len(means))
+    heights[drawn] = np.arange(len(drawn)) + 0.3
+    return cells(axes, means, heights, [*map(_mean_and_deviation, means, variances)])
 
 
 def _mean_and_deviation(mean: float, variance: float) -> str:
@@ -64,11 +67,16 @@ def _mean_and_deviation(mean: float, variance: float) -> str:
     return f"{short(mean)} ± {short(variance**0.5)}"
 
 
+def _drawn(hidden: int) -> list[int]:
+    """Return the layers that have a ridge: up to five."""
+    return sorted({int(layer) for layer in np.linspace(0, hidden - 1, min(5, hidden)).round()})
+
+
 def _ridges(axes: Axes, measured: Mapping[str, Any], color: str) -> None:
     counts, edges = (floats(measured["pre_histogram"][name]) for name in ("counts", "edges"))  # (layers, bins)
     means, variances = (floats(measured[name])[0] for name in ("pre_mean", "pre_variance"))
     hidden = len(counts) - 1
-    layers = sorted({int(layer) for layer in np.linspace(0, hidden - 1, min(5, hidden)).round()})
+    layers = _drawn(hidden)
     limit = 4 * np.sqrt(variances[0])
     limit = limit if 0 < limit < np.inf else 1.0  # NaN too
     for level, layer in enumerate(layers):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jax_impl.figures.canvas import duration, templates
+from jax_impl.figures.pages import other_reports
 from jax_impl.storage import files, records
 from jax_impl.storage.records import Record
 from jax_impl.study import grid, manifest, presets
@@ -79,6 +80,7 @@ def write(out: Path) -> Result:
         "rows": [table_row(row) for row in result.rows],
         "pictures": of_cells,
         "reproductions": reproductions,
+        "links": other_reports(out, "study"),
     }
     images = {out / "figures" / f"{picture.key}.png": picture for picture in (*of_cells, *of_presets)}
     for path, picture in images.items():

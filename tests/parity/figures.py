@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from numpy.typing import NDArray
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from jax_impl.figures.canvas import BAD, GOOD, INK, MUTED, Picture, floats, short
+from jax_impl.figures.axes import log_axis
+from jax_impl.figures.canvas import BAD, INK, MUTED, Picture, floats, short
+from tests.parity import values as tables
+from tests.parity.accuracies import accuracies
 from tests.parity.canvas import DTYPES, JAX, TORCH, arm_style, power
 
 
@@ -34,7 +36,6 @@ def divergence(data: dict[str, Any]) -> Picture | None:
         return None
     every = np.concatenate(list(curves.values()))
     positive = every[np.isfinite(every) & (every > 0)]
-    floor = 10 ** np.floor(np.log10(positive.min(initial=1e-16)) - 1)
     top = min(1e9, 10 ** np.ceil(np.log10(positive.max(initial=1e-2)) + 0.5))
     last = max(map(len, curves.values()))
 
@@ -42,26 +43,26 @@ def divergence(data: dict[str, Any]) -> Picture | None:
         axes = figure.subplots()
         for dtype, curve in curves.items():
             off = ~(curve <= top)  # NaN too
-            shown = np.where(off, np.nan, np.maximum(curve, floor))
-            size = 2.0 if len(curve) > 1000 else 10.0
-            axes.scatter(np.arange(len(curve)), shown, size, DTYPES[dtype], alpha=0.55, lw=0, rasterized=True)
-            axes.scatter([], [], 28, DTYPES[dtype], label=dtype)
+            shown = np.where(off, np.nan, curve)
+            dots = {"color": DTYPES[dtype], "mew": 0, "label": dtype, "rasterized": True}
+            axes.plot(shown, "o", ms=1.4 if len(curve) > 1000 else 3.2, alpha=0.55, **dots)
             if off.any():
                 axes.plot(
                     np.flatnonzero(off), [top] * off.sum(), "x", color=BAD, label=f"{dtype}, off the scale or NaN"
                 )
         for limit in data.get("tolerances") or []:
             _limit(axes, limit, last, narrow)
-        axes.set(yscale="log", ylim=(floor / 4, 4 * top), xlim=(-0.01 * last, 1.01 * last))
-        axes.set(xlabel="training step", ylabel="|loss JAX − loss PyTorch|")
-        decades = [10.0**k for k in range(int(np.log10(floor)) + 1, int(np.log10(top)) + 1) if k % 3 == 0]
-        axes.yaxis.set_major_locator(FixedLocator([floor, *decades]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "exactly 0" if y <= floor * 1.01 else power(y)))
-        axes.yaxis.set_minor_locator(NullLocator())
+        log_axis(axes)
+        axes.set(xlim=(-0.01 * last, 1.01 * last), xlabel="training step", ylabel="|loss JAX − loss PyTorch|")
         axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 9, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         figure.legend(
-            loc="outside upper left", ncols=2 if narrow else 4, handletextpad=0.2, columnspacing=1.2, borderpad=0
+            loc="outside upper left",
+            ncols=2 if narrow else 4,
+            handletextpad=0.2,
+            columnspacing=1.2,
+            borderpad=0,
+            markerscale=4 if last > 1000 else 2,
         )
 
     worst = ", ".join(f"{dtype} up to {short(float(curve.max()))}" for dtype, curve in curves.items())
@@ -72,8 +73,9 @@ def divergence(data: dict[str, Any]) -> Picture | None:
         key="divergence",
         title="One training, step by step",
         caption="Same weights, same batches: float64 must stay under its bars, as only the same algorithm does; "
-        "float32 parts early by rounding alone.",
+        "float32 parts early by rounding alone. The band at the bottom is for differences of exactly 0.",
         alt=f"Difference of the two losses over {last:,} training steps on a logarithmic scale: {worst}.",
+        tables=lambda figure: [tables.of_steps(figure.axes[0], curves, top)],
     )
 
 
@@ -105,10 +107,8 @@ def losses(data: dict[str, Any]) -> Picture | None:
         if len(notebook):
             style = {"mfc": "white", "mec": INK, "mew": 1.0, "ms": 4.5, "zorder": 5}
             axes.plot(notebook[:, 0], notebook[:, 1], "D", label="printed in the notebook", **style)
-        axes.set(yscale="log", xlabel="epoch", ylabel="training cost (nats)")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: short(y)))
-        axes.yaxis.set_minor_locator(NullLocator())
+        log_axis(axes)
+        axes.set(xlabel="epoch", ylabel="training cost (nats)")
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.legend(loc="best")
 
@@ -123,71 +123,6 @@ def losses(data: dict[str, Any]) -> Picture | None:
         alt=f"Training cost by epoch on a logarithmic scale. Median after the last epoch: {ends}.",
         half=True,
     )
-
-
-def accuracies(data: dict[str, Any]) -> Picture | None:
-    """Rung 13: the mean accuracy of every run's last epochs, and the interval of the difference against the margin."""
-    arms = {arm: floats(data[arm]["accuracy"]) for arm in ("torch", "jax") if (data.get(arm) or {}).get("accuracy")}
-    if not arms:
-        return None
-    count = max(1, int(data.get("last_epochs") or 1))
-    runs = {arm: 100 * accuracy[:, -count:].mean(1) for arm, accuracy in arms.items()}
-    interval = 100 * floats(data["interval"]) if data.get("interval") else None
-    margin = 100 * float(data["margin"]) if data.get("margin") else None
-
-    def draw(figure: Figure, _: bool) -> None:
-        points, gap = figure.subplots(1, 2, width_ratios=(5, 4)) if margin else (figure.subplots(), None)
-        for place, (arm, values) in enumerate(runs.items()):
-            color, marker = arm_style(arm)[0], "s" if arm == "torch" else "o"
-            spread = place + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.array([place])
-            points.plot(spread, values, marker, color=color, mec="white", mew=0.5, ms=6, alpha=0.9)
-            points.hlines(values.mean(), place - 0.33, place + 0.33, color=color, lw=1.6)
-        every = np.concatenate([[], *(values[np.isfinite(values)] for values in runs.values())])
-        every = every if every.size else np.zeros(1)
-        half = max(1.15 * np.ptp(every) / 2, 1.5 * (margin or 0), 0.01)
-        if interval is not None:
-            half = max(half, 1.15 * np.abs(interval[np.isfinite(interval)]).max(initial=0))
-        middle = (every.max() + every.min()) / 2
-        points.set(xlim=(-0.6, len(runs) - 0.4), ylim=(middle - half, middle + half), title="each run")
-        points.set_xticks(range(len(runs)), [arm_style(arm)[1] for arm in runs])
-        points.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.{1 if half > 0.15 else 2}f} %"))
-        points.grid(visible=False, axis="x")
-        if gap is not None:
-            _gap(gap, half, margin, interval, 100 * float(data.get("difference") or 0))
-
-    words = ", ".join(f"{arm_style(arm)[1]} {values.mean():.3f} %" for arm, values in runs.items())
-    if interval is not None and margin:
-        words += f"; 90 % interval {interval[0]:+.3f} to {interval[1]:+.3f} points, margin ±{margin:g}"
-    return Picture(
-        draw,
-        (510, 400),
-        (350, 330),
-        key="accuracies",
-        title="Accuracy of all seeds",
-        caption=f"Means of the last {count} epochs: the interval of the difference must lie inside the margin (same "
-        "scale).",
-        alt=f"Mean test accuracy: {words}.",
-        half=True,
-    )
-
-
-def _gap(axes: Axes, half: float, margin: float, interval: NDArray[np.float64] | None, difference: float) -> None:
-    """Draw the difference of the means and its interval between the two margins."""
-    axes.axhspan(-margin, margin, color=GOOD, alpha=0.10, lw=0)
-    axes.axhline(0, color=MUTED, lw=0.6)
-    for edge, side in ((margin, "bottom"), (-margin, "top")):
-        axes.axhline(edge, color=GOOD, lw=1.2, ls=(0, (4, 2)))
-        axes.text(0.97, edge, f"{edge:+.2g}", va=side, ha="right", color=GOOD, transform=axes.get_yaxis_transform())
-    if interval is not None and np.isfinite(interval).all():
-        inside = bool(np.abs(interval).max() <= margin)
-        color = INK if inside else BAD
-        axes.plot([0, 0], interval, "-", color=color, lw=2.4, marker="_", ms=12, mew=2)
-        axes.plot([0], [difference], "o", color=color, ms=7)
-        axes.text(0.12, difference, f"{difference:+.3f}", va="center", color=color, weight="bold", clip_on=True)
-    axes.set(xlim=(-1, 1), ylim=(-half, half), title="JAX − PyTorch")
-    axes.set_xticks([0], ["90 % interval,\n% points"])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+.2g}" if y else "0"))
-    axes.grid(visible=False)
 
 
 def histograms(data: dict[str, Any]) -> Picture | None:
@@ -223,6 +158,7 @@ def histograms(data: dict[str, Any]) -> Picture | None:
         title="Initial weights",
         caption="Each blue line must trace the edge of the orange area: same bounds, same shape, same tails.",
         alt=f"Histograms of the initial weights, PyTorch over JAX: {', '.join(panel['init'] for panel in panels)}.",
+        tables=lambda figure: [tables.of_histogram(*pair) for pair in zip(figure.axes, panels, strict=False)],
     )
 
 
@@ -259,4 +195,5 @@ def speed(data: dict[str, Any]) -> Picture | None:
         title="Speed",
         caption="Bars are medians, dots the single rounds, which alternated on one machine: shorter is faster.",
         alt=f"Median seconds per round: {words}.",
+        tables=lambda figure: [tables.of_rounds(figure.axes[0], {title: rounds[title] for title in order})],
     )

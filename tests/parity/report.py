@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jax_impl.figures.canvas import date, duration, short, templates
+from jax_impl.figures.pages import other_reports
 from jax_impl.storage import files
 from tests.parity.figures import pictures
 
@@ -28,7 +29,7 @@ def write(result: dict[str, Any], folder: Path) -> None:
     files.write(folder / "parity.json", measured.encode() + b"\n")  # first: an error in the drawing loses no number
     shown = view(result)
     files.write(folder / "parity.md", markdown(shown).encode())
-    files.write(folder / "index.html", page(shown, result).encode())
+    files.write(folder / "index.html", page(shown, result, other_reports(folder, "parity")).encode())
 
 
 def strict(value: Any) -> Any:
@@ -42,10 +43,10 @@ def strict(value: Any) -> Any:
     return [strict(child) for child in value] if isinstance(value, list | tuple) else value
 
 
-def page(shown: dict[str, Any], result: dict[str, Any]) -> str:
-    """Return the HTML page, which refers to no other file."""
+def page(shown: dict[str, Any], result: dict[str, Any], links: dict[str, str]) -> str:
+    """Return the HTML page, which needs no other file; `links` are the names of other reports by their addresses."""
     jinja = templates(Path(__file__).parent)  # they escape every name: names come from the code under test
-    return jinja.get_template("report.html.j2").render(shown, pictures=pictures(result["rungs"]))
+    return jinja.get_template("report.html.j2").render(shown, pictures=pictures(result["rungs"]), links=links)
 
 
 def view(result: dict[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from scipy.stats import binomtest
 
 from jax_impl.figures.numbers import short
-from jax_impl.figures.pages import templates
+from jax_impl.figures.pages import other_reports, templates
 from jax_impl.storage import files
 from tests.power.chance import Chance
 from tests.power.sizes import Sized
@@ -116,7 +116,7 @@ def write(results: Results, folder: Path) -> None:
     """Write index.html, power.md and power.json."""
     files.write(folder / "power.json", json.dumps(plain(results), ensure_ascii=False, indent=1).encode())
     files.write(folder / "power.md", text(results).encode())
-    files.write(folder / "index.html", page(results).encode())
+    files.write(folder / "index.html", page(results, other_reports(folder, "power")).encode())
 
 
 def plain(results: Results) -> dict[str, object]:
@@ -201,8 +201,8 @@ def _cell(value: str) -> str:
     return " ".join(value.split()).replace("|", "\\|")
 
 
-def page(results: Results) -> str:
-    """Return the HTML page, which refers to no other file."""
+def page(results: Results, links: Mapping[str, str]) -> str:
+    """Return the HTML page, which needs no other file; `links` are the names of other reports by their addresses."""
     return (
         templates(Path(__file__).parent)
         .get_template("report.html.j2")
@@ -211,13 +211,24 @@ def page(results: Results) -> str:
             cause_of=cause_of,
             margin_of=margin_of,
             quiet=quiet_of(results),
-            bars=list(_bars(results.sizes)),
+            sizes=list(_sizes(results.sizes)),
+            chances=list(_chances(results.chances)),
+            links=links,
         )
     )
 
 
-def _bars(sizes: Mapping[Sized, float | None]) -> Iterator[tuple[Sized, str, float]]:
-    """Yield the length of a bar, in percent of the page: logarithmic from 1e-14 to 1."""
+Bar = tuple[str, float, str]  # its name, its length in percent, and its number
+
+
+def _sizes(sizes: Mapping[Sized, float | None]) -> Iterator[Bar]:
+    """Yield a bar for each smallest size, logarithmic from 1e-14 to 1."""
     for sized, size in sizes.items():
         share = 100.0 if size is None else 100 * (math.log10(max(size, 1e-14)) + 14) / 14
-        yield sized, "none" if size is None else short(size), max(share, 1.0)
+        yield sized.name, max(share, 1.0), "none" if size is None else f"{short(size)} {sized.unit}"
+
+
+def _chances(chances: Iterable[Chance]) -> Iterator[Bar]:
+    for one in chances:
+        seen = f"{one.seen} of {one.seeds} draws, p = {one.p:.2g}"
+        yield f"{100 * one.size:.0f} % too wide", 100 * one.seen / one.seeds, seen

@@ -72,7 +72,7 @@ def test_fisher_s_exact_test_tells_chance() -> None:
 def test_text_and_page_tell_everything() -> None:
     alarm = Results(**(vars(GOOD) | {"changes": [mistake("alarm")]}))
     for results, quiet in ((GOOD, "All 1 harmless changes pass"), (alarm, "Of 1 harmless changes, 1 are false alarms")):
-        text, page = report.text(results), report.page(results)
+        text, page = report.text(results), report.page(results, {})
         HTMLParser().feed(page)
         for shown in (
             quiet,

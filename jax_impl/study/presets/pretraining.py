@@ -52,9 +52,9 @@ def _draw(figure: Figure, data: Data, narrow: bool) -> None:
         color, marker = drawing.color_of(init), drawing.marker_of(init)
         errors = 100 * (1 - drawing.floats(data[init]["test_accuracy"]))
         drawing.mean_and_range(few, data[init]["labels"], errors, color, f"{marker}-", ms=4.5, label=label)
-    few.set(xscale="log", yscale="log", xlabel="labelled images")
+    drawing.log_axis(few)
+    few.set(xscale="log", xlabel="labelled images")
     drawing.fixed_ticks(few.xaxis, data["dbn"]["labels"], "{:,.0f}")
-    drawing.fixed_ticks(few.yaxis, (1, 2, 3, 5, 10, 20, 30))
     drawing.percent_axis(few, "test error")
 
     for init, label in DEEP_INITS.items():
