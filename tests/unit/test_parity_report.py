@@ -1,9 +1,11 @@
 """The report: it shows every rung, the failures first, and it refers to no other file."""
 
+import base64
 import json
 import math
 import re
 import warnings
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from tests.parity import report
+from tests.parity import figures, report
 
 
 def comparison(**changes: Any) -> dict[str, Any]:
@@ -227,7 +229,7 @@ def test_text_is_escaped(tmp_path: Path, drawn: dict[str, Any]) -> None:
     drawn["machine"].update(processor=attack)
     drawn["rungs"][14]["data"]["seconds"] = {attack: [1.0]}  # goes into an alternative text
     html, text, table = written(drawn, tmp_path)
-    assert "<script" not in html
+    assert html.count("<script") == 1  # the page's own
     assert not any("onload" in attributes for _, attributes in text.elements)
     assert attack in str(text)
     assert "<script" not in table
@@ -238,7 +240,7 @@ def test_the_page_needs_nothing_from_outside(whole: tuple[str, Text, str]) -> No
     html, text, _ = whole
     assert "http://" not in html
     assert "https://" not in html
-    assert not re.search(r"url\(|@import|<script|<link|<iframe", html)
+    assert not re.search(r"url\(|@import|<script |<link|<iframe|fetch\(|import\(", html)
     assert re.findall(r'src(?:set)?="(?!data:)', html) == []
     assert all(attributes["href"].startswith("#") for _, attributes in text.elements if "href" in attributes)
     ids = [attributes["id"] for _, attributes in text.elements if "id" in attributes]
@@ -315,3 +317,73 @@ def test_a_narrow_failure_shows_enough_digits(tmp_path: Path, result: dict[str, 
 def test_durations_are_in_words() -> None:
     durations = [report.duration(seconds) for seconds in (0.04, 9.94, 59.4, 59.6, 3599.7, 7260)]
     assert durations == ["0.0 s", "9.9 s", "59 s", "1 min 00 s", "1 h 00 min", "2 h 01 min"]
+
+
+def tables_of(html: str) -> dict[str, list[list[str]]]:
+    """The cells of the tables of values by their captions."""
+    return {
+        unescape(caption): [
+            [unescape(cell) for cell in re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row)]
+            for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)
+        ]
+        for caption, table in re.findall(r"<caption>(.*?)</caption>(.*?)</table>", html, re.DOTALL)
+    }
+
+
+def test_every_figure_has_its_numbers_in_tables(whole: tuple[str, Text, str]) -> None:
+    html, _, _ = whole
+    assert html.count('<details class="values">') == html.count("<figure") == 5
+    found = tables_of(html)
+    assert found["|loss JAX − loss PyTorch|"] == [
+        ["training step", "float32", "float64"], ["0", "0", "0"], ["1", "1e-6", "0"], ["2", "0.001", "1e-16"],
+    ]  # fmt: skip
+    assert found["training cost (nats)"] == [
+        ["epoch", "PyTorch, 2 seeds", "JAX, 2 seeds", "printed in the notebook"],
+        ["1", "0.25", "0.25", "0.24"],
+        ["2", "0.1", "0.1", ""],
+    ]
+    assert found["test accuracy (%)"] == [
+        ["run", "PyTorch", "JAX"], ["1", "97.500", "97.500"], ["2", "96.500", "96.500"], ["mean", "97.000", "97.000"],
+    ]  # fmt: skip
+    assert found["JAX − PyTorch (percentage points)"][1:] == [
+        ["difference", "+0.100"], ["interval, from", "-0.200"], ["interval, to", "+0.300"],
+        ["margin, from", "-1.000"], ["margin, to", "+1.000"],
+    ]  # fmt: skip
+    assert found["density of zeros_"] == [
+        ["weight", "PyTorch", "JAX"], ["-1 to 0", "0.5", "0.4"], ["0 to 1", "0.5", "0.6"],
+    ]  # fmt: skip
+    assert found["seconds per round"] == [
+        ["program", "median", "round 1", "round 2"], ["JAX", "1.05", "1", "1.1"], ["PyTorch", "2.25", "2", "2.5"],
+    ]  # fmt: skip
+
+
+def test_a_difference_of_0_is_drawn_as_0(drawn: dict[str, Any]) -> None:
+    """In a band of its own below every other number, whatever the smallest of them is."""
+    curves = {"float32": [0.0, 1e-6, 1e-3], "float64": [0.0, 3e-26, 1e-16]}
+    figure = figures.divergence({**drawn["rungs"][11]["data"], **curves})
+    assert figure is not None
+    (table,) = figure.shown().tables
+    heights = {value.text: int(value.at.split()[1]) for _, row in table.rows for value in row}
+    assert list(heights) == ["0", "1e-6", "3e-26", "0.001", "1e-16"]
+    assert max(heights, key=lambda text: heights[text]) == "0"  # thousandths from the top
+    zeros = {value.at.split()[1] for _, row in table.rows for value in row if value.text == "0"}
+    assert len(zeros) == 1
+    svg = base64.b64decode(figure.shown().wide).decode()
+    assert "exactly" not in svg
+    assert re.search(r"<text[^>]*>0</text>", svg)
+
+
+def test_what_is_off_the_scale_is_named_in_the_table(tmp_path: Path, drawn: dict[str, Any]) -> None:
+    drawn["rungs"][11]["data"] = {"float64": [0.0, math.nan, math.inf, 1e300]}
+    found = tables_of(written(drawn, tmp_path)[0])
+    assert found["|loss JAX − loss PyTorch|"][1:] == [["0", "0"], ["1", "NaN"], ["2", "inf"], ["3", "1e300"]]
+
+
+def test_the_page_links_to_reports_beside_it(tmp_path: Path, result: dict[str, Any]) -> None:
+    assert "<nav" not in written(result, tmp_path / "parity")[0]
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "index.html").touch()
+    html, text, _ = written(result, tmp_path / "parity")
+    assert '<nav class="reports" aria-label="Other reports">' in html
+    outside = [attributes["href"] for tag, attributes in text.elements if tag == "a" and attributes["href"][0] != "#"]
+    assert outside == ["../study/index.html"]

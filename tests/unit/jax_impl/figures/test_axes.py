@@ -45,6 +45,15 @@ def test_an_axis_without_zeros_has_no_band() -> None:
     assert not shown.patches
 
 
+def test_the_axis_has_room_for_bands() -> None:
+    shown = new_axes()
+    shown.plot([1, 2], [1.0, 1.0])
+    shown.fill_between([1, 2], [0.0, 0.01], [50.0, 50.0])
+    axes.log_axis(shown)
+    assert labels(shown)[0] == "0"
+    assert axes.ZERO_BAND < drawn(shown, 0.01) < drawn(shown, 50.0) < 1
+
+
 @pytest.mark.parametrize(
     "values", [[0.0, 0.0], [np.nan, np.nan], [], [1e30, 1e35], [1e-40, 1e-30], [1e-40, 1e30], [5.0]]
 )

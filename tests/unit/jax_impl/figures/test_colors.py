@@ -48,6 +48,10 @@ def contrast(first: str, second: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+def decoded(svg: str) -> str:
+    return base64.b64decode(svg).decode()
+
+
 def test_every_initialiser_has_a_look_of_its_own() -> None:
     assert set(INITIALISERS) == set(NAMES["init"])
     assert len(set(INITIALISERS.values())) == len(INITIALISERS)
@@ -89,8 +93,7 @@ def test_no_figure_has_a_colour_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_colour_of_a_preset_s_figure_follows_dark_mode(name: str) -> None:
-    for narrow in (False, True):
-        svg = base64.b64decode(draw_preset(PRESETS[name], made_up_data(PRESETS[name])).svg(narrow=narrow)).decode()
+    for svg in map(decoded, draw_preset(PRESETS[name], made_up_data(PRESETS[name])).shown()[:2]):
         style, rest = re.findall(r"<style>svg\{.*?</style>", svg), re.sub(r"<style>.*?</style>", "", svg)
         assert len(style) == 1
         assert "@media (prefers-color-scheme: dark)" in style[0]
@@ -103,7 +106,7 @@ def test_every_colour_of_a_preset_s_figure_follows_dark_mode(name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_draws_its_initialisers_in_their_colours(name: str) -> None:
     preset = PRESETS[name]
-    svg = base64.b64decode(draw_preset(preset, made_up_data(preset)).svg(narrow=False)).decode()
+    svg = decoded(draw_preset(preset, made_up_data(preset)).shown().wide)
     rest = re.sub(r"<style>.*?</style>", "", svg)
     for init in {part.recipe.init for part in preset.parts.values()}:
         assert f"var(--c{INITIALISERS[init].color[1:]})" in rest

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from jax_impl.data import Mnist
 from jax_impl.storage import records
 from jax_impl.study import grid, manifest, verdicts
 from jax_impl.study import page as study_report
+from jax_impl.study.figures import VITALS
 from jax_impl.study.presets import PRESETS
 from jax_impl.study.presets.preset import RECORDS, record_key
 from tests.unit.jax_impl.study.presets.made_up import made_up_data
@@ -58,7 +60,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in {"style", "script"}:
             self.words += data.split()
 
 
@@ -146,6 +148,16 @@ def test_the_report_names_machines_and_times(small: Mnist, tmp_path: Path) -> No
         assert kept[0]["where"] in text
 
 
+def test_the_report_links_to_those_beside_it(tmp_path: Path) -> None:
+    records.add(tmp_path / "study" / grid.RECORDS, {"key": "of no shown cell"})
+    manifest.remember(tmp_path / "study")
+    (tmp_path / "explore").mkdir()
+    (tmp_path / "explore" / "index.html").touch()
+    study_report.write(tmp_path / "study")
+    text = (tmp_path / "study" / "index.html").read_text(encoding="utf-8")
+    assert [link for link in Page(text).links if link[0] != "#"] == ["../explore/index.html"]
+
+
 def test_an_empty_folder_gives_an_empty_report(tmp_path: Path) -> None:
     assert study_report.read(tmp_path) == ([], [], [], {}, "")
 
@@ -220,7 +232,16 @@ def test_the_page_tells_how_it_was_made(small: Mnist, tmp_path: Path) -> None:
 
 def test_every_figure_has_a_table_of_its_values(folder: Path) -> None:
     text = (folder / "index.html").read_text(encoding="utf-8")
-    assert text.count("<details") == text.count("<figure") == 8
+    figures = re.findall(r"<figure.*?</figure>", text, re.S)
+    titles = [re.findall(r"<caption>(.*?)</caption>", figure) for figure in figures]
+    of_group = [
+        ["training loss (nats)", "test accuracy (%)"],
+        ["variance of activations", "variance of gradients"],
+        list(VITALS.values()),
+        ["pre-activations of the first seed, mean ± standard deviation over units and images"],
+    ]
+    assert [[unescape(title).removesuffix(", up to 2") for title in one] for one in titles] == 2 * of_group
+    assert all(figure.count("data-at") > 2 for figure in figures)
     (zeros,) = re.findall(r"variance of activations</caption>.*?</table>", text, re.S)[:1]
     rows = [re.findall(r">([^<]*)</t[hd]>", row) for row in re.findall(r"<tr>.*?</tr>", zeros)]
     place = rows[0].index("zeros")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from jax_impl.study import presets
 from jax_impl.study.presets import PRESETS
@@ -34,13 +35,37 @@ def test_every_preset_has_a_file() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
+def test_every_chart_of_a_preset_has_its_table(name: str) -> None:
+    preset, figure = PRESETS[name], Figure()
+    preset.draw(figure, made_up_data(preset), False)
+    tables = draw_preset(preset, made_up_data(preset)).shown().tables
+    assert len(tables) == len(figure.axes) > 0
+    for table in tables:
+        assert sum(bool(value.at) for _, values in table.rows for value in values) > 1
+
+
+def test_an_error_of_0_percent_is_drawn_as_0() -> None:
+    preset = PRESETS["pretraining"]
+    data = made_up_data(preset)
+    data["dbn"]["test_accuracy"] = [[1.0 for _ in shares] for shares in data["dbn"]["test_accuracy"]]
+    table = draw_preset(preset, data).shown().tables[0]
+    assert table.title == "test error (%)"
+    lowest = max(int(value.at.split()[1]) for _, row in table.rows for value in row if value.text not in ("0", ""))
+    zeros = [value.at.split()[1] for _, row in table.rows for value in row if value.text == "0"]
+    assert len(zeros) == len(table.rows)
+    assert all(int(height) > lowest for height in zeros)  # thousandths from the top
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_s_figure_shows_the_data(name: str) -> None:
     preset = PRESETS[name]
     first, again, other = (draw_preset(preset, made_up_data(preset, seed)) for seed in (0, 0, 1))
     assert first.png().startswith(b"\x89PNG")
-    assert first.svg(narrow=False) == again.svg(narrow=False)
-    for narrow in (False, True):
-        assert first.svg(narrow=narrow) != other.svg(narrow=narrow)
+    shown = first.shown()
+    assert shown == again.shown()
+    for one, of_other in zip(shown, other.shown(), strict=True):  # both widths, and the tables
+        assert one != of_other
     assert (first.key, first.title, first.caption) == (name, preset.title, preset.caption)
 
 
