@@ -148,6 +148,9 @@ def test_the_page_fits_its_window(page: Page, reports: Path, name: str) -> None:
 
 def test_links_lead_to_the_other_reports(page: Page, reports: Path) -> None:
     assert opened(page, reports, "study").locator("nav a").all_inner_texts() == ["Parity ladder", "Power of the ladder"]
+    assert opened(page, reports, "power").locator("nav a").all_inner_texts() == ["Parity ladder"]  # written before
+    assert opened(page, reports, "parity").locator("nav").count() == 0  # it was the first
+    opened(page, reports, "study")
     page.get_by_role("navigation", name="Other reports").get_by_text("Parity ladder").click()
     assert page.title() == "Parity ladder: 14 of 15 rungs pass"
 
