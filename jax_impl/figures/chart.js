@@ -39,13 +39,9 @@ for (const figure of document.querySelectorAll("figure:has([data-at])")) {
     const left = Math.min(Math.max(x - tip.offsetWidth / 2, 0), paper.clientWidth - tip.offsetWidth);
     const below = y < tip.offsetHeight + 14;
     tip.style.translate = `${left}px ${below ? y + 12 : y - tip.offsetHeight - 12}px`;
-    mark.className = "mark shown";
-    tip.className = "tip shown";
+    paper.classList.add("pointed");
   };
-  const hide = () => {
-    mark.className = "mark";
-    tip.className = "tip";
-  };
+  const hide = () => paper.classList.remove("pointed");
   const nearest = (event) => {
     const box = paper.getBoundingClientRect(), seen = view();
     const far = points.map((point) => apart(point, event.clientX - box.x, event.clientY - box.y, seen));
@@ -65,7 +61,8 @@ for (const figure of document.querySelectorAll("figure:has([data-at])")) {
     show(lines[line][point]);
   };
 
-  hide();
+  mark.className = "mark";
+  tip.className = "tip";
   tip.role = "status";
   paper.tabIndex = 0;
   paper.role = "group";
