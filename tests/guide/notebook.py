@@ -40,6 +40,8 @@ def executed(notebook: Any) -> Any:
         timeout=LIMIT,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],  # without its remarks about the connection
         resources={"metadata": {"path": str(PATH.parent)}},
     )
     client.execute()
