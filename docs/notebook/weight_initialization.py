@@ -127,6 +127,13 @@ def show(draw, width, height, alt):
     display(Image(render(draw, (width, height), format="png", dpi=110), alt=alt))
 
 
+def as_picture(axes):
+    """Leave out what only a chart needs: ticks, grid and frame."""
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
 def show_picture(picture):
     """Display a figure of the reports."""
     width, height = picture.wide  # in hundredths of an inch
@@ -400,8 +407,7 @@ def draw_units(figure):
         limit = np.quantile(np.abs(kernel), 0.999)
         for number, axes in enumerate(row):
             axes.imshow(kernel[:, number].reshape(28, 28), cmap="RdBu_r", vmin=-limit, vmax=limit)
-            axes.set(xticks=[], yticks=[])
-            axes.grid(visible=False)
+            as_picture(axes)
         row[0].set_ylabel(init)
     figure.suptitle("weights from the pixels of eight hidden units after one epoch")
 
@@ -505,9 +511,8 @@ def draw_divergence(figure):
         top, left = 1 + 4 * (number // 7), 1 + 4 * (number % 7)
         mosaic[top : top + 3, left : left + 3] = picture.reshape(3, 3)
     pictures.imshow(mosaic, cmap="gray_r", vmin=0, vmax=1)
-    pictures.set(xticks=[], yticks=[])
     pictures.set_title("all bars and stripes of 3 × 3 pixels")
-    pictures.grid(visible=False)
+    as_picture(pictures)
     axes.plot(kl, color=INITIALISERS["dbn"].color)
     axes.set(xlabel="epoch of CD-1", ylabel="KL(data ‖ model), nats", ylim=(0, None))
 
@@ -549,8 +554,7 @@ def draw_machine(figure):
     digits.imshow(mosaic_of(np.stack([shown[:5], recreated[:5], shown[5:], recreated[5:]]), 5), cmap="gray_r")
     digits.set_title("test images, and below each its recreation")
     for axes in (filters, digits):
-        axes.set(xticks=[], yticks=[])
-        axes.grid(visible=False)
+        as_picture(axes)
 
 
 show(draw_machine, 7.5, 3, "Hidden units as strokes and dots; ten test digits, each above a blurred recreation.")
@@ -571,9 +575,9 @@ columns = np.concatenate([shown[None, :6], np.asarray(chains)]).swapaxes(0, 1).r
 def draw_chains(figure):
     axes = figure.subplots()
     axes.imshow(mosaic_of(columns, 5), cmap="gray_r", vmin=0, vmax=1)
+    as_picture(axes)
     axes.set_xticks([15 + 30 * place for place in range(5)], ["test image", *(f"{count:,}" for count in rounds)])
-    axes.set(yticks=[], xlabel="rounds of Gibbs sampling")
-    axes.grid(visible=False)
+    axes.set(xlabel="rounds of Gibbs sampling")
 
 
 show(draw_chains, 4, 4.2, "Six chains: the test image, and what the chain shows after 1, 10, 100 and 1,000 rounds.")
@@ -861,7 +865,11 @@ def draw_truncation(figure):
     axes = figure.subplots()
     for (name, kernel), color in zip(draws_of.items(), (GREEN, BLUE), strict=True):
         axes.hist(
-            np.asarray(kernel).ravel(), 120, histtype="step", color=color, label=f"{name}, deviation {kernel.std():.4f}"
+            np.asarray(kernel).ravel(),
+            np.linspace(-0.2, 0.2, 161),
+            histtype="step",
+            color=color,
+            label=f"{name}, deviation {kernel.std():.4f}",
         )
     axes.set(xlabel="weight, fan_in = 1,000", ylabel="count")
     axes.legend(fontsize=7.5)

@@ -1,4 +1,4 @@
-"""The guide's notebook: the committed file is the script's, it is complete in both languages, and it can be executed."""
+"""The guide's notebook: the committed file is the script's, complete in both languages, and can be executed."""
 
 import importlib.util
 import json
@@ -119,7 +119,7 @@ def test_accuracies_and_measured_numbers_in_the_text_are_those_of_the_records() 
     quoted = re.findall(r"\d+\.\d+ ± \d+\.\d+ %", text)
     assert len(quoted) > 8
     assert [one for one in quoted if one not in accuracies] == []
-    found = {number for number in re.findall(r"-?\d+\.\d+", text)}
+    found = set(re.findall(r"-?\d+\.\d+", text))
     assert found - measured_numbers() - GIVEN == set()
 
 
