@@ -20,10 +20,10 @@ def notebook(out: Annotated[Path, arg(metavar="FILE", help="The notebook to writ
 
 
 def numbers(
-    folders: Positional[Annotated[tuple[Path, ...], arg(metavar="DIR", help="Output folders of study and rbm.")]],
+    places: Positional[Annotated[tuple[Path, ...], arg(metavar="DIR", help="Output folders of study and rbm.")]],
 ) -> None:
     """Put the numbers of these folders into docs/study/numbers.json. They replace those of the same name."""
-    records.collect(folders)
+    records.collect(places)
     print(f"written to {records.PATH}: {records.PATH.stat().st_size / 2**10:.0f} KiB")
 
 

@@ -1,33 +1,35 @@
 """docs/study/numbers.json: the numbers of the big runs, from which the guide and the notebook take theirs.
 
-It is made of the output folders of `study`, `rbm` and their options:
+It is made of the output folders of `study` and `rbm`:
 
-- `grids`: by the name of the folder, the cells of a grid, with each seed's numbers by epoch.
+- `grids`: by the name of the folder, the advice and the cells of a grid. A cell has the row of the report's table, and
+  the numbers by seed and epoch.
 - `presets`: by name, the checks of a published result and the data that its figure and its checks need.
 - `machines`: by the name of the folder, an RBM's monitors by epoch and its log-likelihood.
 
-Numbers have six digits, as in the records. A cell, a check, a part and an epoch take one line each.
+Numbers have six digits, as in the records. A cell, a check, a part and an epoch take one line each. If the folder of a
+grid is gone, its committed page serves. The cells then have their rows only.
 """
 
 import json
+import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jax_impl.errors import UserError
 from jax_impl.storage import files
 from jax_impl.storage.records import Record, plain
-from jax_impl.study import grid, manifest, page
+from jax_impl.study import figures, grid, manifest, page
 from jax_impl.study.presets.preset import Data, Preset
-from jax_impl.study.verdicts import Row, row
+from jax_impl.study.verdicts import Row, advise, row, words
 
 PATH = Path(__file__).parents[2] / "docs" / "study" / "numbers.json"
 Numbers = dict[str, dict[str, Any]]  # of `grids`, `presets` and `machines`
 EXPANDED = 4  # levels of nesting that are written over several lines
 
-OF_RECIPE = ("init", "activation", "optimizer", "epochs")
-OF_CELL = ("seeds", "cost", "test_accuracy", "diverged_in", "seconds")
+OF_SEEDS = ("seeds", "cost", "test_accuracy", "diverged_in")
 MONITORS = ("pseudo_log_likelihood", "reconstruction_error")
 # Of a part's data. The measurements before training have more.
 OF_PART = {
@@ -42,20 +44,22 @@ def load(path: Path = PATH) -> Numbers:
     return numbers
 
 
-def collect(folders: Iterable[Path], path: Path = PATH) -> None:
-    """Put the numbers of these folders into numbers.json. They replace older ones of the same name.
+def collect(places: Iterable[Path], path: Path = PATH) -> None:
+    """Put the numbers of these folders and pages into numbers.json. They replace older ones of the same name.
 
     Raises:
-        UserError: A folder is neither that of a study nor that of an RBM, or has nothing to collect.
+        UserError: A place is none of these, or has nothing to collect.
     """
     numbers = load(path) if path.exists() else {"grids": {}, "presets": {}, "machines": {}}
-    for folder in folders:
-        if (folder / manifest.NAME).exists():
-            found = of_study(folder)
-        elif (folder / "likelihood.json").exists():
-            found = {"machines": {folder.name: of_machine(folder)}}
+    for place in places:
+        if place.suffix == ".md":
+            found = {"grids": {place.stem: of_page(place)}}
+        elif (place / manifest.NAME).exists():
+            found = of_study(place)
+        elif (place / "likelihood.json").exists():
+            found = {"machines": {place.name: of_machine(place)}}
         else:
-            raise UserError(f"{folder} has neither {manifest.NAME} nor likelihood.json: name the folder of a run")
+            raise UserError(f"{place} has neither {manifest.NAME} nor likelihood.json: name the folder of a run")
         for kind, entries in found.items():
             numbers[kind] |= entries
     files.write(path, (text(numbers) + "\n").encode())
@@ -72,9 +76,12 @@ def of_study(folder: Path) -> Numbers:
         raise UserError(f"{folder} has no finished cell or preset: run the study to its end")
     grids = {}
     if result.cells:
-        where = manifest.measured_on(result.cells)
-        cells = [cell_of(record) for record in result.cells]
-        grids[folder.name] = {"command": _command(result.command), "measured on": where, "cells": cells}
+        grids[folder.name] = {
+            "command": _command(result.command),
+            "measured on": manifest.measured_on(result.cells),
+            "advice": advice_of(result.rows),
+            "cells": [cell_of(record) for record in result.cells],
+        }
     presets = {}
     for name, one in result.presets.items():
         parts = {label: needed(data) for label, data in one.data.items()}
@@ -95,20 +102,39 @@ def of_machine(folder: Path) -> dict[str, Any]:
     return {"settings": settings, "log_likelihood": likelihood, "epochs": epochs}
 
 
+def of_page(path: Path) -> dict[str, Any]:
+    """Return the advice and the rows of a grid from the page that a study wrote.
+
+    Raises:
+        UserError: The page has no table of cells.
+    """
+    content = path.read_text(encoding="utf-8")
+    lines, table = content.splitlines(), re.search(r"(?:^\|.*\n)+", content, re.MULTILINE)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()] if table else []
+    if not rows or rows[0][0] != "initialiser":
+        raise UserError(f"{path} has no table of initialisers: name the page that study wrote")
+    where = [re.sub(r"^(- m|M)easured on:? ", "", line).rstrip(".") for line in lines if "easured on" in line]
+    advice = [line.removeprefix("- ").replace("**", "") for line in lines if line.startswith("- **")]
+    cells = [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+    return {"measured on": where, "advice": advice, "cells": cells}
+
+
 def cell_of(record: Record) -> dict[str, Any]:
-    """Return a cell's line: its settings, its verdict in words, and each seed's numbers by epoch."""
-    recipe, words = record["recipe"], row(record)
-    settings = {name: recipe[name] for name in OF_RECIPE}
-    sizes = {"depth": words.depth, "width": recipe["layers"][1]}
-    said = {"verdict": words.verdict, "accuracy": words.accuracy.percent()}
-    return settings | sizes | said | {name: record[name] for name in OF_CELL}
+    """Return a cell's line: the row of the report's table, and the numbers by seed and epoch."""
+    return page.table_row(row(record)) | {"by seed": {name: record[name] for name in OF_SEEDS}}
 
 
-def row_of(cell: Mapping[str, Any]) -> Row:
-    """Return what a study's report says of a cell: the inverse of `cell_of`, from the numbers alone."""
-    recipe = {name: cell[name] for name in OF_RECIPE}
-    layers = [784, *[cell["width"]] * cell["depth"], 10]
-    return row({"recipe": {"name": grid.NAME, "layers": layers, **recipe}, **{name: cell[name] for name in OF_CELL}})
+def row_of(cell: Mapping[str, Any], epochs: int = 1) -> Row:
+    """Return what the numbers by seed say of a cell, as a study's report does."""
+    layers = [784, *[1] * int(cell["hidden layers"]), 10]
+    recipe = {"name": grid.NAME, "init": cell["initialiser"], "layers": layers, "epochs": epochs}
+    recipe |= {name: cell[name] for name in ("activation", "optimizer")}
+    return row({"recipe": recipe, "seconds": float(cell["seconds"]), **cell["by seed"]})
+
+
+def advice_of(rows: Sequence[Row]) -> list[str]:
+    """Return which initialiser trains each kind of network best, in the words of the report."""
+    return [f"{figures.title(one.best)}: {words(one)}" for one in advise(rows)]
 
 
 def checks_of(preset: Preset, parts: Data) -> list[dict[str, Any]]:
@@ -126,10 +152,11 @@ def needed(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text(value: Any, level: int = 0) -> str:
-    """Return JSON whose outer levels have a line per entry. Inner ones, and lists of mere numbers, fill one line."""
+    """Return JSON whose outer levels have a line per entry. Inner ones, and mere numbers, fill one line."""
     named = isinstance(value, dict)
     pairs = list(value.items()) if named else [(None, entry) for entry in value] if isinstance(value, list) else []
-    if level >= EXPANDED or not any(isinstance(entry, dict | list) for _, entry in pairs):
+    worth_a_line = dict | list if named else dict | list | str
+    if level >= EXPANDED or not any(isinstance(entry, worth_a_line) for _, entry in pairs):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     lines = [
         " " * (level + 1) + (f"{json.dumps(name, ensure_ascii=False)}: " if named else "") + text(entry, level + 1)

@@ -1,20 +1,20 @@
 """The tables of docs/weight-initialization.md as docs/study/numbers.json gives them: rows of formatted cells."""
 
+import re
 from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
-from jax_impl.study import grid, verdicts
-from jax_impl.study.verdicts import Row
+from jax_impl.study.grid import AXES
 from tests.guide import numbers
 
 NUMBERS = numbers.load()
-GRIDS = {name: [numbers.row_of(cell) for cell in one["cells"]] for name, one in NUMBERS["grids"].items()}
+GRIDS: dict[str, list[dict[str, Any]]] = {name: one["cells"] for name, one in NUMBERS["grids"].items()}
 
 
-def row_of(name: str, *, depth: int, optimizer: str, init: str, activation: str = "relu") -> Row:
-    wanted = (init, depth, activation, optimizer)
-    return next(row for row in GRIDS[name] if (row.label, row.depth, row.activation, row.optimizer) == wanted)
+def cell(grid: str, *, depth: int, optimizer: str, init: str, activation: str = "relu") -> dict[str, Any]:
+    wanted = [init, str(depth), activation, optimizer]
+    return next(one for one in GRIDS[grid] if list(one.values())[:4] == wanted)
 
 
 def parts(preset: str) -> dict[str, Any]:
@@ -37,9 +37,9 @@ def last(by_seed: list[list[float]]) -> list[float]:
 
 
 def of_initialisers() -> Iterator[list[str]]:
-    for init in grid.AXES["inits"]:
-        rows = [row_of("study", depth=depth, optimizer="sgd", init=init) for depth in grid.AXES["depths"]]
-        yield [f"{row.verdict}, {row.accuracy.percent()}" if row.accuracies else row.verdict for row in rows]
+    for init in AXES["inits"]:
+        cells = [cell("study", depth=depth, optimizer="sgd", init=init) for depth in AXES["depths"]]
+        yield [f"{one['verdict']}, {one['test accuracy']}".removesuffix(", –") for one in cells]
 
 
 def of_pretraining() -> Iterator[list[str]]:
@@ -84,33 +84,30 @@ def of_the_notebook() -> Iterator[list[str]]:
 
 
 def of_deep_networks() -> Iterator[list[str]]:
-    for init in dict.fromkeys(row.label for row in GRIDS["activations"]):
-        columns = [(depth, optimizer) for depth in (10, 30) for optimizer in ("adam", "sgd")]
-        yield [
-            f"`{init}`",
-            *(
-                row_of("activations", depth=depth, optimizer=optimizer, init=init).accuracy.percent()
-                for depth, optimizer in columns
-            ),
-        ]
+    columns = [(depth, optimizer) for depth in (10, 30) for optimizer in ("adam", "sgd")]
+    for init in dict.fromkeys(one["initialiser"] for one in GRIDS["activations"]):
+        cells = [cell("activations", depth=depth, optimizer=optimizer, init=init) for depth, optimizer in columns]
+        yield [f"`{init}`", *(one["test accuracy"] for one in cells)]
 
 
 def of_recommendations() -> Iterator[list[str]]:
-    by_group = {advice.best.group: advice for advice in verdicts.advise(GRIDS["activations"])}
+    advice = dict(line.split(": ", 1) for line in NUMBERS["grids"]["activations"]["advice"])
     for activation, name in (("relu", "ReLU"), ("tanh", "tanh"), ("sigmoid", "sigmoid")):
         for optimizer, title in (("adam", "Adam"), ("sgd", "SGD")):
-            of_depth = [by_group[depth, activation, optimizer] for depth in (2, 10, 30)]
+            of_depth = [advice[f"{depth} hidden layers, {activation}, {optimizer}"] for depth in AXES["depths"]]
             yield [f"{name}, {title}", *map(recommended, of_depth)]
 
 
-def recommended(advice: verdicts.Advice) -> str:
-    best = advice.best
-    if best.verdict == verdicts.SLOW:
-        return f"none reaches 70 % in two epochs; `{best.label}` gets furthest, {best.accuracy.percent()}"
-    if best.verdict != verdicts.TRAINS:
+def recommended(advice: str) -> str:
+    """Return a cell of the guide's last table from the report's words."""
+    if advice.startswith("None trains."):
         return "none trains"
-    alike = ", ".join(f"`{row.label}`" for row in advice.alike)
-    return f"`{best.label}` {best.accuracy.percent()}" + (f" ({alike})" if alike else "")
+    best, accuracy = re.findall(r"(\w+) (?:trains best|gets furthest): (\S+ ± \S+ %)", advice)[0]
+    if advice.startswith("None reaches 70 %."):
+        return f"none reaches 70 % in two epochs; `{best}` gets furthest, {accuracy}"
+    _, _, alike = advice.partition("Not significantly different: ")
+    names = ", ".join(f"`{name}`" for name in re.findall(r"(\w+) \d", alike.partition(" %. ")[0]))
+    return f"`{best}` {accuracy}" + (f" ({names})" if names else "")
 
 
 # The tables in the order of the guide, and how many of their first columns hold words only.

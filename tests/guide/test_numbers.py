@@ -7,7 +7,7 @@ import pytest
 
 from jax_impl.data import Mnist
 from jax_impl.errors import UserError
-from jax_impl.study import grid, manifest, presets
+from jax_impl.study import grid, manifest, page, presets
 from jax_impl.study.presets import preset as published
 from jax_impl.study.presets.drawing import draw_preset
 from tests.guide import numbers
@@ -18,14 +18,16 @@ def test_the_file_is_small_and_has_a_line_per_cell() -> None:
     text = numbers.PATH.read_text(encoding="utf-8")
     assert len(text) < 300_000
     assert text == numbers.text(NUMBERS) + "\n"
-    cells = [cell for one in NUMBERS["grids"].values() for cell in one["cells"]]
-    assert sum(line.startswith('    {"init": ') for line in text.splitlines()) == len(cells) > 100
+    assert sum(line.startswith('    {"initialiser": ') for line in text.splitlines()) == sum(map(len, GRIDS.values()))
 
 
-@pytest.mark.parametrize("name", GRIDS)
-def test_verdicts_and_accuracies_follow_from_the_numbers(name: str) -> None:
-    said = [(cell["verdict"], cell["accuracy"]) for cell in NUMBERS["grids"][name]["cells"]]
-    assert said == [(row.verdict, row.accuracy.percent()) for row in GRIDS[name]]
+def test_rows_and_advice_follow_from_the_numbers_by_seed() -> None:
+    whole = {name: cells for name, cells in GRIDS.items() if all("by seed" in cell for cell in cells)}
+    assert "study" in whole
+    for name, cells in whole.items():
+        rows = [numbers.row_of(cell) for cell in cells]
+        assert [page.table_row(row) for row in rows] == [dict(list(cell.items())[:-1]) for cell in cells]
+        assert numbers.advice_of(rows) == NUMBERS["grids"][name]["advice"]
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)
@@ -48,9 +50,15 @@ def test_a_study_s_folder_is_collected(tmp_path: Path, small: Mnist) -> None:
     found = numbers.load(path)
     of_grid = found["grids"]["tiny"]
     assert of_grid["command"] == "python -m jax_impl study --depths 1 --seeds 2"
-    assert [(cell["init"], cell["depth"], cell["width"], len(cell["cost"])) for cell in of_grid["cells"]] == [
-        ("zeros", 1, 8, 2),
-        ("normal", 1, 8, 2),
+    assert [cell["initialiser"] for cell in of_grid["cells"]] == ["zeros", "normal"]
+    assert [len(seed) for cell in of_grid["cells"] for seed in cell["by seed"]["test_accuracy"]] == [1, 1, 1, 1]
+    page.write(out)
+    (tmp_path / "tiny.md").write_bytes((out / "study.md").read_bytes())
+    numbers.collect([tmp_path / "tiny.md"], path)  # the page in place of the folder
+    of_page = numbers.load(path)["grids"]["tiny"]
+    assert of_page["cells"] == [{k: v for k, v in cell.items() if k != "by seed"} for cell in of_grid["cells"]]
+    assert [of_page[name] for name in ("advice", "measured on")] == [
+        of_grid[name] for name in ("advice", "measured on")
     ]
     whole = published.measured_data(preset, [0], out)
     assert whole is not None
