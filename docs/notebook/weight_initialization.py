@@ -11,7 +11,7 @@
 # Weight initialization
 
 This is a PyTorch lecture note on weight initialisation, with its sections in their order, in JAX next to PyTorch. Every
-claim has a figure. The cells train only briefly. Where a figure needs hours of training in sum, it draws the recorded
+claim has a figure. The cells train only briefly. Where a figure needs many trainings, it draws the recorded
 numbers of `docs/study/numbers.json`; the guide `docs/weight-initialization.md` has the same numbers and more words.
 
 PyTorch 강의 노트를 원래의 순서대로 따라가면서, JAX 코드를 PyTorch 코드 옆에 나란히 보여 줍니다. 모든 주장에는 그림이 있습니다. 이 노트북의
@@ -98,7 +98,7 @@ from jax_impl import data, initializers, interop, recipes
 from jax_impl.draws import native
 from jax_impl.fetch import folder, sources
 from jax_impl.figures.canvas import render
-from jax_impl.figures.colors import BAD, BLUE, GOOD, GREEN, INITIALISERS, MUTED, PURPLE
+from jax_impl.figures.colors import BAD, BLUE, GREEN, INITIALISERS, INK, MUTED, PURPLE
 from jax_impl.model import accuracy, apply, init_params, scale
 from jax_impl.rbm import dbn, machine, training
 from jax_impl.rbm.settings import Settings
@@ -293,7 +293,7 @@ def draw_study(figure):
     table, curves = figure.subplots(1, 2, width_ratios=(1.1, 1))
     of_init = [[by_init_and_depth[init, depth] for depth in depths] for init in inits]
     means = np.array([[mean_and_deviation(cell)[0] for cell in row] for row in of_init])
-    table.imshow(np.nan_to_num(means), cmap="Greens", vmin=0, vmax=160, aspect="auto")
+    table.imshow(np.nan_to_num(means), cmap="Greens", vmin=0, vmax=250, aspect="auto")
     for row, cells_of_row in enumerate(of_init):
         for column, cell in enumerate(cells_of_row):
             text = f"{cell['verdict']}, {cell['test accuracy']}".removesuffix(", –")
@@ -307,9 +307,9 @@ def draw_study(figure):
         if cell["verdict"] != "diverged":
             means_by_epoch = 100 * np.mean(cell["by seed"]["test_accuracy"], axis=0)
             look = INITIALISERS[init]
-            curves.plot(range(1, len(means_by_epoch) + 1), means_by_epoch, **look.line, **look.points(6), label=init)
+            curves.plot(range(1, len(means_by_epoch) + 1), means_by_epoch, ls=look.dash, **look.points(6), label=init)
     curves.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100), xticks=(1, 2, 3))
-    curves.set_title("30 hidden layers")
+    curves.set_title("30 hidden layers; the dead ones lie on top of each other")
     curves.legend(loc="center right")
 
 
@@ -501,7 +501,7 @@ bars = np.unique(
 )
 every = machine.states(9, "float32")  # the 512 pictures of nine pixels
 shares = jnp.asarray((np.asarray(every)[:, None] == bars[None]).all(axis=2).sum(axis=1) / len(bars), "float32")
-toy = Settings(hidden=8, epochs=400, batch_size=len(bars), learning_rate=0.5)
+toy = Settings(hidden=8, epochs=200, batch_size=len(bars), learning_rate=0.5)
 few = jnp.asarray(np.tile(bars, (20, 1)), "float32")
 divergence = jax.jit(machine.kl_divergence)
 kl = [float(divergence(jax.tree.map(jnp.asarray, one), shares)) for _, one in training.fit(toy, few, few)]
@@ -803,6 +803,33 @@ show_preset("glorot-2010")
 
 # %% [markdown]
 """
+The variances of the same linear networks, layer by layer, as means over three seeds. Xavier keeps both directions level.
+The older draw keeps a third per layer, forward and backward; the dotted lines are that theory.
+
+같은 선형 신경망에서 층마다 잰 분산을 시드 세 개의 평균으로 그렸습니다. Xavier는 양쪽 방향을 모두 유지합니다. 옛 초기화는 순방향과 역방향 모두 한 층마다
+3분의 1만 남깁니다. 점선은 그 이론입니다.
+"""
+
+
+# %%
+def draw_variances(figure):
+    panels = dict(zip(("variance", "gradient_variance"), figure.subplots(1, 2), strict=True))
+    for name, axes in panels.items():
+        for init, share in (("xavier_uniform", 1), ("linear_default", 1 / 3)):
+            part = numbers["presets"]["glorot-2010"]["parts"][f"linear {init}"]
+            values = np.array(part["measured"][name]).mean(axis=0)[:-1]  # of the hidden layers
+            layers = np.arange(len(values))
+            theory = values[0] * share**layers if name == "variance" else values[-1] * share ** layers[::-1]
+            axes.plot(layers + 1, values, ls="", **INITIALISERS[init].points(6), label=init)
+            axes.plot(layers + 1, theory, ls=":", color=INITIALISERS[init].color)
+        axes.set(yscale="log", xlabel="hidden layer", ylabel=name.replace("_", " "), xticks=layers + 1)
+    panels["variance"].legend()
+
+
+show(draw_variances, 8, 2.8, "Xavier's variances stay level; those of the older draw fall to a third per layer.")
+
+# %% [markdown]
+"""
 ### He et al. 2015
 
 A short training of our own: 30 ReLU layers of 128 units, one epoch of plain SGD, from Xavier and from He.
@@ -1013,11 +1040,11 @@ float32의 합은 더하는 순서에 따라 반올림이 다르므로, 두 결�
 > weight만 바꿨는데 도 Accuracy가 오른걸 확인 가능하다.” (the original)
 
 The original never measures an accuracy. The recorded runs do, 15 epochs from three seeds, for N(0, 1), the lab before it,
-and for Xavier. The first cost shows why: the logits of the N(0, 1) network are in the hundreds, so it starts out certain and
+and for Xavier. The first cost shows why: the logits of the N(0, 1) network have a standard deviation of about a thousand, so it starts out certain and
 wrong.
 
 원래 노트북은 정확도를 재지 않습니다. 아래 기록은 이전 실습의 N(0, 1)과 Xavier를 시드 세 개로 15 에폭씩 학습한 것입니다. 첫 cost를 보면 이유를 알 수
-있습니다. N(0, 1) 신경망의 logit은 수백에 이르므로, 처음부터 틀린 답을 확신합니다.
+있습니다. N(0, 1) 신경망의 logit은 표준편차가 천쯤이므로, 처음부터 틀린 답을 확신합니다.
 """
 
 # %%
@@ -1102,7 +1129,7 @@ def draw_deep(figure):
             axes.bar(place, mean, yerr=deviation, color=INITIALISERS[init].color, ecolor=MUTED)
             axes.text(place, 103, cell["test accuracy"], rotation=90, ha="center", va="bottom", fontsize=7.5)
         axes.set_xticks(range(len(compared)), compared, rotation=90)
-        axes.set(ylim=(0, 150), yticks=range(0, 101, 20))
+        axes.set(ylim=(0, 160), yticks=range(0, 101, 20))
         axes.set_title("{1} hidden layers, {0}".format(*setting))
     figure.supylabel("test accuracy (%)", fontsize=8.5)
 
@@ -1136,11 +1163,11 @@ best = [[best_of(kind, depth) for depth in depths] for kind in kinds]
 def draw_best(figure):
     axes = figure.subplots()
     means = [[mean_and_deviation(cell)[0] for cell in row] for row in best]
-    axes.imshow(means, cmap="Greens", vmin=0, vmax=160, aspect="auto")
+    axes.imshow(means, cmap="Greens", vmin=0, vmax=250, aspect="auto")
     for row, cells_of_row in enumerate(best):
         for column, cell in enumerate(cells_of_row):
             text = f"{cell['initialiser']}\n{cell['test accuracy']}" if cell["verdict"] != "dead" else "none trains"
-            axes.text(column, row, text, ha="center", va="center", color=GOOD if cell["verdict"] == "trains" else BAD)
+            axes.text(column, row, text, ha="center", va="center", color=INK if cell["verdict"] == "trains" else BAD)
     axes.set_xticks(range(len(depths)), [f"{depth} hidden layers" for depth in depths])
     axes.set_yticks(range(len(kinds)), [", ".join(kind) for kind in kinds])
     axes.grid(visible=False)

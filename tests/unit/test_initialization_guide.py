@@ -9,9 +9,9 @@ import pytest
 from jax_impl import recipes
 from jax_impl.commands.options import study as options
 from jax_impl.commands.options.parser import Study, Train, parse
-from jax_impl.study import figures, page, presets, verdicts
 from jax_impl.study import grid as study
-from tests.guide.tables import EXPECTED, GRIDS, NUMBERS, between, last, measured, parts, row_of
+from jax_impl.study import presets
+from tests.guide.tables import EXPECTED, GRIDS, NUMBERS, between, cell, last, measured, parts
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "weight-initialization.md").read_text(encoding="utf-8")
@@ -48,13 +48,11 @@ def test_the_first_table_has_every_initialiser() -> None:
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_the_tables_of_the_study_s_pages_are_made_of_the_numbers(name: str) -> None:
+def test_the_study_s_pages_are_made_of_the_numbers(name: str) -> None:
     text = (DOCS / "study" / f"{name}.md").read_text(encoding="utf-8")
-    assert tables(text)[0] == [list(page.table_row(row).values()) for row in GRIDS[name]]
-    advice = [
-        f"- **{figures.title(one.best)}**: {verdicts.words(one)}" for one in verdicts.advise(GRIDS[name])
-    ]  # the sentences above the table
-    assert re.findall(r"^- \*\*\d.*$", text, re.MULTILINE) == advice
+    assert tables(text)[0] == [list(cell.values())[:10] for cell in GRIDS[name]]
+    advice = [line.replace("**", "") for line in re.findall(r"^- (\*\*\d.*)$", text, re.MULTILINE)]
+    assert advice == NUMBERS["grids"][name]["advice"]
 
 
 def test_the_checks_of_the_study_s_pages_are_those_of_the_numbers() -> None:
@@ -90,7 +88,7 @@ def test_the_sentences_of_the_guide_have_the_numbers() -> None:
     ]
     he, stalled = (parts("he-2015")[f"30 layers {init}"]["loss"] for init in ("kaiming_normal", "xavier_normal"))
     tanh = {
-        init: row_of("activations", depth=30, optimizer="adam", activation="tanh", init=init).accuracy.percent()
+        init: cell("activations", depth=30, optimizer="adam", activation="tanh", init=init)["test accuracy"]
         for init in ("lsuv", "kaiming_normal", "xavier_normal")
     }
     of_zeros = measured("not-all-zero", "zeros: norm of the output bias's gradient before training")
@@ -116,9 +114,11 @@ def test_the_sentences_of_the_guide_have_the_numbers() -> None:
         "The initial weights alone gain "
         + measured("only-the-weights-changed", "gain in test accuracy after 15 epochs, percentage points"),
         f"LSUV {tanh['lsuv']}, He {tanh['kaiming_normal']}, Xavier {tanh['xavier_normal']}",
-        f"{row_of('study', depth=2, optimizer='sgd', init='xavier_normal').accuracy.mean:.2%}"[:-1]
-        + f" against {row_of('study', depth=2, optimizer='sgd', init='kaiming_normal').accuracy.mean:.2%}"[:-1]
-        + " % after three",
+        " against ".join(
+            cell("study", depth=2, optimizer="sgd", init=init)["test accuracy"].split()[0]
+            for init in ("xavier_normal", "kaiming_normal")
+        )
+        + " % after three epochs of SGD",
     ):
         assert expected in text
 
