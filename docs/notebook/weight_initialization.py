@@ -113,9 +113,7 @@ TORCH = all(importlib.util.find_spec(package) for package in ("torch", "torchvis
 if TORCH:
     import torch
 
-    torch.set_num_threads(
-        1
-    )  # as torch_ref does: plenty for so small a network, and the order of its sums stays the same
+    torch.set_num_threads(1)  # as torch_ref does: plenty for so small a network
 NO_TORCH = "torch is not installed: pip install torch torchvision, and run this notebook again"
 
 folder.ensure(None, sources=sources.default(), log=print)  # downloads MNIST if it is not there
@@ -242,10 +240,10 @@ show_picture(histograms)
 # %% [markdown]
 """
 Xavier's signal is small, not gone: float32 represents it well. But its gradient is too small for the learning rate. The
-right panel shows it: the gradient of every kernel is more than four decades below He's. Depth has a price even with He's
+rightmost panel shows it: the gradient of every kernel is more than four decades below He's. Depth has a price even with He's
 weights: the effective rank falls from layer to layer, so the images look more alike.
 
-Xavier의 신호는 작을 뿐 사라지지 않았으며, float32로 잘 나타낼 수 있습니다. 그러나 gradient가 학습률에 비해 너무 작습니다. 오른쪽 그림을 보면 모든 커널의
+Xavier의 신호는 작을 뿐 사라지지 않았으며, float32로 잘 나타낼 수 있습니다. 그러나 gradient가 학습률에 비해 너무 작습니다. 맨 오른쪽 그림을 보면 모든 커널의
 gradient가 He보다 네 자릿수 넘게 작습니다. He의 가중치에서도 깊이에는 대가가 있습니다. 층을 지날수록 effective rank가 줄어들어 이미지들이 서로
 비슷해집니다.
 """
@@ -590,16 +588,16 @@ show(draw_chains, 4, 4.2, "Six chains: the test image, and what the chain shows 
 """
 Is a good recreation a good model? The recorded machines say no. Both trained for ten epochs. CD-1, whose chains restart at
 the data in every step, recreates images better. The machine with persistent chains models them far better. Its
-log-likelihood is near those that Salakhutdinov & Murray (2008) published for CD-3 and CD-25.
+log-likelihood lies between those that Salakhutdinov & Murray (2008) published for CD-3 and CD-25.
 
 복원을 잘하면 좋은 모델입니까? 기록된 두 기계를 보면 그렇지 않습니다. 둘 다 10 에폭 학습했습니다. 스텝마다 데이터에서 체인을 다시 시작하는 CD-1은 복원을 더
 잘합니다. 그러나 체인을 이어 가는(persistent) 기계가 이미지의 분포를 훨씬 잘 나타냅니다. 그 로그 가능도는 Salakhutdinov & Murray(2008)가 CD-3과 CD-25에
-대해 발표한 값에 가깝습니다.
+대해 발표한 두 값 사이에 있습니다.
 """
 
 # %%
 machines = {"CD-1": numbers["machines"]["rbm-cd1"], "persistent CD": numbers["machines"]["rbm-persistent"]}
-published = {"CD-1, published": -125.53, "CD-3, published": -105.53, "CD-25, published": -86.34}
+published = {"CD-1, published": -125.5, "CD-3, published": -105.5, "CD-25, published": -86.3}
 
 
 def draw_machines(figure):
