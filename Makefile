@@ -15,7 +15,7 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix ports power parity bench faults lint clean
+.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix ports power parity notebook bench faults lint clean
 
 # A variable that nothing reads, such as Recipe=mnist_nn_he or study's SEEDS=5, would be ignored without a word.
 GOALS := $(or $(MAKECMDGOALS),help)
@@ -70,6 +70,9 @@ power: $(VENV)/.dev ## measure what the ladder sees and explains of planted mist
 
 parity: $(VENV)/.dev data ## climb the parity ladder and write reports/parity/index.html
 	$(BIN)/python -m tests.parity $(ARGS)
+
+notebook: $(VENV)/.dev data ## execute the guide's notebook and write docs/weight-initialization.ipynb
+	$(BIN)/python -m tests.guide notebook $(ARGS)
 
 bench: $(VENV)/.dev data ## time epochs, starts and commands beside torch and others and write reports/bench
 	$(BIN)/python -m tests.bench $(ARGS)
