@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jax_impl import recipes
-from jax_impl.commands.options import prove, rbm, study, train
+from jax_impl.commands.options import explore, prove, rbm, study, train
 from jax_impl.commands.options import recipes as recipe_options
 from jax_impl.commands.options.parser import Data, parse, pointing_to_help
 from jax_impl.commands.options.recipes import Recipes
@@ -92,6 +92,13 @@ def run(arguments: list[str], stop: Stop) -> int:
                 planned = studies.plan(command)
             with cluster.joined(command):
                 studies.run(command, *planned, stop)
+        case explore.Explore():
+            with pointing_to_help("explore"):
+                explore.check(command)
+            with starting_jax(many_runs=True):
+                from jax_impl.commands.explore import run as run_explore
+
+            run_explore(command, stop)
         case rbm.TrainRbm() | rbm.TrainDbn():
             with pointing_to_help(arguments[0]):
                 sizes, settings = rbm.sizes(command), rbm.settings(command)
