@@ -121,8 +121,14 @@ def render(found: Mapping[str, Any], published: list[dict[str, Any]], links: lis
         "licence": _text("licences.txt"),
         "vega": chart_library(),
     }
-    texts = {language: json.loads(_text(f"{language}.json")) for language in LANGUAGES}
+    texts = {language: texts_in(language) for language in LANGUAGES}
     return templates(WEB).get_template("explore.html.j2").render(values | texts)
+
+
+def texts_in(language: str) -> dict[str, Any]:
+    """Return the page's texts in a language, by their keys."""
+    published = json.loads(_text(f"texts/{language}.published.json"))
+    return json.loads(_text(f"texts/{language}.json")) | {"published": published}
 
 
 def links_from(folder: Path) -> list[tuple[str, str]]:

@@ -48,7 +48,7 @@ function zerosValues(data, { a, b }, t) {
     ...facts(data, b, "he", t),
     gradient: number(data.read("gradient", a, 0)),
     he_gradient: number(data.read("gradient", b, 0)),
-    loss: number(data.read("loss_before", a)),
+    loss: lossText(data.read("loss_before", a), data.high("loss_before")),
   };
 }
 
@@ -126,14 +126,14 @@ function deepSigmoid({ axes }) {
 function pretrainingValues(data) {
   const { charts } = data.payload.published.find(({ id }) => id === "pretraining");
   const series = (chart, name) => charts.find(({ id }) => id === chart).series.find((one) => one.name === name).points;
-  const [dbn, xavier] = [series("labels", "DBN"), series("labels", "Xavier")];
+  const [dbn, xavier] = [series("labels", "dbn"), series("labels", "xavier_uniform")];
   const gain = (at) => (100 * (dbn.at(at).y - xavier.at(at).y)).toFixed(1);
   const labels = (at) => number(Math.round(10 ** dbn.at(at).x));
   const last = (name) => percent(series("deep", name).at(-1).y);
   return {
     few: labels(0), few_gain: gain(0), few_dbn: percent(dbn[0].y), few_xavier: percent(xavier[0].y),
     many: labels(-1), many_gain: gain(-1),
-    deep_dbn: last("DBN"), deep_xavier: last("Xavier"), deep_small: last("N(0, 0.01²)"),
+    deep_dbn: last("dbn"), deep_xavier: last("xavier_uniform"), deep_small: last("small_normal"),
   };
 }
 

@@ -2,7 +2,8 @@
 
 /** Make the cards of all charts in their places. */
 function buildCards() {
-  const places = { before: byId("charts-before"), training: byId("charts-training"), published: byId("charts-published") };
+  const names = ["before", "histograms", "training", "published"];
+  const places = Object.fromEntries(names.map((name) => [name, byId(`charts-${name}`)]));
   for (const place of Object.values(places)) place.replaceChildren();
   const made = [];
   const add = (card, part, drawOnce = false) => {
@@ -10,7 +11,7 @@ function buildCards() {
     made.push(Object.assign(card, { drawOnce, stale: true, seen: false }));
   };
   for (const chart of CHARTS) add(lineCard(chart, () => labelled(chart), () => measured.high(chart.field), chartTexts(chart), t), chart.part);
-  for (const id of HISTOGRAMS) add(barCard({ id }, () => histograms(id), chartTexts({ id }), t), "before");
+  for (const id of HISTOGRAMS) add(barCard({ id }, () => histograms(id), chartTexts({ id }), t), "histograms");
   for (const { id, charts } of measured.payload.published ?? []) {
     for (const chart of charts) add(publishedCard(id, chart), "published", true);
   }
@@ -50,10 +51,15 @@ function histograms(id) {
 function publishedCard(result, chart) {
   const id = `${result}-${chart.id}`;
   const key = `published.${result}.${chart.id}`;
-  const level = chart.level ?? undefined;
+  const { level, high = Infinity } = chart;
   const texts = { title: t(`${key}.title`), how: t(`${key}.how`), x: t(`charts.x.${chart.x}`), y: t(`${key}.y`), level: level === undefined ? "" : t(`${key}.level`) };
-  const lines = chart.series.map((one, at) => ({ ...one, look: one.look ?? "both", second: at % 2 === 1, label: t(`published.names.${one.name}`), color: `var(--series-${one.color})` }));
-  return lineCard({ id, x: chart.x, kind: chart.kind, level }, () => lines, () => Infinity, texts, t);
+  const lines = chart.series.map((one, at) => ({ ...one, points: one.points.map(withInfinity), look: one.look ?? "both", second: at % 2 === 1, label: t(`published.names.${one.name}`), color: `var(--series-${one.color})` }));
+  return lineCard({ id, x: chart.x, kind: chart.kind, level }, () => lines, () => high, texts, t);
+}
+
+/** Return a point whose numbers above the range are infinite. */
+function withInfinity(point) {
+  return Object.fromEntries(Object.entries(point).map(([name, value]) => [name, value === "above" ? Infinity : value]));
 }
 
 /** Draw the charts in sight again. The others follow when they come into sight. */

@@ -56,7 +56,7 @@ function updateCell(button, init, depth, state, data, t) {
   const setting = nearest(data.axes, { ...state.a, init, depth });
   const { kind, accuracy } = verdictOf(data, setting);
   const letters = shown(state)
-    .filter(([, one]) => one.init === init && one.depth === depth)
+    .filter(([, one]) => PARTS.every((part) => one[part] === setting[part]))
     .map(([letter]) => letter.toUpperCase());
   const words = [t(`kinds.${kind}`), percent(accuracy)];
   const name = `${t(`inits.${init}`)}, ${t("map.depth", { depth })}: ${words.join(", ")}`;

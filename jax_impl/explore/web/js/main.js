@@ -89,7 +89,7 @@ function update() {
     showVerdict(letter, setting);
   }
   parts.map.update(state, measured);
-  byId("map-about").textContent = t("map.about", { settings: inWords(state.a, t).split(", ").slice(1).join(", ") });
+  byId("map-about").textContent = t("map.about", { settings: othersInWords(state.a, t) });
   showAnswer();
   parts.cards.update();
 }

@@ -16,12 +16,11 @@ function byId(id) {
   return document.getElementById(id);
 }
 
-/** Return a setting in words: He, gain 2, 30 × 128, relu, sgd 0.1. */
-function inWords(setting, t) {
-  const gain = setting.gain === 1 ? [] : [t("words.gain", { gain: plain(setting.gain) })];
-  const layers = t("words.layers", { depth: setting.depth, width: setting.width });
-  const rule = `${t(`optimizers.${setting.optimizer}`)} ${plain(setting.rate)}`;
-  return [t(`inits.${setting.init}`), ...gain, layers, t(`activations.${setting.activation}`), rule].join(", ");
+/** Return what the map keeps of a setting, in words: gain 2, width 128, ReLU, SGD 0.1. */
+function othersInWords({ gain, width, activation, optimizer, rate }, t) {
+  const first = gain === 1 ? [] : [t("words.gain", { gain: plain(gain) })];
+  const rule = `${t(`optimizers.${optimizer}`)} ${plain(rate)}`;
+  return [...first, t("words.width", { width }), t(`activations.${activation}`), rule].join(", ");
 }
 
 /** Return the sentence on how a setting ended: what, how accurate, and why. */
@@ -37,7 +36,7 @@ function verdictInWords(verdict, data, t) {
   const accuracy = t("verdict.accuracy", { accuracy: percent(verdict.accuracy), steps: data.payload.steps });
   const diverged = t("verdict.diverged", { diverged: verdict.diverged, seeds: seeds.length });
   const reached = [...(Number.isNaN(verdict.accuracy) ? [] : [accuracy]), ...(verdict.diverged ? [diverged] : [])];
-  const loss = t("verdict.loss", { loss: number(verdict.loss, data.high("loss_before")), chance: Math.LN10.toFixed(3) });
+  const loss = t("verdict.loss", { loss: lossText(verdict.loss, data.high("loss_before")), chance: Math.LN10.toFixed(3) });
   return { kind: t(`kinds.${verdict.kind}`), reason, rest: [...reached, loss].join(" ") };
 }
 

@@ -69,10 +69,10 @@ function horizontalAxis(kind, values, title) {
     const shown = ticks.filter((tick) => tick > 0 && (tick === 1 || tick - 1 >= step / 2));
     return { domain: [0.5, last + 0.5], ticks: shown, texts: named(shown, String), title };
   }
-  if (kind === "step") {
+  if (kind === "step" || kind === "epoch") {
     const step = niceStep(last / 5);
-    const ticks = range(Math.floor(last / step) + 1).map((place) => place * step);
-    return { domain: [-0.02 * last, last * 1.02], ticks, texts: named(ticks, String), title };
+    const ticks = range(Math.floor(last / step + 1e-9) + 1).map((place) => place * step);
+    return { domain: [-0.02 * last, last * 1.02], ticks, texts: named(ticks, number), title };
   }
   const places = [...new Set(values)].sort((one, other) => one - other); // logarithms of numbers, named by them
   const room = 0.06 * (last - first || 1);

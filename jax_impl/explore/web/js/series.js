@@ -9,11 +9,14 @@ const LOOKS = {
   dashed: { line: 1.6, dot: 0, dash: [5, 3] },
 };
 
-/** Return a line over the layers, from 1. The output is the last one. */
+/** Return a line over the layers, from 1. The output is the last one; it has no activation. */
 function overLayers(name, look, field, data, setting, ...rest) {
-  const layers = range(setting.depth + 1);
+  const layers = range(setting.depth + (OF_ACTIVATIONS.has(field) ? 0 : 1));
   return { name, look, points: layers.map((at) => ({ x: at + 1, y: data.read(field, setting, at, ...rest) })) };
 }
+
+/** The fields about activation functions, which only hidden layers have. */
+const OF_ACTIVATIONS = new Set(["flat_before", "flat_after", "saturated"]);
 
 /** Return a line of means with the band of the smallest and largest seed. */
 function overSteps(name, field, data, setting, steps) {

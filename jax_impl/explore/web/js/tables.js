@@ -9,9 +9,9 @@ function valueText({ y, low, high: top }, kind, high) {
 
 /** Return the text of a place on the horizontal axis. */
 function xText(kind, value) {
-  if (kind === "log2") return number(Math.round(2 ** value));
+  if (kind === "log2" || kind === "depth") return number(Math.round(2 ** value));
   if (kind === "log10") return number(Math.round(10 ** value));
-  return String(Number(value.toFixed(1)));
+  return String(Number(value.toFixed(2)));
 }
 
 /** Return a table with a row for each x and a column for each line. */

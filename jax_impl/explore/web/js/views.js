@@ -45,7 +45,7 @@ function barRows(settings, t) {
       shares.forEach((share, bin) => {
         if (!(share > 0)) return;
         const step = (to - from) / shares.length;
-        const top = base - 0.68 * (share / peak);
+        const top = base - 0.64 * (share / peak);
         rows.bars.push({ from: from + bin * step, to: from + (bin + 1) * step, base, top, color });
       });
     });

@@ -29,6 +29,11 @@ function short(value) {
   return value.toExponential(1).replace(".0e", "e").replace("e+", "e");
 }
 
+/** Return a loss with three decimals, or as any number if it is large. */
+function lossText(value, high) {
+  return value > 0 && value < 100 ? value.toFixed(3) : number(value, high);
+}
+
 /** Return a share as a percentage. */
 function percent(value, digits = 1) {
   return Number.isNaN(value) ? DASH : `${(100 * value).toFixed(digits)} %`;
