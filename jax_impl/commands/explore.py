@@ -56,6 +56,6 @@ def chosen(command: Explore) -> list[Network]:
     ]
 
 
-def cost(network: Network) -> float:
+def cost(network: Network) -> int:
     """Return about how long a network takes, in any unit: its weights, and the same again for each layer."""
     return sum(fan_in * fan_out for fan_in, fan_out in pairwise(network.layers)) + 30_000 * network.depth

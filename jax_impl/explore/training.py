@@ -20,7 +20,7 @@ from jax_impl.train import State
 from jax_impl.trainer import devices
 from jax_impl.trainer.devices import RUNS
 
-TESTS = 8  # of a run, evenly over its steps
+TESTS = 6  # of a run, evenly over its steps
 TESTED = 1_000  # first test images
 PROBED = 250  # first test images, on which activations are measured
 POINTS = 2  # of the loss curve, between two tests
