@@ -17,6 +17,7 @@ from jax_impl.explore.settings import Network
 from jax_impl.figures.colors import DARK, INITIALISERS
 from jax_impl.figures.pages import templates
 from jax_impl.storage import files
+from jax_impl.study import verdicts as of_study
 
 WEB = Path(__file__).parent / "web"
 LANGUAGES = ("en", "ko")
@@ -77,7 +78,7 @@ def payload(measured: Mapping[Network, Measured]) -> dict[str, Any]:
     described, codes = pack(fields.build(measured))
     by_axis = fields.axes(measured)
     return {
-        "axes": by_axis | {"without_gain": list(settings.WITHOUT_GAIN)},
+        "axes": by_axis | {"without_gain": [init for init in settings.INITS if init in settings.WITHOUT_GAIN]},
         "fields": described,
         "codes": codes,
         "kinds": list(verdicts.KINDS),
@@ -89,9 +90,8 @@ def payload(measured: Mapping[Network, Measured]) -> dict[str, Any]:
         "seeds": list(settings.SEEDS),
         "tested": training.TESTED,
         "probed": training.PROBED,
-        "limits": {
-            name.lower(): getattr(verdicts, name) for name in ("LOST", "FADED", "EXPLODED", "MOST", "SMALL_STEP")
-        },
+        "limits": {"trained": of_study.TRAINED, "guessing": of_study.GUESSING}
+        | {name.lower(): getattr(verdicts, name) for name in ("LOST", "FADED", "EXPLODED", "MOST", "SMALL_STEP")},
         "made": sorted({one.facts["made"] for one in measured.values()}),
         "where": sorted({one.facts["where"] for one in measured.values()}),
         "seconds": sum(one.facts["seconds"] for one in measured.values()),
@@ -127,8 +127,8 @@ def render(found: Mapping[str, Any], published: list[dict[str, Any]], links: lis
 
 def texts_in(language: str) -> dict[str, Any]:
     """Return the page's texts in a language, by their keys."""
-    published = json.loads(_text(f"texts/{language}.published.json"))
-    return json.loads(_text(f"texts/{language}.json")) | {"published": published}
+    texts: dict[str, Any] = json.loads(_text(f"texts/{language}.json"))
+    return texts | {"published": json.loads(_text(f"texts/{language}.published.json"))}
 
 
 def links_from(folder: Path) -> list[tuple[str, str]]:

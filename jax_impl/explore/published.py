@@ -10,6 +10,7 @@ from jax_impl.study.cells import POINTS
 
 Chart = dict[str, Any]  # id, x and kind of the axes, series, and perhaps level and high
 Series = dict[str, Any]  # name, the initialiser whose colour it has, points, and perhaps look and opacity
+Rows = Sequence[Any] | np.ndarray  # numbers by seed and point
 Parts = Mapping[str, Mapping[str, Any]]  # the data of a preset's parts by their labels
 
 CHANCE = math.log(10)  # the loss of guessing, in nats
@@ -34,9 +35,7 @@ def results(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def series(
-    name: str, x: Iterable[float], rows: Sequence[Any] | np.ndarray, color: str = "", logarithmic: bool = False
-) -> Series:
+def series(name: str, x: Iterable[float | int], rows: Rows, color: str = "", logarithmic: bool = False) -> Series:
     """Return a line of means over the seeds, with the range.
 
     Args:
@@ -72,7 +71,7 @@ def losses(parts: Parts, names: Mapping[str, str]) -> list[Series]:
     return lines
 
 
-def by_layer(names: Mapping[str, Sequence[Any]], first: int = 1) -> list[Series]:
+def by_layer(names: Mapping[str, Rows], first: int = 1) -> list[Series]:
     """Return a line of geometric means for each name, over layers counted from `first`."""
     return [series(name, range(first, first + len(rows[0])), rows, logarithmic=True) for name, rows in names.items()]
 
@@ -137,7 +136,7 @@ def _orthogonal(parts: Parts) -> list[Chart]:
         of_init = {int(label.split()[0]): part for label, part in parts.items() if label.endswith(init)}
         steps = np.array([part["steps"] for part in of_init.values()], np.float64)  # (depths, seeds); None becomes NaN
         line = series(init, np.log2(list(of_init)), np.nan_to_num(steps).T)
-        for point, missed in zip(line["points"], np.isnan(steps).any(axis=1), strict=True):
+        for point, missed in zip(line["points"], map(np.any, np.isnan(steps)), strict=True):
             point.update({"y": ABOVE, "low": ABOVE, "high": ABOVE} if missed else {})
         lines.append(line)
         limit = max(part["limit"] for part in of_init.values())
@@ -187,6 +186,6 @@ CHARTS: dict[str, Callable[[Parts], list[Chart]]] = {
 }
 
 
-def _short(value: float) -> float:
+def _short(value: float | int) -> float:
     """Return a number with six digits, as the records have it."""
     return float(f"{value:.6g}")

@@ -22,7 +22,7 @@ function buildCards() {
 
 /** Return the texts of a chart of the current settings. */
 function chartTexts({ id, x, level }) {
-  const texts = { title: t(`charts.${id}.title`), how: t(`charts.${id}.how`) };
+  const texts = { title: t(`charts.${id}.title`), how: t(`charts.${id}.how`, { losses: measured.payload.steps / measured.losses }) };
   return x ? { ...texts, x: t(`charts.x.${x}`), y: t(`charts.${id}.y`), level: level ? t(`charts.${id}.level`) : "" } : texts;
 }
 
@@ -127,7 +127,7 @@ function sourceFacts({ payload }, t) {
     images: number(payload.images),
     tested: number(payload.tested),
     probed: number(payload.probed),
-    lost: number(limits.lost), faded: number(limits.faded), exploded: number(limits.exploded), most: percent(limits.most, 0), small: number(limits.small_step),
+    trained: percent(limits.trained, 0), guessing: percent(limits.guessing, 0), lost: number(limits.lost), faded: number(limits.faded), exploded: number(limits.exploded), most: percent(limits.most, 0), small: number(limits.small_step),
   };
   return ["command", "machine", "runs", "measured", "verdicts", "limits"].map((name) => make("li", {}, t(`source.${name}`, values)));
 }

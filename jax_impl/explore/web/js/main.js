@@ -52,6 +52,8 @@ function build() {
   document.documentElement.lang = state.language;
   document.title = t("page.title");
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
+  const { steps, seeds } = measured.payload;
+  byId("training-about").textContent = t("parts.training.about", { steps, seeds: seeds.length });
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
   const { axes } = measured;
   const change = (letter) => (part, value) => set({ [letter]: nearest(axes, { ...state[letter], [part]: value }) });
