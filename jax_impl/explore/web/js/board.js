@@ -4,6 +4,7 @@
 function buildCards() {
   const names = ["before", "histograms", "training", "published"];
   const places = Object.fromEntries(names.map((name) => [name, byId(`charts-${name}`)]));
+  const follow = byId("follow"); // moves into the card of the coordinate check
   for (const place of Object.values(places)) place.replaceChildren();
   const made = [];
   const add = (card, part, drawOnce = false) => {
@@ -15,8 +16,7 @@ function buildCards() {
   for (const { id, charts } of measured.payload.published ?? []) {
     for (const chart of charts) add(publishedCard(id, chart), "published", true);
   }
-  const follow = made.find(({ id }) => id === "coordinates");
-  follow.caption.append(byId("follow"));
+  made.find(({ id }) => id === "coordinates").caption.append(follow);
   return { update: () => refresh(made), stop: watch(made) };
 }
 
@@ -105,6 +105,7 @@ function watch(cards) {
   return () => {
     sight.disconnect();
     size.disconnect();
+    for (const card of cards) card.end();
   };
 }
 

@@ -34,7 +34,9 @@ function lineCard({ id, x, kind, level }, linesOf, highOf, texts, t) {
     }),
   });
   const fill = () => {
-    if (parts.details.open) parts.table.replaceChildren(lineTable(lines, stops(), x, kind, highOf(), texts.title, t));
+    if (!parts.details.open) return;
+    lines = linesOf(); // the chart may not have been drawn yet
+    parts.table.replaceChildren(lineTable(lines, stops(), x, kind, highOf(), texts.title, t));
   };
   const draw = () => {
     hide();
@@ -47,7 +49,7 @@ function lineCard({ id, x, kind, level }, linesOf, highOf, texts, t) {
     fill();
   };
   parts.details.addEventListener("toggle", fill);
-  return { ...parts, draw, id };
+  return { ...parts, draw, id, end: () => view?.finalize() };
 }
 
 /** Return a card of histograms. `settingsOf` returns [{name, color, layers}] for the current state. */
@@ -57,39 +59,40 @@ function barCard({ id }, settingsOf, texts, t) {
   let settings = [];
   const stops = () => settings.flatMap(({ layers }, column) => layers.flatMap(({ shares }, row) => shares.map((_, bin) => `${column} ${row} ${bin}`)));
   const parse = (stop) => stop.split(" ").map(Number);
-  const span = (column, bin) => {
-    const width = parts.plot.clientWidth / settings.length;
-    return (column + (bin + 0.5) / settings[0].layers[0].shares.length) * width;
-  };
   const hide = connectCursor(parts.plot, parts.tip, {
     stops,
     find: (left, top) => {
-      const rows = view.signal("rows");
-      const across = (left / parts.plot.clientWidth) * settings.length;
-      const column = Math.min(settings.length - 1, Math.max(0, Math.floor(across)));
-      const row = Math.floor((top / parts.plot.clientHeight) * rows);
-      const layer = settings[column].layers[row];
+      const [x, y] = view.origin();
+      const across = view.scale("across").invert(left - x);
+      const column = settings.length > 1 && across > 0.5 ? 1 : 0;
+      const layer = settings[column].layers[Math.floor(view.scale("down").invert(top - y))];
       if (!layer) return null;
-      const bin = Math.min(layer.shares.length - 1, Math.max(0, Math.floor((across - column) * layer.shares.length)));
+      const { from, to } = columnSpan(settings.length, column);
+      const bins = layer.shares.length;
+      const bin = Math.max(0, Math.min(bins - 1, Math.floor(((across - from) / (to - from)) * bins)));
+      const row = settings[column].layers.indexOf(layer);
       return `${column} ${row} ${bin}`;
     },
     mark: (stop) => {
       if (stop === null) return void view.data("cursor", []).run();
       const [column, row, bin] = parse(stop);
-      const { from, to } = binSpan(settings, column, bin);
+      const { from, to } = binSpan(settings.length, column, settings[column].layers[row].shares.length, bin);
       view.data("cursor", [{ from, to, top: row + 0.29, base: row + 0.97 }]).run();
     },
     say: (stop) => {
       const [column, row, bin] = parse(stop);
       const { layers, name } = settings[column];
       const { layer, reach, shares } = layers[row];
+      const { from } = binSpan(settings.length, column, shares.length, bin);
       const edge = (place) => number(reach * ((2 * place) / shares.length - 1));
       const text = t("histogram.bin", { from: edge(bin), to: edge(bin + 1), share: percent(shares[bin]) });
-      return { title: `${name}, ${t("histogram.layer", { layer })}`, entries: [[text]], left: span(column, bin) };
+      return { title: `${name}, ${t("histogram.layer", { layer })}`, entries: [[text]], left: view.scale("across")(from) };
     },
   });
   const fill = () => {
-    if (parts.details.open) parts.table.replaceChildren(barTable(settings, texts.title, t));
+    if (!parts.details.open) return;
+    settings = settingsOf();
+    parts.table.replaceChildren(barTable(settings, texts.title, t));
   };
   const draw = () => {
     hide();
@@ -102,5 +105,5 @@ function barCard({ id }, settingsOf, texts, t) {
     fill();
   };
   parts.details.addEventListener("toggle", fill);
-  return { ...parts, draw, id };
+  return { ...parts, draw, id, end: () => view?.finalize() };
 }

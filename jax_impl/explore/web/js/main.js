@@ -56,7 +56,7 @@ function build() {
   byId("training-about").textContent = t("parts.training.about", { steps, seeds: seeds.length });
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
   const { axes } = measured;
-  const change = (letter) => (part, value) => set({ [letter]: nearest(axes, { ...state[letter], [part]: value }) });
+  const change = (letter) => (part, value) => set({ [letter]: changed(axes, state[letter], part, value) });
   const panels = Object.fromEntries(["a", "b"].map((letter) => [letter, settingPanel(letter, axes, t, change(letter))]));
   for (const [letter, { rows }] of Object.entries(panels)) byId(`rows-${letter}`).replaceChildren(...rows);
   const map = initMap(axes, t, (init, depth) => set({ a: nearest(axes, { ...state.a, init, depth }) }));
@@ -64,6 +64,7 @@ function build() {
   byId("layer").replaceChildren(...FOLLOWED.map((name) => make("option", { value: name }, t(`layers.${name}`))));
   byId("language").lang = state.language === "en" ? "ko" : "en";
   byId("questions").replaceChildren(...answerable(measured).map(questionButton));
+  parts.cards?.stop();
   parts = { panels, map, cards: buildCards() };
   byId("facts").replaceChildren(...sourceFacts(measured, t));
   update();

@@ -10,15 +10,15 @@ function choices(axes, optimizer) {
   return { ...axes, optimizer: optimizers, rate };
 }
 
-/** Return the setting nearest to the wanted one: unknown names become the first, numbers the nearest. */
+/** Return the setting nearest to the wanted one: numbers become the nearest, unknown names the first of the page. */
 function nearest(axes, wanted) {
   const setting = {};
   for (const part of PARTS) {
     const values = choices(axes, setting.optimizer)[part];
-    const value = wanted[part];
-    if (values.includes(value)) setting[part] = value;
-    else if (typeof values[0] === "number" && value > 0) setting[part] = closest(values, value);
-    else setting[part] = values[0];
+    const number = typeof values[0] === "number" ? [wanted[part], FIRST[part]].find((value) => value > 0) : null;
+    if (values.includes(wanted[part])) setting[part] = wanted[part];
+    else if (number) setting[part] = closest(values, number);
+    else setting[part] = values.includes(FIRST[part]) ? FIRST[part] : values[0];
   }
   if (axes.without_gain.includes(setting.init)) setting.gain = 1;
   return setting;
@@ -30,6 +30,14 @@ function closest(values, wanted) {
   return values.reduce((best, value) => (distance(value) < distance(best) ? value : best));
 }
 
+/** Return a setting with another value of one part. Another optimizer keeps the place of the rate among its rates. */
+function changed(axes, setting, part, value) {
+  const rates = (optimizer) => choices(axes, optimizer).rate;
+  const rate = part === "optimizer" ? { rate: rates(value)[rates(setting.optimizer).indexOf(setting.rate)] } : {};
+  return nearest(axes, { ...setting, ...rate, [part]: value });
+}
+
+/** The settings of a page without a link. */
 const FIRST = { init: "xavier_normal", gain: 1, depth: 30, width: 128, activation: "relu", optimizer: "sgd", rate: 0.1 };
 
 /** Return the state that a link describes. What it lacks, or has wrong, has its first value. */

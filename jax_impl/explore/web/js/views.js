@@ -34,9 +34,7 @@ function barRows(settings, t) {
   const rows = { bars: [], names: [], cursor: [] };
   const most = Math.max(...settings.map(({ layers }) => layers.length));
   settings.forEach(({ layers, color }, column) => {
-    const width = 1 / settings.length;
-    const from = column * width + (column ? 0.03 : 0);
-    const to = (column + 1) * width - (settings.length > 1 && !column ? 0.03 : 0);
+    const { from, to } = columnSpan(settings.length, column);
     layers.forEach(({ layer, reach, shares }, row) => {
       const base = row + 0.97;
       const text = Number.isNaN(reach) ? t("histogram.infinite") : `±${number(reach)}`;
@@ -44,13 +42,25 @@ function barRows(settings, t) {
       const peak = Math.max(...shares.filter((share) => share > 0), 1e-9);
       shares.forEach((share, bin) => {
         if (!(share > 0)) return;
-        const step = (to - from) / shares.length;
         const top = base - 0.64 * (share / peak);
-        rows.bars.push({ from: from + bin * step, to: from + (bin + 1) * step, base, top, color });
+        rows.bars.push({ ...binSpan(settings.length, column, shares.length, bin), base, top, color });
       });
     });
   });
   return { rows, count: most };
+}
+
+/** Return where a column of histograms begins and ends, from 0 to 1. */
+function columnSpan(count, column) {
+  const gap = count > 1 ? 0.03 : 0;
+  return { from: column / count + (column ? gap : 0), to: (column + 1) / count - (column ? 0 : gap) };
+}
+
+/** Return where a bin of a column begins and ends. */
+function binSpan(count, column, bins, bin) {
+  const { from, to } = columnSpan(count, column);
+  const step = (to - from) / bins;
+  return { from: from + bin * step, to: from + (bin + 1) * step };
 }
 
 /** Create a chart's view in a place of the page. */
