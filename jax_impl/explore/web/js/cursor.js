@@ -1,6 +1,6 @@
 /* Values on hover and by keyboard: a line at the nearest x, and a box that names every value there. */
 
-/** Connect a plot to the pointer and the arrow keys. `card` gives `stops`, `find`, `mark` and `say`. */
+/** Connect a plot to the pointer and the arrow keys. `card` gives `ready`, `stops`, `find`, `mark` and `say`. */
 function connectCursor(plot, tip, card) {
   let at = null;
   const show = (stop) => {
@@ -19,6 +19,7 @@ function connectCursor(plot, tip, card) {
     card.mark(null);
   };
   plot.addEventListener("pointermove", (event) => {
+    if (!card.ready()) return;
     const box = plot.getBoundingClientRect();
     const stop = card.find(event.clientX - box.left, event.clientY - box.top);
     if (stop === null) hide();
@@ -27,7 +28,7 @@ function connectCursor(plot, tip, card) {
   plot.addEventListener("pointerleave", hide);
   plot.addEventListener("blur", hide);
   plot.addEventListener("keydown", (event) => {
-    const moved = moveTo(event.key, at, card.stops());
+    const moved = card.ready() ? moveTo(event.key, at, card.stops()) : undefined;
     if (moved === undefined) return;
     event.preventDefault();
     if (moved === null) hide();
