@@ -46,7 +46,7 @@ function lineCard({ id, x, kind, level }, linesOf, highOf, texts, t) {
     const { rows, ...signals } = drawn(lines, { x, kind, high: highOf(), level }, texts);
     redraw(view, parts.plot, rows, signals);
     parts.plot.querySelector("svg").setAttribute("aria-hidden", "true");
-    parts.key.replaceChildren(...lines.map((line) => make("span", {}, swatch(line), line.label)));
+    parts.key.replaceChildren(...lines.filter(({ quiet }) => !quiet).map((line) => make("span", {}, swatch(line), line.label)));
     fill();
   };
   parts.details.addEventListener("toggle", fill);

@@ -27,8 +27,8 @@ function logAxis(values, high) {
   if (top - low < 2) [low, top] = [low - (top === low), low + 1 + (top > low)];
   const step = niceStep((top - low) / 5, true);
   low = Math.floor(low / step) * step;
-  top = Math.ceil(top / step) * step;
-  const ticks = range(Math.round((top - low) / step) + 1).map((place) => low + place * step);
+  top = values.includes(Infinity) ? Math.log10(high) : Math.ceil(top / step) * step;
+  const ticks = range(Math.floor((top - low) / step + 1e-9) + 1).map((place) => low + place * step);
   const texts = named(ticks, (exponent) => decade(exponent));
   const gap = 0.14 * (top - low);
   const axis = { domain: [low - 0.03 * (top - low), top + 0.03 * (top - low)], ticks, texts, zones: [] };
@@ -40,7 +40,7 @@ function logAxis(values, high) {
     axis.domain = [Math.min(axis.domain[0], at - 0.45 * gap), Math.max(axis.domain[1], at + 0.45 * gap)];
   };
   if (values.includes(0)) band(zero, "0");
-  if (values.includes(Infinity)) band(above, `> ${short(high)}`);
+  if (values.includes(Infinity)) band(above, `> ${number(high)}`);
   const place = (value) => {
     if (Number.isNaN(value)) return null;
     return value === 0 ? zero : value === Infinity ? above : Math.log10(value);
@@ -64,9 +64,9 @@ function decade(exponent) {
 function horizontalAxis(kind, values, title) {
   const [first, last] = [Math.min(...values), Math.max(...values)];
   if (kind === "layer") {
-    const step = Math.max(1, niceStep(last / 8, true));
+    const step = Math.max(1, niceStep(last / 12, true));
     const ticks = [...new Set([1, ...range(Math.floor(last / step) + 1).map((place) => place * step)])];
-    const shown = ticks.filter((tick) => tick > 0 && (tick === 1 || tick - 1 >= step / 2));
+    const shown = ticks.filter((tick) => tick > 0 && (tick === 1 || tick - 1 > step / 2));
     return { domain: [0.5, last + 0.5], ticks: shown, texts: named(shown, String), title };
   }
   if (kind === "step" || kind === "epoch") {

@@ -1,4 +1,5 @@
-/* What each chart shows: its lines, as numbers of a setting. A point is {x, y}, and {low, high} where it has a band. */
+/* What each chart shows: its lines, as numbers of a setting. A point is {x, y}, and {low, high} where it has a band.
+   A quiet line is left out of the key. */
 
 /** How a line looks. `dots` are measured values. */
 const LOOKS = {
@@ -39,6 +40,7 @@ function overWidths(data, setting, layer) {
     name: "after",
     values: { n: step },
     look: "both",
+    quiet: step > 0 && step < data.sizes - 1,
     opacity: 0.3 + (0.7 * step) / (data.sizes - 1),
     points: widths.map((width) => ({ x: Math.log2(width), y: data.read("sizes", { ...setting, width }, at, step) })),
   }));

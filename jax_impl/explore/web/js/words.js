@@ -17,7 +17,7 @@ function translator(texts) {
 /** Return a number with three digits: 0.0123, 12,345, 1.4e-10. */
 function number(value, high = 1e24) {
   if (Number.isNaN(value)) return DASH;
-  if (value === Infinity) return `> ${short(high)}`;
+  if (value === Infinity) return `> ${number(high)}`;
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e5) return short(value);
