@@ -291,9 +291,8 @@ def test_the_link_stores_the_settings(open_at: Callable[..., Page], browser: Bro
 
 def test_a_wrong_link_falls_back(open_at: Callable[..., Page]) -> None:
     page = open_at("a=planted,7,1000,,no,sgd,x&b=&layer=4&theme=pink&question=what&lang=xx")
-    assert chosen(page) == {
-        "init": "xavier_normal", "gain": 2, "depth": 5, "width": 64, "activation": "relu", "optimizer": "sgd", "rate": 0.1
-    }  # fmt: skip
+    known = {"init": "xavier_normal", "gain": 2, "depth": 5, "width": 64}  # of numbers, the nearest
+    assert chosen(page) == known | {"activation": "relu", "optimizer": "sgd", "rate": 0.1}
     assert page.locator("#panel-b").is_hidden()
     assert page.locator("html").get_attribute("lang") == "en"
     page.evaluate("location.hash = 'a=lsuv,1,2,32,sigmoid,adam,0.01&lang=ko'")
@@ -389,16 +388,10 @@ def test_the_language_changes_every_text(open_at: Callable[..., Page]) -> None:
     assert page.locator("html").get_attribute("lang") == "ko"
     assert page.title() == explorer.texts_in("ko")["page"]["title"]
     korean = page.locator("main").inner_text()
-    words = set(re.findall(r"\b[a-z]{4,}\b", korean)) - {
-        "sigmoid",
-        "explore",
-        "jax_impl",
-        "python",
-        "torch",
-        "made",
-        "machine",
-    }
-    assert words & set(re.findall(r"\b[a-z]{4,}\b", english)) == set()
+    names = {"sigmoid", "explore", "jax_impl", "python", "torch", "made", "machine", "flax", "issue"}
+    english_words, korean_words = (set(re.findall(r"\b[a-z]{4,}\b", text)) for text in (english, korean))
+    assert len(english_words) > 100
+    assert (korean_words & english_words) - names == set()
     page.locator("#language").click()
     assert page.locator("main").inner_text() == english
 
