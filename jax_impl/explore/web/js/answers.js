@@ -2,14 +2,29 @@
 
 /** Return the deep networks of the questions, with what is not said taken from here. */
 function deep(changes) {
-  return { init: "kaiming_normal", gain: 1, depth: 30, width: 128, activation: "relu", optimizer: "sgd", rate: 0.1, ...changes };
+  return {
+    init: "kaiming_normal",
+    gain: 1,
+    depth: 30,
+    width: 128,
+    activation: "relu",
+    optimizer: "sgd",
+    rate: 0.1,
+    ...changes,
+  };
 }
 
 const QUESTIONS = [
   { id: "zeros", charts: ["gradient", "update", "loss"], settings: zerosSettings, values: zerosValues },
   { id: "which", charts: ["map", "variance", "accuracy"], settings: whichSettings, values: whichValues },
   { id: "xavier", charts: ["variance", "gradient", "loss"], settings: xavierSettings, values: xavierValues },
-  { id: "pretraining", charts: ["pretraining-labels", "pretraining-deep"], settings: deepSigmoid, values: pretrainingValues, published: "pretraining" },
+  {
+    id: "pretraining",
+    charts: ["pretraining-labels", "pretraining-deep"],
+    settings: deepSigmoid,
+    values: pretrainingValues,
+    published: "pretraining",
+  },
   { id: "torch", charts: ["gradient", "rank", "accuracy"], settings: torchSettings, values: torchValues },
 ];
 
@@ -131,9 +146,15 @@ function pretrainingValues(data) {
   const labels = (at) => number(Math.round(10 ** dbn.at(at).x));
   const last = (name) => percent(series("deep", name).at(-1).y);
   return {
-    few: labels(0), few_gain: gain(0), few_dbn: percent(dbn[0].y), few_xavier: percent(xavier[0].y),
-    many: labels(-1), many_gain: gain(-1),
-    deep_dbn: last("dbn"), deep_xavier: last("xavier_uniform"), deep_small: last("small_normal"),
+    few: labels(0),
+    few_gain: gain(0),
+    few_dbn: percent(dbn[0].y),
+    few_xavier: percent(xavier[0].y),
+    many: labels(-1),
+    many_gain: gain(-1),
+    deep_dbn: last("dbn"),
+    deep_xavier: last("xavier_uniform"),
+    deep_small: last("small_normal"),
   };
 }
 

@@ -5,7 +5,15 @@ function barCard({ id }, settingsOf, texts, t) {
   const parts = emptyCard(id, texts, t);
   let view = null;
   let settings = [];
-  const hide = connectCursor(parts.plot, parts.tip, barCursor(() => view, () => settings, t));
+  const hide = connectCursor(
+    parts.plot,
+    parts.tip,
+    barCursor(
+      () => view,
+      () => settings,
+      t,
+    ),
+  );
   const fill = () => {
     if (!parts.details.open) return;
     settings = settingsOf();
@@ -18,7 +26,11 @@ function barCard({ id }, settingsOf, texts, t) {
     const { rows, count } = barRows(settings, t);
     redraw(view, parts.plot, rows, { rows: count });
     parts.plot.querySelector("svg").setAttribute("aria-hidden", "true");
-    parts.key.replaceChildren(...settings.map(({ name, color }) => make("span", {}, make("i", { class: "box", style: `background: ${color}` }), name)));
+    parts.key.replaceChildren(
+      ...settings.map(({ name, color }) =>
+        make("span", {}, make("i", { class: "box", style: `background: ${color}` }), name),
+      ),
+    );
     fill();
   };
   parts.details.addEventListener("toggle", fill);
@@ -40,9 +52,15 @@ function barCursor(viewOf, settingsOf, t) {
       ),
     find: (left, top) => {
       const [x, y] = viewOf().origin();
-      const across = viewOf().scale("across").invert(left - x);
+      const across = viewOf()
+        .scale("across")
+        .invert(left - x);
       const column = settingsOf().length > 1 && across > 0.5 ? 1 : 0;
-      const row = Math.floor(viewOf().scale("down").invert(top - y));
+      const row = Math.floor(
+        viewOf()
+          .scale("down")
+          .invert(top - y),
+      );
       const bins = settingsOf()[column].layers[row]?.shares.length;
       if (!bins) return null;
       const { from, to } = columnSpan(settingsOf().length, column);
@@ -58,7 +76,11 @@ function barCursor(viewOf, settingsOf, t) {
       const { bin, name, layer, reach, shares, from } = one(stop);
       const edge = (place) => number(reach * ((2 * place) / shares.length - 1));
       const text = t("histogram.bin", { from: edge(bin), to: edge(bin + 1), share: percent(shares[bin]) });
-      return { title: `${name}, ${t("histogram.layer", { layer })}`, entries: [[text]], left: viewOf().scale("across")(from) };
+      return {
+        title: `${name}, ${t("histogram.layer", { layer })}`,
+        entries: [[text]],
+        left: viewOf().scale("across")(from),
+      };
     },
   };
 }

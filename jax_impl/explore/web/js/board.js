@@ -11,8 +11,22 @@ function buildCards() {
     places[part].append(card.figure);
     made.push(Object.assign(card, { drawOnce, stale: true, seen: false }));
   };
-  for (const chart of CHARTS) add(lineCard(chart, () => labelled(chart), () => measured.high(chart.field), chartTexts(chart), t), chart.part);
-  for (const id of HISTOGRAMS) add(barCard({ id }, () => histograms(id), chartTexts({ id }), t), "histograms");
+  for (const chart of CHARTS)
+    add(
+      lineCard(
+        chart,
+        () => labelled(chart),
+        () => measured.high(chart.field),
+        chartTexts(chart),
+        t,
+      ),
+      chart.part,
+    );
+  for (const id of HISTOGRAMS)
+    add(
+      barCard({ id }, () => histograms(id), chartTexts({ id }), t),
+      "histograms",
+    );
   for (const { id, charts } of measured.payload.published ?? []) {
     for (const chart of charts) add(publishedCard(id, chart), "published", true);
   }
@@ -22,8 +36,13 @@ function buildCards() {
 
 /** Return the texts of a chart of the current settings. */
 function chartTexts({ id, x, level }) {
-  const texts = { title: t(`charts.${id}.title`), how: t(`charts.${id}.how`, { losses: measured.payload.steps / measured.losses }) };
-  return x ? { ...texts, x: t(`charts.x.${x}`), y: t(`charts.${id}.y`), level: level ? t(`charts.${id}.level`) : "" } : texts;
+  const texts = {
+    title: t(`charts.${id}.title`),
+    how: t(`charts.${id}.how`, { losses: measured.payload.steps / measured.losses }),
+  };
+  return x
+    ? { ...texts, x: t(`charts.x.${x}`), y: t(`charts.${id}.y`), level: level ? t(`charts.${id}.level`) : "" }
+    : texts;
 }
 
 /** Return the lines of a chart for A and B, each with its name and colour. */
@@ -52,9 +71,28 @@ function publishedCard(result, chart) {
   const id = `${result}-${chart.id}`;
   const key = `published.${result}.${chart.id}`;
   const { level, high = Infinity } = chart;
-  const texts = { title: t(`${key}.title`), how: t(`${key}.how`), x: t(`charts.x.${chart.x}`), y: t(`${key}.y`), level: level === undefined ? "" : t(`${key}.level`) };
-  const lines = chart.series.map((one, at) => ({ ...one, points: one.points.map(withInfinity), look: one.look ?? "both", second: at % 2 === 1, label: t(`published.names.${one.name}`), color: `var(--series-${one.color})` }));
-  return lineCard({ id, x: chart.x, kind: chart.kind, level }, () => lines, () => high, texts, t);
+  const texts = {
+    title: t(`${key}.title`),
+    how: t(`${key}.how`),
+    x: t(`charts.x.${chart.x}`),
+    y: t(`${key}.y`),
+    level: level === undefined ? "" : t(`${key}.level`),
+  };
+  const lines = chart.series.map((one, at) => ({
+    ...one,
+    points: one.points.map(withInfinity),
+    look: one.look ?? "both",
+    second: at % 2 === 1,
+    label: t(`published.names.${one.name}`),
+    color: `var(--series-${one.color})`,
+  }));
+  return lineCard(
+    { id, x: chart.x, kind: chart.kind, level },
+    () => lines,
+    () => high,
+    texts,
+    t,
+  );
 }
 
 /** Return a point whose numbers above the range are infinite. */
@@ -119,7 +157,9 @@ function refreshSize(card) {
 function sourceFacts({ payload }, t) {
   const { limits } = payload;
   const values = {
-    made: [payload.made[0].slice(0, 10), payload.made.at(-1).slice(0, 10)].filter((day, at, all) => all.indexOf(day) === at).join(" – "),
+    made: [payload.made[0].slice(0, 10), payload.made.at(-1).slice(0, 10)]
+      .filter((day, at, all) => all.indexOf(day) === at)
+      .join(" – "),
     where: payload.where.join("; "),
     seconds: number(Math.round(payload.seconds)),
     seeds: payload.seeds.join(", "),
@@ -128,7 +168,15 @@ function sourceFacts({ payload }, t) {
     images: number(payload.images),
     tested: number(payload.tested),
     probed: number(payload.probed),
-    trained: percent(limits.trained, 0), guessing: percent(limits.guessing, 0), lost: number(limits.lost), faded: number(limits.faded), exploded: number(limits.exploded), most: percent(limits.most, 0), small: number(limits.small_step),
+    trained: percent(limits.trained, 0),
+    guessing: percent(limits.guessing, 0),
+    lost: number(limits.lost),
+    faded: number(limits.faded),
+    exploded: number(limits.exploded),
+    most: percent(limits.most, 0),
+    small: number(limits.small_step),
   };
-  return ["command", "machine", "runs", "measured", "verdicts", "limits"].map((name) => make("li", {}, t(`source.${name}`, values)));
+  return ["command", "machine", "runs", "measured", "verdicts", "limits"].map((name) =>
+    make("li", {}, t(`source.${name}`, values)),
+  );
 }

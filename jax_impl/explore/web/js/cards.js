@@ -2,15 +2,31 @@
 
 /** Return a card's elements, without its content. */
 function emptyCard(id, texts, t) {
-  const plot = make("div", { class: "plot", tabindex: "0", role: "group", "aria-roledescription": t("charts.role"), "aria-label": t("charts.label", { title: texts.title }) });
+  const plot = make("div", {
+    class: "plot",
+    tabindex: "0",
+    role: "group",
+    "aria-roledescription": t("charts.role"),
+    "aria-label": t("charts.label", { title: texts.title }),
+  });
   const tip = make("div", { class: "tip", "aria-live": "polite" });
   tip.hidden = true;
-  const table = make("div", { class: "inner", tabindex: "0", role: "region", "aria-label": t("charts.table_of", { title: texts.title }) });
+  const table = make("div", {
+    class: "inner",
+    tabindex: "0",
+    role: "region",
+    "aria-label": t("charts.table_of", { title: texts.title }),
+  });
   const details = make("details", { class: "values" }, make("summary", {}, t("charts.table")), table);
   const key = make("p", { class: "key" });
   const caption = make("figcaption", {}, make("h3", { id: `title-${id}` }, texts.title), make("p", {}, texts.how));
   const frame = make("div", { class: "frame" }, plot, tip);
-  const figure = make("figure", { class: "chart", id: `chart-${id}`, "aria-labelledby": `title-${id}` }, caption, make("div", { class: "paper" }, key, frame, details));
+  const figure = make(
+    "figure",
+    { class: "chart", id: `chart-${id}`, "aria-labelledby": `title-${id}` },
+    caption,
+    make("div", { class: "paper" }, key, frame, details),
+  );
   return { figure, plot, tip, table, details, key, caption };
 }
 
@@ -19,7 +35,8 @@ function lineCard({ id, x, kind, level }, linesOf, highOf, texts, t) {
   const parts = emptyCard(id, texts, t);
   let view = null;
   let lines = [];
-  const stops = () => [...new Set(lines.flatMap(({ points }) => points.map((point) => point.x)))].sort((one, other) => one - other);
+  const stops = () =>
+    [...new Set(lines.flatMap(({ points }) => points.map((point) => point.x)))].sort((one, other) => one - other);
   const hide = connectCursor(parts.plot, parts.tip, {
     ready: () => view !== null,
     stops,
@@ -46,7 +63,9 @@ function lineCard({ id, x, kind, level }, linesOf, highOf, texts, t) {
     const { rows, ...signals } = drawn(lines, { x, kind, high: highOf(), level }, texts);
     redraw(view, parts.plot, rows, signals);
     parts.plot.querySelector("svg").setAttribute("aria-hidden", "true");
-    parts.key.replaceChildren(...lines.filter(({ quiet }) => !quiet).map((line) => make("span", {}, swatch(line), line.label)));
+    parts.key.replaceChildren(
+      ...lines.filter(({ quiet }) => !quiet).map((line) => make("span", {}, swatch(line), line.label)),
+    );
     fill();
   };
   parts.details.addEventListener("toggle", fill);

@@ -40,11 +40,22 @@ function initMap(axes, t, choose) {
     buttons.set(`${init} ${depth}`, { button, init, depth });
     return make("td", {}, button);
   };
-  const head = make("tr", {}, make("th", { scope: "col" }, t("map.init")), ...axes.depth.map((depth) => make("th", { scope: "col" }, t("map.depth", { depth }))));
+  const head = make(
+    "tr",
+    {},
+    make("th", { scope: "col" }, t("map.init")),
+    ...axes.depth.map((depth) => make("th", { scope: "col" }, t("map.depth", { depth }))),
+  );
   const lines = axes.init.map((init) =>
     make("tr", {}, make("th", { scope: "row" }, t(`inits.${init}`)), ...axes.depth.map((depth) => cell(init, depth))),
   );
-  const table = make("table", { class: "map" }, make("caption", { class: "hidden" }, t("map.title")), make("thead", {}, head), make("tbody", {}, ...lines));
+  const table = make(
+    "table",
+    { class: "map" },
+    make("caption", { class: "hidden" }, t("map.title")),
+    make("thead", {}, head),
+    make("tbody", {}, ...lines),
+  );
   const update = (state, data) => {
     for (const { button, init, depth } of buttons.values()) updateCell(button, init, depth, state, data, t);
   };

@@ -63,7 +63,8 @@ function swatch({ look, color, second, opacity = 1 }) {
   picture.setAttribute("aria-hidden", "true");
   const part = (tag, attributes) => {
     const element = document.createElementNS(space, tag);
-    for (const [name, value] of Object.entries({ stroke: color, opacity, ...attributes })) element.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ stroke: color, opacity, ...attributes }))
+      element.setAttribute(name, value);
     picture.append(element);
   };
   if (line) part("path", { d: "M0 6H26", "stroke-width": line, "stroke-dasharray": dash.join(" ") || "none" });

@@ -30,8 +30,10 @@ function fieldReader({ shape, offset, bits, kind, low, high }, bytes) {
 /** Return what the charts ask for: the numbers of a setting, by the field's name. */
 function measurements(payload, fields) {
   const { axes } = payload;
-  const beginning = (setting) => ["init", "gain", "depth", "width", "activation"].map((name) => axes[name].indexOf(setting[name]));
-  const rule = (setting) => axes.rule.findIndex(([optimizer, rate]) => optimizer === setting.optimizer && rate === setting.rate);
+  const beginning = (setting) =>
+    ["init", "gain", "depth", "width", "activation"].map((name) => axes[name].indexOf(setting[name]));
+  const rule = (setting) =>
+    axes.rule.findIndex(([optimizer, rate]) => optimizer === setting.optimizer && rate === setting.rate);
   const index = (name, setting) => {
     const first = beginning(setting);
     return TRAINED.has(name) ? [...first, rule(setting)] : first;
@@ -39,8 +41,14 @@ function measurements(payload, fields) {
   const read = (name, setting, ...rest) => fields[name](...index(name, setting), ...rest);
   const size = (name, fromEnd) => fields[name].shape.at(-fromEnd);
   return {
-    read, axes, payload, high: (name) => fields[name].high,
-    losses: size("loss", 2), tests: size("accuracy", 2), sizes: size("sizes", 1), bins: size("pre", 1),
+    read,
+    axes,
+    payload,
+    high: (name) => fields[name].high,
+    losses: size("loss", 2),
+    tests: size("accuracy", 2),
+    sizes: size("sizes", 1),
+    bins: size("pre", 1),
   };
 }
 

@@ -54,10 +54,13 @@ function build() {
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
   const { steps, seeds } = measured.payload;
   byId("training-about").textContent = t("parts.training.about", { steps, seeds: seeds.length });
-  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
+  for (const element of document.querySelectorAll("[data-label]"))
+    element.setAttribute("aria-label", t(element.dataset.label));
   const { axes } = measured;
   const change = (letter) => (part, value) => set({ [letter]: changed(axes, state[letter], part, value) });
-  const panels = Object.fromEntries(["a", "b"].map((letter) => [letter, settingPanel(letter, axes, t, change(letter))]));
+  const panels = Object.fromEntries(
+    ["a", "b"].map((letter) => [letter, settingPanel(letter, axes, t, change(letter))]),
+  );
   for (const [letter, { rows }] of Object.entries(panels)) byId(`rows-${letter}`).replaceChildren(...rows);
   const map = initMap(axes, t, (init, depth) => set({ a: nearest(axes, { ...state.a, init, depth }) }));
   byId("map-place").replaceChildren(map.table);
@@ -76,7 +79,11 @@ function questionButton({ id, settings }) {
     const { a, b } = settings(measured);
     set({ a, b, question: id });
   };
-  return make("li", {}, make("button", { type: "button", "data-question": id, onclick: ask }, t(`questions.${id}.ask`)));
+  return make(
+    "li",
+    {},
+    make("button", { type: "button", "data-question": id, onclick: ask }, t(`questions.${id}.ask`)),
+  );
 }
 
 /** Show the state: the controls, the verdicts, the map, the answer, and the charts in sight. */
@@ -114,8 +121,13 @@ function showAnswer() {
   }
   if (!question) return;
   const values = question.values(measured, question.settings(measured), t);
-  const look = question.charts.map((id) => make("button", { type: "button", class: "jump", onclick: () => jumpTo(id) }, titleOf(id)));
-  byId("answer").replaceChildren(make("p", {}, t(`questions.${question.id}.answer`, values)), make("p", { class: "look" }, t("questions.look"), " ", ...look));
+  const look = question.charts.map((id) =>
+    make("button", { type: "button", class: "jump", onclick: () => jumpTo(id) }, titleOf(id)),
+  );
+  byId("answer").replaceChildren(
+    make("p", {}, t(`questions.${question.id}.answer`, values)),
+    make("p", { class: "look" }, t("questions.look"), " ", ...look),
+  );
 }
 
 /** Return the title of a chart, or of the map. */

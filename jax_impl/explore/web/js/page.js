@@ -36,7 +36,10 @@ function verdictInWords(verdict, data, t) {
   const accuracy = t("verdict.accuracy", { accuracy: percent(verdict.accuracy), steps: data.payload.steps });
   const diverged = t("verdict.diverged", { diverged: verdict.diverged, seeds: seeds.length });
   const reached = [...(Number.isNaN(verdict.accuracy) ? [] : [accuracy]), ...(verdict.diverged ? [diverged] : [])];
-  const loss = t("verdict.loss", { loss: lossText(verdict.loss, data.high("loss_before")), chance: Math.LN10.toFixed(3) });
+  const loss = t("verdict.loss", {
+    loss: lossText(verdict.loss, data.high("loss_before")),
+    chance: Math.LN10.toFixed(3),
+  });
   return { kind: t(`kinds.${verdict.kind}`), reason, rest: [...reached, loss].join(" ") };
 }
 

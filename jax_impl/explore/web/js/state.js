@@ -38,7 +38,15 @@ function changed(axes, setting, part, value) {
 }
 
 /** The settings of a page without a link. */
-const FIRST = { init: "xavier_normal", gain: 1, depth: 30, width: 128, activation: "relu", optimizer: "sgd", rate: 0.1 };
+const FIRST = {
+  init: "xavier_normal",
+  gain: 1,
+  depth: 30,
+  width: 128,
+  activation: "relu",
+  optimizer: "sgd",
+  rate: 0.1,
+};
 
 /** Return the state that a link describes. What it lacks, or has wrong, has its first value. */
 function stateFrom(hash, axes, language) {
@@ -79,5 +87,10 @@ function hashOf(state) {
 
 /** Return the settings on show, each with its letter. */
 function shown(state) {
-  return state.b ? [["a", state.a], ["b", state.b]] : [["a", state.a]];
+  return state.b
+    ? [
+        ["a", state.a],
+        ["b", state.b],
+      ]
+    : [["a", state.a]];
 }

@@ -30,7 +30,11 @@ function lineTable(lines, stops, x, kind, high, title, t) {
 /** Return a table with a row for each setting and layer, and a column for each bin. */
 function barTable(settings, title, t) {
   const bins = settings[0].layers[0].shares.length;
-  const head = [t("histogram.head"), t("histogram.reach"), ...range(bins).map((bin) => t("histogram.share", { bin: bin + 1 }))];
+  const head = [
+    t("histogram.head"),
+    t("histogram.reach"),
+    ...range(bins).map((bin) => t("histogram.share", { bin: bin + 1 })),
+  ];
   const rows = settings.flatMap(({ name, layers }) =>
     layers.map(({ layer, reach, shares }) => [
       `${name}, ${t("histogram.layer", { layer })}`,
@@ -49,7 +53,11 @@ function tableOf(title, head, rows) {
     "table",
     {},
     make("caption", {}, title),
-    make("thead", {}, make("tr", {}, ...head.map((text, at) => make("th", { scope: "col", class: at ? "number" : null }, text)))),
+    make(
+      "thead",
+      {},
+      make("tr", {}, ...head.map((text, at) => make("th", { scope: "col", class: at ? "number" : null }, text))),
+    ),
     make("tbody", {}, ...rows.map(line)),
   );
 }

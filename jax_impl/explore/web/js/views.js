@@ -4,7 +4,11 @@
 function drawn(lines, { x, kind, high, level }, titles) {
   const numbers = lines.flatMap(({ points }) => points.flatMap(({ y, low = y, high: top = y }) => [y, low, top]));
   const up = verticalAxis(kind, level ? [...numbers, level] : numbers, high, titles.y);
-  const across = horizontalAxis(x, lines.flatMap(({ points }) => points.map((point) => point.x)), titles.x);
+  const across = horizontalAxis(
+    x,
+    lines.flatMap(({ points }) => points.map((point) => point.x)),
+    titles.x,
+  );
   const rows = { zones: up.zones, levels: [], bands: [], lines: [], dots: [], cursor: [] };
   if (level) rows.levels.push({ y: up.place(level), text: titles.level });
   lines.forEach((line, key) => addLine(rows, line, key, up.place));
@@ -21,7 +25,16 @@ function addLine(rows, { look, points, color, second, opacity = 1 }, key, place)
     else {
       if (line) rows.lines.push({ key: `${key}-${piece}`, x, y: at, color, thick: line, dash, opacity });
       const shape = second ? "diamond" : "circle";
-      if (dot) rows.dots.push({ x, y: at, color, shape, size: dot * (second ? 1.5 : 1), fill: second ? "var(--card)" : color, opacity });
+      if (dot)
+        rows.dots.push({
+          x,
+          y: at,
+          color,
+          shape,
+          size: dot * (second ? 1.5 : 1),
+          fill: second ? "var(--card)" : color,
+          opacity,
+        });
       if (low !== undefined && !Number.isNaN(low)) {
         rows.bands.push({ key: `${key}-${piece}`, x, low: place(low), high: place(high), color });
       }
