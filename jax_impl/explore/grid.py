@@ -91,11 +91,10 @@ def measure(
     for optimizer, rates in RATES.items():
         runs = [(drawn, rate) for seeds, rate in product(draws.values(), rates) for drawn in seeds]
         of_runs, rate_of_runs = [drawn for drawn, _ in runs], [rate for _, rate in runs]
-        course = training.train_runs(network, optimizer, of_runs, rate_of_runs, mnist, mesh)
+        course = training.train_runs(network, optimizer, of_runs, rate_of_runs, mnist, mesh, raise_if_stopped)
         courses[optimizer] = Course(
             *(leaf.reshape(len(draws), len(rates), len(SEEDS), *leaf.shape[1:]) for leaf in course)
         )
-        raise_if_stopped()
     facts = {
         "network": asdict(network),
         "seconds": round(time.perf_counter() - began, 1),

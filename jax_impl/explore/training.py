@@ -1,6 +1,6 @@
 """Short trainings of many runs of one shape, as one compiled program, and what is measured on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ TESTS = 6  # of a run, evenly over its steps
 TESTED = 1_000  # first test images
 PROBED = 250  # first test images, on which activations are measured
 POINTS = 2  # of the loss curve, between two tests
+AT_ONCE = 36  # runs in memory, for each of which 30 layers of 128 under Adam need 7 MB
 FIRST_STEPS = 4  # over which the size of activations is followed
 
 
@@ -57,7 +58,13 @@ class Images(NamedTuple):
 
 
 def train_runs(
-    network: Network, optimizer: str, draws: Sequence[Drawn], rates: Sequence[float], mnist: Mnist, mesh: Mesh | None
+    network: Network,
+    optimizer: str,
+    draws: Sequence[Drawn],
+    rates: Sequence[float],
+    mnist: Mnist,
+    mesh: Mesh | None,
+    raise_if_stopped: Callable[[], None] = lambda: None,
 ) -> Course:
     """Train runs of one network, and return NumPy arrays with a row for each.
 
@@ -68,15 +75,21 @@ def train_runs(
         rates: The learning rate of each run.
         mnist: Its training images are trained on, in the order of the draws.
         mesh: The devices that share the runs.
+        raise_if_stopped: Called after every `AT_ONCE` runs.
     """
-    count = len(draws)
-    local = devices.local_runs(count, mesh)  # the last run is repeated until the devices have equally many
-    begun = [jax.device_get(train.start(draws[run].params, rates[run], optimizer)) for run in local]
-    states = devices.by_run(jax.tree.map(lambda *leaves: np.stack(leaves), *begun), mesh)
-    orders = devices.by_run(np.stack([draws[run].order for run in local]), mesh)
+    count, size = len(draws), min(AT_ONCE, len(draws))
     images = Images(*devices.everywhere(_images(mnist), mesh))
-    course = compiled(network, optimizer, len(local), len(images.train), mesh)(states, images, orders)
-    return Course(*(devices.local_rows(leaf)[:count] for leaf in course))
+    parts = []
+    for first in range(0, count, size):
+        group = [min(run, count - 1) for run in range(first, first + size)]  # the last run fills up the last group
+        local = [group[place] for place in devices.local_runs(size, mesh)]
+        begun = [jax.device_get(train.start(draws[run].params, rates[run], optimizer)) for run in local]
+        states = devices.by_run(jax.tree.map(lambda *leaves: np.stack(leaves), *begun), mesh)
+        orders = devices.by_run(np.stack([draws[run].order for run in local]), mesh)
+        course = compiled(network, optimizer, len(local), len(images.train), mesh)(states, images, orders)
+        parts.append([devices.local_rows(leaf)[:size] for leaf in course])
+        raise_if_stopped()
+    return Course(*(np.concatenate(leaves)[:count] for leaves in zip(*parts, strict=True)))
 
 
 def train_one(

@@ -81,6 +81,17 @@ def test_each_run_is_as_if_alone(draws: list[Drawn], course: Course, part: Mnist
     assert not np.array_equal(course.loss[1], course.loss[2])  # another learning rate
 
 
+def test_runs_are_trained_in_groups(
+    draws: list[Drawn], course: Course, part: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "AT_ONCE", 2)  # the last of the three runs is alone in its group
+    groups: list[None] = []
+    found = training.train_runs(NETWORK, "sgd", draws, RATES, part, None, lambda: groups.append(None))
+    assert len(groups) == 2
+    for name, together in course._asdict().items():
+        np.testing.assert_array_equal(getattr(found, name), together, err_msg=name)
+
+
 def test_a_run_that_diverges_is_marked(draws: list[Drawn], part: Mnist) -> None:
     course = training.train_runs(Network(2, 32, "relu"), "sgd", draws[:2], (1e30, 0.1), part, None)
     assert course.diverged.tolist() == [True, False]
