@@ -36,10 +36,9 @@ function buildCards() {
 
 /** Return the texts of a chart of the current settings. */
 function chartTexts({ id, x, level }) {
-  const texts = {
-    title: t(`charts.${id}.title`),
-    how: t(`charts.${id}.how`, { losses: measured.payload.steps / measured.losses }),
-  };
+  const { steps, limits } = measured.payload;
+  const values = { losses: steps / measured.losses, small: number(limits.small_step) };
+  const texts = { title: t(`charts.${id}.title`), how: t(`charts.${id}.how`, values) };
   return x
     ? { ...texts, x: t(`charts.x.${x}`), y: t(`charts.${id}.y`), level: level ? t(`charts.${id}.level`) : "" }
     : texts;
