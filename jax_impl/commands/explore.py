@@ -42,6 +42,8 @@ def run(command: Explore, stop: Stop) -> None:
             raise with_note(error, f"finished work is kept in {command.out}: repeat the command to continue") from error
         with waiting("writing the page"):
             path = page.write(command.out, networks)
+    if not page.NUMBERS.exists():
+        say(f"{page.NUMBERS} is missing: the page has no published results")
     say(f"written to {path}")
 
 

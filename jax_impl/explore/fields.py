@@ -109,12 +109,13 @@ def training_fields(course: Course, before: Before, network: Network, optimizer:
     """
     hidden, diverged = network.depth, np.asarray(course.diverged)
     evidence = verdicts.Evidence(
-        accuracy=np.asarray(course.accuracy)[:, -1],
+        accuracy=np.asarray(course.accuracy),
         diverged=diverged,
         variance=before.variance[:hidden],
         gradient=before.gradient[:hidden],
         flat_before=before.flat[:hidden],
         saturated=before.saturated[:hidden],
+        rank=before.rank[:hidden],
         flat_after=np.asarray(course.flat).mean(axis=0),
         update=np.asarray(course.update).mean(axis=0)[:hidden],
         optimizer=optimizer,

@@ -26,6 +26,8 @@ NUMBERS = DOCS / "study" / "numbers.json"  # of the published results; only a ch
 # What the page links to where it exists, by the key of the link's text.
 LINKED = {"guide": "weight-initialization.md", "notebook": "weight-initialization.ipynb", "study": "study/study.md"}
 LIBRARY = "vl_convert"
+# The constants of `verdicts` that the page names
+LIMITS = ("LOST", "EXPLODED", "MOST", "ALIKE", "SMALL_STEP", "LARGE_STEP", "RISING")
 
 
 def check_installed() -> None:
@@ -91,7 +93,7 @@ def payload(measured: Mapping[Network, Measured]) -> dict[str, Any]:
         "tested": training.TESTED,
         "probed": training.PROBED,
         "limits": {"trained": of_study.TRAINED, "guessing": of_study.GUESSING}
-        | {name.lower(): getattr(verdicts, name) for name in ("LOST", "FADED", "EXPLODED", "MOST", "SMALL_STEP")},
+        | {name.lower(): getattr(verdicts, name) for name in LIMITS},
         "made": sorted({one.facts["made"] for one in measured.values()}),
         "where": sorted({one.facts["where"] for one in measured.values()}),
         "seconds": sum(one.facts["seconds"] for one in measured.values()),

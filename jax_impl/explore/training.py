@@ -23,7 +23,7 @@ from jax_impl.trainer.devices import RUNS
 TESTS = 6  # of a run, evenly over its steps
 TESTED = 1_000  # first test images
 PROBED = 250  # first test images, on which activations are measured
-POINTS = 2  # of the loss curve, between two tests
+POINTS = 4  # of the loss curve, between two tests
 AT_ONCE = 36  # runs in memory, for each of which 30 layers of 128 under Adam need 7 MB
 FIRST_STEPS = 4  # over which the size of activations is followed
 

@@ -14,7 +14,7 @@ DEPTHS, WIDTHS, ACTIVATIONS = (2, 5, 10, 30), (32, 64, 128), ("relu", "tanh", "s
 
 @dataclass(frozen=True, kw_only=True)
 class Explore:
-    """Train networks from many starts for 300 steps each, and write an interactive page of the results.
+    """Train networks from many starts for 600 steps each, and write an interactive page of the results.
 
     Finished networks are kept in the folder: repeat the command to continue.
     """

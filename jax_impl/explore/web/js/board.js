@@ -170,10 +170,12 @@ function sourceFacts({ payload }, t) {
     trained: percent(limits.trained, 0),
     guessing: percent(limits.guessing, 0),
     lost: number(limits.lost),
-    faded: number(limits.faded),
     exploded: number(limits.exploded),
     most: percent(limits.most, 0),
     small: number(limits.small_step),
+    large: number(limits.large_step),
+    alike: number(limits.alike),
+    rising: percent(limits.rising, 0),
   };
   return ["command", "machine", "runs", "measured", "verdicts", "limits"].map((name) =>
     make("li", {}, t(`source.${name}`, values)),

@@ -73,6 +73,7 @@ function verdictOf(data, setting) {
     signal: variance(at) / variance(0),
     gradient: gradient(at) / gradient(last),
     before: data.read(setting.activation === "relu" ? "flat_before" : "saturated", setting, at),
+    rank: data.read("rank", setting, at),
     after: data.read("flat_after", setting, at),
     loss: data.read("loss_before", setting),
   };

@@ -83,6 +83,14 @@ def test_a_missing_chart_library_is_reported_before_any_work(
     assert not Path("reports").exists()
 
 
+@pytest.mark.usefixtures("calls")
+def test_missing_published_results_are_named(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(page, "NUMBERS", tmp_path / "numbers.json")
+    code, lines, _ = call(*SMALL)
+    assert code == 0
+    assert lines[-2] == f"{tmp_path / 'numbers.json'} is missing: the page has no published results"
+
+
 def test_a_wrong_option_exits_with_2(call: Call, calls: list[Network]) -> None:
     code, _, err = call("explore", "--depths", "3")
     assert (code, calls) == (2, [])
