@@ -15,7 +15,8 @@ INPUTS := pyproject.toml constraints.txt
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
 PYTEST = $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 .DEFAULT_GOAL := help
-.PHONY: help train-jax train-torch study rbm dbn data test test-slow test-all test-matrix ports power parity notebook bench faults lint clean
+.PHONY: help train-jax train-torch study explore rbm dbn data test test-slow test-all test-matrix ports power parity \
+  notebook bench faults lint clean
 
 # A variable that nothing reads, such as Recipe=mnist_nn_he or study's SEEDS=5, would be ignored without a word.
 GOALS := $(or $(MAKECMDGOALS),help)
@@ -41,6 +42,9 @@ train-torch: $(VENV)/.torch $(DATA) ## train in PyTorch, the notebook itself
 
 study: $(VENV)/.jax $(DATA) ## compare initialisers by depth and write reports/study/index.html
 	$(BIN)/python -m jax_impl study $(ARGS)
+
+explore: $(VENV)/.dev data ## train from every start for a moment and write the interactive page reports/explore/index.html
+	$(BIN)/python -m jax_impl explore $(ARGS)
 
 rbm: $(VENV)/.jax $(DATA) ## train a restricted Boltzmann machine and draw it
 	$(BIN)/python -m jax_impl rbm $(ARGS)

@@ -168,8 +168,11 @@ def compiled_epoch(
 
 
 def compile_for(function: Callable[..., Any], *arguments: Any, **jit_options: Any) -> jax.stages.Compiled:
-    """Compile a function for arguments of these shapes. The first one is donated: the result reuses its memory."""
-    lowered = jax.jit(function, donate_argnums=0, **jit_options).lower(*arguments)
+    """Compile a function for arguments of these shapes.
+
+    Unless the options say otherwise, the first one is donated: the result reuses its memory.
+    """
+    lowered = jax.jit(function, **{"donate_argnums": 0} | jit_options).lower(*arguments)
     if jax.default_backend() != "cpu":
         return lowered.compile()
     try:

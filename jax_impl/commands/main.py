@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jax_impl import recipes
-from jax_impl.commands.options import prove, rbm, study, train
+from jax_impl.commands.options import explore, prove, rbm, study, train
 from jax_impl.commands.options import recipes as recipe_options
-from jax_impl.commands.options.parser import Data, parse, pointing_to_help
+from jax_impl.commands.options.parser import Command, Data, parse, pointing_to_help
 from jax_impl.commands.options.recipes import Recipes
 from jax_impl.commands.shared import cluster
 from jax_impl.commands.shared.compilation_cache import use_cache
@@ -65,6 +65,20 @@ def run(arguments: list[str], stop: Stop) -> int:
         case Recipes():
             say_table(recipe_options.table())
             say(f"\nall of them: {recipe_options.common()}\nthe default: {recipes.DEFAULT}")
+        case prove.Prove():
+            with pointing_to_help("prove"):
+                prove.check(command)
+            from jax_impl.commands.prove import run as run_prove
+
+            return run_prove(command)
+        case _:
+            run_in_jax(arguments[0], command, stop)
+    return 0
+
+
+def run_in_jax(name: str, command: Command, stop: Stop) -> None:
+    """Check the options of a command that needs JAX, then import JAX and run it."""
+    match command:
         case train.Train():
             with pointing_to_help("train"):
                 recipe = train.recipe_of(command)
@@ -92,20 +106,20 @@ def run(arguments: list[str], stop: Stop) -> int:
                 planned = studies.plan(command)
             with cluster.joined(command):
                 studies.run(command, *planned, stop)
+        case explore.Explore():
+            with pointing_to_help("explore"):
+                explore.check(command)
+            with starting_jax(many_runs=True):
+                from jax_impl.commands.explore import run as run_explore
+
+            run_explore(command, stop)
         case rbm.TrainRbm() | rbm.TrainDbn():
-            with pointing_to_help(arguments[0]):
+            with pointing_to_help(name):
                 sizes, settings = rbm.sizes(command), rbm.settings(command)
             with starting_jax():
                 from jax_impl.commands.rbm import run as run_rbm
 
             run_rbm(command, sizes, settings, stop)
-        case prove.Prove():
-            with pointing_to_help("prove"):
-                prove.check(command)
-            from jax_impl.commands.prove import run as run_prove
-
-            return run_prove(command)
-    return 0
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ class Propagation(NamedTuple):
     predicted: Prediction
 
 
-class _Layer(NamedTuple):
+class Layer(NamedTuple):
     """The arrays of one layer for a batch, from the forward and the backward pass."""
 
     z: OfBatch
@@ -82,7 +82,7 @@ def propagate(
     networks. Each layer's Jacobian is computed for the first `jacobian_images` of them.
     """
     inputs = scale(images, jax.tree.leaves(params)[0].dtype)
-    layers = [_Layer(*arrays) for arrays in jax.device_get(_passes(params, inputs, labels, activation))]
+    layers = [Layer(*arrays) for arrays in jax.device_get(passes(params, inputs, labels, activation))]
     params, inputs = jax.device_get((params, inputs))
     n_seeds = len(layers[0].z)
     inputs_by_layer = [np.broadcast_to(inputs, (n_seeds, *inputs.shape)), *(layer.activations for layer in layers[:-1])]
@@ -100,10 +100,10 @@ def propagate(
 
 
 @partial(jax.jit, static_argnames="activation")
-def _passes(params: Params, inputs: Float[Array, "n pixels"], labels: Labels, activation: str) -> list[Any]:
+def passes(params: Params, inputs: Float[Array, "n pixels"], labels: Labels, activation: str) -> list[Any]:
     """Run networks forward, and back-propagate each image's own cross-entropy by the chain rule.
 
-    Returns the fields of each layer's `_Layer`.
+    Each array of `params` has a first axis of seeds. Returns the fields of each layer's `Layer`.
     """
 
     def of_network(params: Params) -> list[Any]:
@@ -123,7 +123,7 @@ def _passes(params: Params, inputs: Float[Array, "n pixels"], labels: Labels, ac
     return layers
 
 
-def _measure(layer: _Layer, inputs: Float[np.ndarray, "seeds n fan_in"]) -> dict[str, Any]:
+def _measure(layer: Layer, inputs: Float[np.ndarray, "seeds n fan_in"]) -> dict[str, Any]:
     """Return a layer's measurements by name, each with one entry per seed."""
     kernel_gradient = inputs.swapaxes(1, 2) @ layer.gradient / inputs.shape[1]
     spectra = _singular_values(layer.activations)
@@ -139,7 +139,7 @@ def _measure(layer: _Layer, inputs: Float[np.ndarray, "seeds n fan_in"]) -> dict
         "dead": layer.flat.all(axis=1).mean(axis=1),
         "kernel_gradient_norm": np.linalg.norm(kernel_gradient, axis=(1, 2)),
         "rank": _rank(spectra, max(layer.activations.shape[1:])),
-        "effective_rank": _effective_rank(spectra),
+        "effective_rank": effective_rank(spectra),
         "pre_histogram": _histogram(layer.z),
     }
 
@@ -170,7 +170,8 @@ def _rank(spectra: Float[np.ndarray, "seeds n"], size: int) -> Int[np.ndarray, "
     return np.asarray(np.sum(spectra > threshold, axis=1))
 
 
-def _effective_rank(spectra: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, " seeds"]:
+def effective_rank(spectra: Float[np.ndarray, "seeds n"]) -> Float[np.ndarray, " seeds"]:
+    """Return exp of the entropy of normalised singular values (Roy & Vetterli 2007), from 1 to n."""
     relative = spectra / np.maximum(spectra.max(axis=1, keepdims=True), np.finfo(spectra.dtype).tiny)
     shares = relative / np.maximum(relative.sum(axis=1, keepdims=True), 1)  # if all are 0, the effective rank is 1
     return np.asarray(np.exp(entr(shares).sum(axis=1)))

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("__main__",),
     ("commands",),
+    ("explore",),
     ("study",),
     ("starts",),
     ("rbm",),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from jax_impl.commands.options import shared
 from jax_impl.commands.options.arguments import Parser, filled
+from jax_impl.commands.options.explore import Explore
 from jax_impl.commands.options.prove import Prove
 from jax_impl.commands.options.rbm import TrainDbn, TrainRbm
 from jax_impl.commands.options.recipes import Recipes
@@ -35,10 +36,10 @@ class Data:
     debug: shared.Debug = False
 
 
-Command = Train | Evaluate | Study | TrainRbm | TrainDbn | Data | Recipes | Prove
+Command = Train | Evaluate | Study | Explore | TrainRbm | TrainDbn | Data | Recipes | Prove
 COMMANDS: dict[str, type[Command]] = {
-    "train": Train, "evaluate": Evaluate, "study": Study, "rbm": TrainRbm, "dbn": TrainDbn, "data": Data,
-    "recipes": Recipes, "prove": Prove,
+    "train": Train, "evaluate": Evaluate, "study": Study, "explore": Explore, "rbm": TrainRbm, "dbn": TrainDbn,
+    "data": Data, "recipes": Recipes, "prove": Prove,
 }  # fmt: skip
 EXAMPLES = {
     "train": (
@@ -54,6 +55,7 @@ EXAMPLES = {
         "study --inits zeros,xavier_uniform --depths 2,10 --epochs 1",
         "study --preset he-2015",
     ),
+    "explore": ("explore", "explore --depths 2,30 --widths 64 --out reports/small"),
     "rbm": ("rbm --hidden 256 --epochs 5", "rbm --persistent --k 5 --out runs/pcd"),
     "dbn": ("dbn --hidden 500,500", "train mnist_dbn --dbn runs/dbn/params.safetensors"),
     "data": ("data", "data --data-dir ~/mnist"),

@@ -23,6 +23,7 @@ GROUPS = {
     "study": [
         "grid", "training", "limits", "files", "stopping and resuming", "several devices and processes", "other",
     ],
+    "explore": ["grid", "files", "stopping and resuming", "other"],
     "rbm": ["machine", "training", "files", "stopping and resuming", "other"],
     "dbn": ["machine", "training", "files", "stopping and resuming", "other"],
     "data": ["files", "other"],

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from jax_impl.commands.options import parser, rbm, shared, study, train
+from jax_impl.commands.options import explore, parser, rbm, shared, study, train
 from jax_impl.commands.options.parser import COMMANDS, parse
 from jax_impl.commands.options.study import Study
 from jax_impl.commands.options.train import Train
 from jax_impl.errors import ArgumentError
+from jax_impl.explore import settings
 from jax_impl.rbm.settings import PRETRAINING, Settings
 from jax_impl.recipes import RECIPES, Recipe
 from jax_impl.study import budget, grid
@@ -73,14 +74,14 @@ def test_the_help_of_a_command_names_every_option(name: str, capsys: pytest.Capt
         ("evaluate mnist_nn", "--params must be given; see python -m jax_impl evaluate --help"),
         (
             "trian",
-            "unknown command 'trian': did you mean 'train'? allowed are data, dbn, evaluate, prove, rbm, recipes, "
-            "study, train; see python -m jax_impl --help",
+            "unknown command 'trian': did you mean 'train'? allowed are data, dbn, evaluate, explore, prove, rbm, "
+            "recipes, study, train; see python -m jax_impl --help",
         ),
         (
             "",
-            "a command must be given, one of train, evaluate, study, rbm, dbn, data, recipes, prove; see python -m jax",
+            "a command must be given, one of train, evaluate, study, explore, rbm, dbn, data, recipes, prove; see ",
         ),
-        ("--epochs 3 train", "a command must come first, one of train, evaluate, study, rbm, dbn, data, recipes, p"),
+        ("--epochs 3 train", "a command must come first, one of train, evaluate, study, explore, rbm, dbn, data, r"),
     ],
 )
 def test_a_wrong_option_is_named_in_one_line(words: str, message: str) -> None:
@@ -168,6 +169,30 @@ def test_the_study_s_help_gives_the_grid_s_defaults() -> None:
     assert f"default='{budget.HOURS:g}'" in hints["max_hours"]
     assert (Study().seeds, Study().first_seed) == (grid.Grid().seeds, grid.Grid().first_seed)
     assert tuple(PRESETS) == study.PRESETS
+
+
+def test_the_explorer_s_options_are_its_settings() -> None:
+    allowed = (explore.DEPTHS, explore.WIDTHS, explore.ACTIVATIONS)
+    assert allowed == (settings.DEPTHS, settings.WIDTHS, settings.ACTIVATIONS)
+    command = explore.Explore()
+    assert [command.depths, command.widths, command.activations] == [",".join(map(str, one)) for one in allowed]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--depths 3", "depths must be of 2, 5, 10, 30, got 3"),
+        ("--widths 32,x", "widths must be integers separated by commas, got 32,x"),
+        ("--activations relu,gelu", "unknown activation 'gelu'"),
+        ("--activations ,", "activations must name at least one, got none"),
+        ("--out .", "--out must be a folder of its own"),
+    ],
+)
+def test_the_explorer_s_options_are_checked(words: str, message: str) -> None:
+    command = parse(["explore", *words.split()])
+    assert isinstance(command, explore.Explore)
+    with pytest.raises(ArgumentError, match=message):
+        explore.check(command)
 
 
 def test_options_are_not_abbreviated() -> None:
