@@ -63,7 +63,7 @@ def test_a_study_s_folder_is_collected(tmp_path: Path, small: Mnist) -> None:
     whole = published.measured_data(preset, [0], out)
     assert whole is not None
     assert found["presets"][preset.name]["checks"] == numbers.checks_of(preset, whole)
-    assert draw_preset(preset, found["presets"][preset.name]["parts"]).tables() == draw_preset(preset, whole).tables()
+    assert draw_preset(preset, found["presets"][preset.name]["parts"]).shown() == draw_preset(preset, whole).shown()
     assert str(tmp_path) not in path.read_text(encoding="utf-8")
 
 
