@@ -14,7 +14,7 @@ from tests.guide import numbers as records
 
 
 def notebook(out: Annotated[Path, arg(metavar="FILE", help="The notebook to write.")] = notebooks.PATH) -> None:
-    """Convert docs/notebook/weight_initialization.py to a notebook and execute it: about two minutes."""
+    """Convert docs/notebook/weight_initialization.py to a notebook and execute it, in two minutes of processor time."""
     notebooks.build(out)
     print(f"written to {out}: {out.stat().st_size / 2**20:.2f} MiB")
 
