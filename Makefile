@@ -43,7 +43,7 @@ train-torch: $(VENV)/.torch $(DATA) ## train in PyTorch, the notebook itself
 study: $(VENV)/.jax $(DATA) ## compare initialisers by depth and write reports/study/index.html
 	$(BIN)/python -m jax_impl study $(ARGS)
 
-explore: $(VENV)/.dev data ## train from every start for a moment and write the interactive page reports/explore/index.html
+explore: $(VENV)/.dev data ## train 600 steps from every initialiser and write the interactive page reports/explore/index.html
 	$(BIN)/python -m jax_impl explore $(ARGS)
 
 rbm: $(VENV)/.jax $(DATA) ## train a restricted Boltzmann machine and draw it
@@ -112,5 +112,5 @@ $(VENV)/.torch: $(INPUTS) | $(VENV)/.jax
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) | $(VENV)/.torch
-	$(PIP_INSTALL) '.[jax,torch,ports,dev]'
+	$(PIP_INSTALL) '.[jax,torch,ports,explore,dev]'
 	@touch $@

@@ -10,7 +10,7 @@ from jax_impl.commands.shared import cluster
 from jax_impl.commands.shared.stopping import Stop
 from jax_impl.commands.shared.terminal import cost_bar, say, waiting
 from jax_impl.errors import with_note
-from jax_impl.explore import grid, page, settings
+from jax_impl.explore import grid, page, settings, training
 from jax_impl.explore.settings import Network
 from jax_impl.storage import files, runs
 from jax_impl.trainer import devices
@@ -27,7 +27,7 @@ def run(command: Explore, stop: Stop) -> None:
     runs.check_writable(command.out)
     networks = chosen(command)
     mnist = load(command.data_dir)
-    mesh = devices.mesh_for_runs(len(settings.starts()))
+    mesh = devices.mesh_for_runs(training.AT_ONCE)
     with files.locked(command.out), stop.polling():
         try:
             with cost_bar("networks", len(networks)) as bar:

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jax_impl.explore import settings, start, verdicts
 from jax_impl.explore.grid import Measured
@@ -104,10 +104,12 @@ def build(measured: Mapping[Network, Measured]) -> Fields:
 def training_fields(course: Course, before: Before, network: Network, optimizer: str) -> dict[str, np.ndarray]:
     """Return the fields of one setting from its seeds' trainings.
 
-    `loss` and `accuracy` have a last axis of mean, smallest and largest over the seeds that did not diverge. `sizes`
-    are those of the first, the middle and the last hidden layer, and of the output.
+    `loss` and `accuracy` have a last axis of mean, smallest and largest over the seeds: those whose loss is finite at
+    the point, and those that did not diverge. `flat_after` is over the latter, too. `sizes` are those of the first, the
+    middle and the last hidden layer, and of the output; they and `update` are NaN where float32 overflows.
     """
     hidden, diverged = network.depth, np.asarray(course.diverged)
+    update = _finite(np.asarray(course.update).mean(axis=0))
     evidence = verdicts.Evidence(
         accuracy=np.asarray(course.accuracy),
         diverged=diverged,
@@ -116,8 +118,8 @@ def training_fields(course: Course, before: Before, network: Network, optimizer:
         flat_before=before.flat[:hidden],
         saturated=before.saturated[:hidden],
         rank=before.rank[:hidden],
-        flat_after=np.asarray(course.flat).mean(axis=0),
-        update=np.asarray(course.update).mean(axis=0)[:hidden],
+        flat_after=_mean(np.asarray(course.flat), ~diverged),
+        update=update[:hidden],
         optimizer=optimizer,
         activation=network.activation,
     )
@@ -126,8 +128,8 @@ def training_fields(course: Course, before: Before, network: Network, optimizer:
         "loss": _band(np.asarray(course.loss)),
         "accuracy": _band(np.where(diverged[:, None], np.nan, np.asarray(course.accuracy))),
         "diverged": np.array(diverged.sum()),
-        "update": np.asarray(course.update).mean(axis=0),
-        "sizes": np.asarray(course.sizes).mean(axis=0)[:, followed_layers(hidden)].T,
+        "update": update,
+        "sizes": _finite(np.asarray(course.sizes).mean(axis=0))[:, followed_layers(hidden)].T,
         "flat_after": np.append(evidence.flat_after, np.nan),  # the output has no activation
         "kind": np.array(verdicts.KINDS.index(verdict.kind)),
         "reason": np.array(verdicts.REASONS.index(verdict.reason)),
@@ -138,6 +140,18 @@ def training_fields(course: Course, before: Before, network: Network, optimizer:
 def followed_layers(depth: int) -> list[int]:
     """Return the indices of the layers whose sizes are shown: first, middle and last hidden one, and the output."""
     return [0, (depth - 1) // 2, depth - 1, depth]
+
+
+def _mean(
+    values: Float[np.ndarray, "seeds layers"], chosen: Bool[np.ndarray, " seeds"]
+) -> Float[np.ndarray, " layers"]:
+    """Return the mean over the chosen seeds; NaN if there is none."""
+    return np.asarray(values[chosen].mean(axis=0)) if chosen.any() else np.full(values.shape[1], np.nan)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Return the values, with NaN in place of infinity."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _band(values: Float[np.ndarray, "seeds points"]) -> Float[np.ndarray, "points 3"]:

@@ -14,12 +14,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jax_impl.data import Mnist
+from jax_impl.errors import UserError
 from jax_impl.explore import settings, start, training
 from jax_impl.explore.settings import RATES, SEEDS, Network
 from jax_impl.explore.start import Before
 from jax_impl.explore.training import Course
-from jax_impl.starts import from_images
+from jax_impl.starts import from_images, lsuv
 from jax_impl.storage import hardware, tensors
+from jax_impl.study.propagation import FLAT
 
 VERSION = 1  # increase it when the content of a file or its measurement changes: older files are then not used
 FOLDER = "networks"
@@ -37,7 +39,7 @@ class Measured(NamedTuple):
 
 
 def key(network: Network) -> str:
-    """Return the name of a network's file. It changes with every setting that the measurement depends on."""
+    """Return a part of the name of a network's file. It changes with the settings below."""
     used = {
         "version": VERSION,
         "network": asdict(network),
@@ -47,7 +49,8 @@ def key(network: Network) -> str:
         "seeds": SEEDS,
         "images": [settings.IMAGES, settings.BATCH, training.TESTED, training.PROBED],
         "kept": [training.TESTS, training.POINTS, training.FIRST_STEPS, start.SHOWN, start.BINS],
-        "lsuv": from_images.DEPENDS_ON,
+        "flat": FLAT,
+        "lsuv": [from_images.USED, lsuv.TOLERANCE, lsuv.ROUNDS],
     }
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -62,7 +65,7 @@ def measure_remaining(
     """Measure the networks that have no file in `out`; yield each network, and whether it had one.
 
     Raises:
-        UserError: A file cannot be written.
+        UserError: A file cannot be written, or one that is there is damaged.
         Interrupted: `raise_if_stopped` raised it. What was finished is kept.
     """
     mnist = mnist._replace(
@@ -71,7 +74,9 @@ def measure_remaining(
     for network in networks:
         path = path_of(out, network)
         known = path.exists()
-        if not known:
+        if known:
+            load(path, network)  # a damaged file is reported before hours of measuring
+        else:
             save(path, measure(network, mnist, mesh, raise_if_stopped))
         yield network, known
         raise_if_stopped()
@@ -121,17 +126,23 @@ def save(path: Path, measured: Measured) -> None:
     tensors.write(path, {name: _small(np.asarray(value)) for name, value in named.items()}, measured.facts)
 
 
-def load(path: Path) -> Measured:
-    """Read what `save` wrote.
+def load(path: Path, network: Network) -> Measured:
+    """Read what `save` wrote for a network.
 
     Raises:
-        UserError: The file cannot be read, or is damaged.
+        UserError: The file cannot be read, is damaged, or is not that of the network.
     """
-    named, facts = tensors.read(path)
-    before = Before(**{name: named[f"before.{name}"] for name in Before._fields})
-    courses = {
-        optimizer: Course(**{name: named[f"{optimizer}.{name}"] for name in Course._fields}) for optimizer in RATES
-    }
+    remedy = "delete the file and repeat the command, which measures the network again"
+    try:
+        named, facts = tensors.read(path)
+        before = Before(**{name: named[f"before.{name}"] for name in Before._fields})
+        courses = {
+            optimizer: Course(**{name: named[f"{optimizer}.{name}"] for name in Course._fields}) for optimizer in RATES
+        }
+    except (tensors.DamagedError, KeyError) as error:
+        raise UserError(f"{path} is damaged: {remedy}") from error
+    if facts.get("network") != asdict(network):
+        raise UserError(f"{path} is not that of {network}: {remedy}")
     return Measured(before, courses, facts)
 
 

@@ -24,7 +24,7 @@ class Scale(NamedTuple):
 SHARE = Scale("linear", 0.0, 1.0, 8)
 ACCURACY = Scale("linear", 0.0, 1.0)
 LOSS = Scale("log", 1e-6, 1e6)
-SIZE = Scale("log", 1e-24, 1e24)  # of variances and norms
+SIZE = Scale("log", 1e-45, 3e38)  # of variances and norms: float32's range
 
 
 def encode(values: Float[np.ndarray, "..."], scale: Scale) -> np.ndarray:

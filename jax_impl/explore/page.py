@@ -1,5 +1,6 @@
 """The page: the numbers of all networks, the chart library and the script in one HTML file."""
 
+import base64
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 NUMBERS = DOCS / "study" / "numbers.json"  # of the published results; only a checkout has it
 # What the page links to where it exists, by the key of the link's text.
 LINKED = {"guide": "weight-initialization.md", "notebook": "weight-initialization.ipynb", "study": "study/study.md"}
+PICTURES = {name: DOCS / "study" / f"rbm-{name}.png" for name in ("filters", "samples")}
 LIBRARY = "vl_convert"
 # The constants of `verdicts` that the page names
 LIMITS = ("LOST", "EXPLODED", "MOST", "ALIKE", "SMALL_STEP", "LARGE_STEP", "RISING")
@@ -37,9 +39,7 @@ def check_installed() -> None:
         UserError: It is.
     """
     if find_spec(LIBRARY) is None:
-        raise UserError(
-            "the page's chart library is missing: run make explore, or pip install 'mnist-initialization-port[dev]'"
-        )
+        raise UserError("the page's chart library is missing: run make explore, or pip install '.[jax,explore]'")
 
 
 def write(out: Path, networks: Iterable[Network], target: Path | None = None) -> Path:
@@ -54,21 +54,10 @@ def write(out: Path, networks: Iterable[Network], target: Path | None = None) ->
         UserError: The chart library is missing, a measurement cannot be read, or the page cannot be written.
     """
     target = target or out / "index.html"
-    known = read(out)
-    found = payload({network: known[network] for network in networks})
+    found = payload({network: grid.load(grid.path_of(out, network), network) for network in networks})
     published = results(json.loads(NUMBERS.read_text(encoding="utf-8"))) if NUMBERS.exists() else []
     files.write(target, render(found, published, links_from(target.parent)).encode())
     return target
-
-
-def read(out: Path) -> dict[Network, Measured]:
-    """Return the measurements in a folder, of all networks that are finished.
-
-    Raises:
-        UserError: A file cannot be read, or is damaged.
-    """
-    paths = {network: grid.path_of(out, network) for network in settings.networks()}
-    return {network: grid.load(path) for network, path in paths.items() if path.exists()}
 
 
 def payload(measured: Mapping[Network, Measured]) -> dict[str, Any]:
@@ -83,9 +72,11 @@ def payload(measured: Mapping[Network, Measured]) -> dict[str, Any]:
         "axes": by_axis | {"without_gain": [init for init in settings.INITS if init in settings.WITHOUT_GAIN]},
         "fields": described,
         "codes": codes,
+        "trained": list(fields.OF_TRAINING),
+        "command": command(by_axis),
         "kinds": list(verdicts.KINDS),
         "reasons": list(verdicts.REASONS),
-        "shown_layers": {depth: [index + 1 for index in start.shown_layers(depth)] for depth in by_axis["depth"]},
+        "shown_layers": {str(depth): [index + 1 for index in start.shown_layers(depth)] for depth in by_axis["depth"]},
         "steps": settings.STEPS,
         "batch": settings.BATCH,
         "images": settings.IMAGES,
@@ -98,6 +89,17 @@ def payload(measured: Mapping[Network, Measured]) -> dict[str, Any]:
         "where": sorted({one.facts["where"] for one in measured.values()}),
         "seconds": sum(one.facts["seconds"] for one in measured.values()),
     }
+
+
+def command(by_axis: Mapping[str, list[Any]]) -> str:
+    """Return the command that measures the networks of these axes."""
+    every = {"depth": settings.DEPTHS, "width": settings.WIDTHS, "activation": settings.ACTIVATIONS}
+    options = {
+        f"{name}s": ",".join(map(str, by_axis[name]))
+        for name, values in every.items()
+        if len(by_axis[name]) < len(values)
+    }
+    return " ".join(["python -m jax_impl explore", *(f"--{name} {values}" for name, values in options.items())])
 
 
 def render(found: Mapping[str, Any], published: list[dict[str, Any]], links: list[tuple[str, str]]) -> str:
@@ -116,6 +118,7 @@ def render(found: Mapping[str, Any], published: list[dict[str, Any]], links: lis
         "payload": dict(found) | {"published": published},
         "published": published,
         "links": links,
+        "pictures": {name: _data_url(path) for name, path in PICTURES.items() if published and path.exists()},
         "specifications": {name: json.loads(_text(f"{name}.vega.json")) for name in ("lines", "bars")},
         "scripts": [path.read_text(encoding="utf-8") for path in sorted((WEB / "js").glob("*.js"))],
         "light": looks,
@@ -131,6 +134,11 @@ def texts_in(language: str) -> dict[str, Any]:
     """Return the page's texts in a language, by their keys."""
     texts: dict[str, Any] = json.loads(_text(f"texts/{language}.json"))
     return texts | {"published": json.loads(_text(f"texts/{language}.published.json"))}
+
+
+def _data_url(picture: Path) -> str:
+    """Return a PNG file as an address that contains it."""
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 def links_from(folder: Path) -> list[tuple[str, str]]:

@@ -22,17 +22,19 @@ def results(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return id, command and charts of each published result that the numbers have.
 
     The points of a series have x, and y with the low and high ends of the range over the seeds. An x of kind log2,
-    log10 or depth is a logarithm.
+    log10, depth or gibbs is a logarithm.
 
     Args:
         numbers: The content of docs/study/numbers.json.
     """
     found = numbers["presets"]
-    return [
+    of_presets = [
         {"id": name, "command": found[name]["command"], "charts": charts(found[name]["parts"])}
         for name, charts in CHARTS.items()
         if name in found
     ]
+    machines = numbers.get("machines", {})
+    return of_presets + ([_machines(machines)] if MACHINES.keys() <= machines.keys() else [])
 
 
 def series(name: str, x: Iterable[float | int], rows: Rows, color: str = "", logarithmic: bool = False) -> Series:
@@ -97,8 +99,8 @@ def _only_the_weights_changed(parts: Parts) -> list[Chart]:
 
 def _glorot_2010(parts: Parts) -> list[Chart]:
     lines = []
-    for activation in ("linear", "tanh"):
-        for init in ("xavier_uniform", "linear_default"):
+    for init in ("xavier_uniform", "linear_default"):
+        for activation in ("linear", "tanh"):  # every second line is dashed
             rows = np.array(parts[f"{activation} {init}"]["measured"]["jacobian"], np.float64)[:, 1:-1]  # square layers
             lines.append(series(f"{activation}_{init}", range(2, 2 + rows.shape[1]), rows, color=init))
     sigmoid = parts["sigmoid linear_default"]
@@ -175,6 +177,29 @@ def _pretraining(parts: Parts) -> list[Chart]:
     ]
 
 
+def _machines(machines: Parts) -> dict[str, Any]:
+    """Return the charts of the restricted Boltzmann machines: a good recreation is not a good model."""
+    errors, likelihoods = [], []
+    for (name, color), label in zip(MACHINES.items(), ("rbm_cd1", "rbm_persistent"), strict=True):
+        one = machines[name]
+        epochs = [epoch["epoch"] for epoch in one["epochs"]]
+        errors.append(series(label, epochs, [[epoch["reconstruction_error"] for epoch in one["epochs"]]], color))
+        steps, likelihood = one["settings"]["k"], one["log_likelihood"]["test"]
+        likelihoods.append(series(label, [math.log2(steps)], [[-likelihood]], color))
+    published = series("rbm_published", map(math.log2, PUBLISHED), [list(PUBLISHED.values())], "linear_default")
+    return {
+        "id": "rbm",
+        "command": "python -m jax_impl rbm",
+        "charts": [
+            {"id": "recreation", "x": "epoch", "kind": "linear", "series": errors},
+            {"id": "likelihood", "x": "gibbs", "kind": "linear", "series": [*likelihoods, published]},
+        ],
+    }
+
+
+MACHINES = {"rbm-cd1": "xavier_uniform", "rbm-persistent": "dbn"}  # by name, with the initialiser that has its colour
+# Negative log-likelihoods of machines with 500 hidden units, by Gibbs steps per update: Salakhutdinov & Murray 2008
+PUBLISHED = {1: 125.5, 3: 105.5, 25: 86.3}
 CHARTS: dict[str, Callable[[Parts], list[Chart]]] = {
     "pretraining": _pretraining,
     "not-all-zero": _not_all_zero,
@@ -186,6 +211,6 @@ CHARTS: dict[str, Callable[[Parts], list[Chart]]] = {
 }
 
 
-def _short(value: float | int) -> float:
-    """Return a number with six digits, as the records have it."""
-    return float(f"{value:.6g}")
+def _short(value: float | int) -> float | None:
+    """Return a number with six digits, as the records have it; None for NaN, which JSON does not have."""
+    return None if math.isnan(value) else float(f"{value:.6g}")

@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float
 from jax_impl.study import verdicts
 
 KINDS = (verdicts.TRAINS, verdicts.SLOW, verdicts.DEAD, verdicts.PARTLY, verdicts.DIVERGED)
-LOST = 1e-3  # a variance below this share of the first layer's, or for gradients of the last hidden layer's, is lost
-EXPLODED = 1e3  # a variance above this many times that of the first layer has exploded
+# A variance below this share of the first layer's is lost, and one above this many times it has exploded. Those of
+# gradients are compared with the last hidden layer's.
+LOST, EXPLODED = 1e-3, 1e3
 MOST = 0.9  # share of units, or of pairs of a unit and an image, from which a layer counts as flat
 ALIKE = 1.5  # an effective rank below this: all images look alike
 SMALL_STEP, LARGE_STEP = 1e-4, 0.03  # of the first step of a kernel, relative to the kernel's norm
@@ -18,17 +19,21 @@ RISING = 0.02  # by which the accuracy rose between the last two tests if the ne
 # The reasons, and what they say. A layer is counted from 1.
 REASONS = (
     "level",  # signal and gradient reach every layer
-    "rescaled",  # they do not, but Adam divides each gradient by its size
-    "zeros",  # all weights are 0, so no error reaches the hidden layers
+    "rescaled",  # they change a lot on their way, but Adam divides each gradient by its size
+    "uneven",  # they change a lot on their way, and plain SGD trains nevertheless
+    "zeros",  # all weights are 0, so the units of a layer stay equal
     "lost",  # the signal has shrunk to almost nothing by this layer
     "faded",  # the gradient has shrunk to almost nothing by this layer, on its way down from the output
     "alike",  # all images look alike to this layer
     "exploded",  # the signal has exploded by this layer
-    "flat",  # almost all units of this layer are off or saturated from the start
+    "gradient exploded",  # the gradient has exploded by this layer, on its way down from the output
+    "flat",  # almost all ReLU of this layer are off for every image from the start
+    "saturated",  # almost all units of this layer are saturated from the start
     "died",  # almost all units of this layer were off or saturated in the end, but not at the start
-    "rate too large",  # the signal is fine, and training diverged or the first step is large
-    "rate too small",  # the signal is fine, and the first step is small
-    "still learning",  # the signal is fine, and the accuracy was still rising at the end
+    "diverged",  # none of these, and a loss or a weight became infinite
+    "rate too large",  # none of these, and the first step is large
+    "rate too small",  # none of these, and the first step is small
+    "still learning",  # none of these, and the accuracy was still rising at the end
     "unclear",  # none of these
 )
 
@@ -65,27 +70,30 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(kind, "zeros")
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         signal, gradient = evidence.variance / evidence.variance[0], evidence.gradient / evidence.gradient[-1]
+    exploded, back = _first(~(signal <= EXPLODED)), _last(~(gradient <= EXPLODED))
     lost, faded = _first(signal < LOST), _last(gradient < LOST)
     if kind == verdicts.TRAINS:
-        return Verdict(kind, "rescaled" if evidence.optimizer == "adam" and lost + faded else "level")
-    flat = evidence.flat_before if evidence.activation == "relu" else evidence.saturated
+        changes = lost or faded or exploded or back
+        return Verdict(kind, ("rescaled" if evidence.optimizer == "adam" else "uneven") if changes else "level")
+    relu = evidence.activation == "relu"
     found = {
-        "exploded": _first(~(signal <= EXPLODED)),
-        "rate too large": kind in (verdicts.DIVERGED, verdicts.PARTLY),
+        "exploded": exploded,
         "lost": lost,
-        "flat": _first(flat > MOST),
+        "flat": _first(evidence.flat_before > MOST) if relu else 0,
+        "saturated": 0 if relu else _first(evidence.saturated > MOST),
+        "gradient exploded": back,
         "faded": faded,
         "alike": _first(evidence.rank < ALIKE),
         "died": _first(evidence.flat_after > MOST),
     }
-    for reason, layer in found.items():
-        if layer:
-            return Verdict(kind, reason, 0 if layer is True else layer)
-    return Verdict(kind, _pace(evidence))
+    reasons = (Verdict(kind, reason, layer) for reason, layer in found.items() if layer)
+    return next(reasons, Verdict(kind, _pace(kind, evidence)))
 
 
-def _pace(evidence: Evidence) -> str:
+def _pace(kind: str, evidence: Evidence) -> str:
     """Return a reason why training did not get far although signal and gradient reach every layer."""
+    if kind in (verdicts.DIVERGED, verdicts.PARTLY):
+        return "diverged"
     if np.nanmedian(evidence.update) < SMALL_STEP:
         return "rate too small"
     if evidence.update.max() > LARGE_STEP:

@@ -43,6 +43,8 @@ def test_a_study_s_folder_is_collected(tmp_path: Path, small: Mnist) -> None:
     cells = grid.Grid(inits=("zeros", "normal"), depths=(1,), width=8, epochs=1, seeds=2).cells()
     list(grid.run_remaining(cells, small, out))
     manifest.remember(out, cells=cells, command=f"python -m jax_impl study --depths 1 --out {out} --seeds 2")
+    page.write(out)
+    (tmp_path / "tiny.md").write_bytes((out / "study.md").read_bytes())
     preset = presets.PRESETS["not-all-zero"]
     list(published.measure_remaining(preset, [0], small, out))
     manifest.remember(out, measured={preset.name: [0]})
@@ -52,8 +54,6 @@ def test_a_study_s_folder_is_collected(tmp_path: Path, small: Mnist) -> None:
     assert of_grid["command"] == "python -m jax_impl study --depths 1 --seeds 2"
     assert [cell["initialiser"] for cell in of_grid["cells"]] == ["zeros", "normal"]
     assert [len(seed) for cell in of_grid["cells"] for seed in cell["by seed"]["test_accuracy"]] == [1, 1, 1, 1]
-    page.write(out)
-    (tmp_path / "tiny.md").write_bytes((out / "study.md").read_bytes())
     numbers.collect([tmp_path / "tiny.md"], path)  # the page in place of the folder
     of_page = numbers.load(path)["grids"]["tiny"]
     assert of_page["cells"] == [{k: v for k, v in cell.items() if k != "by seed"} for cell in of_grid["cells"]]

@@ -106,7 +106,11 @@ def test_a_command_that_needs_torch_says_so_in_one_line(words: str, without: dic
 
 
 # Files that are imported only where these packages are there: by pytest, and for somebody's Equinox model.
-BROUGHT = {"jax_impl.parity.plugin": {"pytest"}, "jax_impl.parity.recording.models.equinox": {"equinox"}}
+BROUGHT = {
+    "jax_impl.parity.plugin": {"pytest"},
+    "jax_impl.parity.recording.models.equinox": {"equinox"},
+    "jax_impl.explore.page": {"vl_convert"},
+}
 
 
 def test_every_extra_holds_what_its_package_imports() -> None:
@@ -130,7 +134,7 @@ def test_what_the_base_installation_runs_imports_only_the_base() -> None:
 def test_the_base_is_light_and_constraints_pin_what_the_extras_name() -> None:
     assert not installed() & BLOCKED
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("-", "_")
-    for extra in ("jax", "torch", "ports", "dev", "bench"):
+    for extra in ("jax", "torch", "ports", "explore", "dev", "bench"):
         for name in names(PROJECT["optional-dependencies"][extra]) - {"ml_dtypes"}:
             assert f"\n{name}==" in pinned, name
 

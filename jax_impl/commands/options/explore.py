@@ -6,7 +6,7 @@ from typing import Annotated
 
 from jax_impl.commands.options import shared
 from jax_impl.commands.options.shared import FILES, GRID, integers, listed, option
-from jax_impl.errors import ArgumentError, unknown_name
+from jax_impl.errors import require, unknown_name
 
 # Those of `explore.settings`, which needs JAX
 DEPTHS, WIDTHS, ACTIVATIONS = (2, 5, 10, 30), (32, 64, 128), ("relu", "tanh", "sigmoid")
@@ -31,13 +31,14 @@ class Explore:
 
 
 def check(command: Explore) -> None:
-    """Raise an ArgumentError if a value is not one of the page's, a list is empty, or the folder has other files."""
+    """Raise an ArgumentError if a value is not one of the page's, a list is empty, or the folder has another report."""
     for name, allowed in (("depths", DEPTHS), ("widths", WIDTHS)):
-        if unknown := [value for value in integers(name, getattr(command, name)) if value not in allowed]:
-            raise ArgumentError(f"{name} must be of {', '.join(map(str, allowed))}, got {unknown[0]}")
+        for value in integers(name, getattr(command, name)):
+            require(value in allowed, name, f"of {', '.join(map(str, allowed))}", value)
     chosen = listed(command.activations)
-    if not chosen:
-        raise ArgumentError("activations must name at least one, got none")
+    require(bool(chosen), "activations", f"one or more of {', '.join(ACTIVATIONS)}", command.activations)
     if unknown_names := [name for name in chosen if name not in ACTIVATIONS]:
         raise unknown_name("activation", unknown_names[0], ACTIVATIONS)
     shared.check_out(command.out)
+    alone = (command.out / "networks").exists() or not (command.out / "index.html").exists()
+    require(alone, "--out", "a folder without another report", str(command.out))

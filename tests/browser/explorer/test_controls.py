@@ -117,7 +117,7 @@ def test_a_wrong_link_falls_back(open_at: Callable[..., Page]) -> None:
 def test_hover_and_arrow_keys_show_the_values(open_at: Callable[..., Page]) -> None:
     page = open_at("a=xavier_normal,1,5,64,relu,sgd,0.1&lang=en")
     rows = table(page, "rank")
-    plot, tip = page.locator("#chart-rank .plot"), page.locator("#chart-rank .tip")
+    plot, tip = page.locator("#chart-rank .plot"), page.locator("#chart-rank .bubble")
     assert tip.is_hidden()
     plot.hover(position={"x": plot.bounding_box()["width"] - 10, "y": 80})
     assert tip.inner_text().split("\n") == ["Layer 6", f"A, before training: {rows[5][1]}"]
@@ -130,7 +130,7 @@ def test_hover_and_arrow_keys_show_the_values(open_at: Callable[..., Page]) -> N
     bars = page.locator("#chart-weights .plot")
     bars.focus()
     page.keyboard.press("ArrowLeft")
-    tip = page.locator("#chart-weights .tip")
+    tip = page.locator("#chart-weights .bubble")
     rows = table(page, "weights")
     box = bars.bounding_box()
     bars.hover(position={"x": box["width"] / 2, "y": box["height"] / 2})

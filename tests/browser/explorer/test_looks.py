@@ -1,5 +1,8 @@
 """Languages, colours, sizes, accessibility, speed, and the committed page."""
 
+import base64
+import gzip
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page
 
 from jax_impl.explore import page as explorer
+from jax_impl.explore.pack import Scale, decode
 from tests.browser.explorer.reading import (
     DEEP,
     draw_all,
@@ -118,3 +122,26 @@ def test_the_committed_page_answers_the_questions(page: Page) -> None:
     assert kinds("torch")[0] != "trains"
     assert kinds("pretraining") != ["trains"]
     assert np.median(redraw_times(page)) < 500
+
+
+@pytest.mark.skipif(not BUILT.exists(), reason="docs/explore/index.html is missing")
+def test_the_committed_page_has_a_sentence_for_every_reason(page: Page) -> None:
+    payload = json.loads(re.findall(r'id="payload">(.*?)</script>', BUILT.read_text(encoding="utf-8"), re.DOTALL)[0])
+    (field,) = [one for one in payload["fields"] if one["name"] == "reason"]
+    content = gzip.decompress(base64.b64decode(payload["codes"]))
+    codes = np.frombuffer(content, np.uint8, int(np.prod(field["shape"])), field["offset"]).reshape(field["shape"])
+    scale = Scale(field["kind"], field["low"], field["high"], field["bits"])
+    reasons = decode(codes, scale).round().astype(int)
+    found = set()
+    for number in np.unique(reasons):
+        init, gain, depth, width, activation, rule = (int(place) for place in np.argwhere(reasons == number)[0])
+        axes = payload["axes"]
+        first = [axes["init"][init], axes["gain"][gain], axes["depth"][depth], axes["width"][width]]
+        setting = ",".join(map(str, [*first, axes["activation"][activation], *axes["rule"][rule]]))
+        page.goto("about:blank")
+        page.goto(f"{BUILT.as_uri()}#a={setting}&lang=en")
+        page.wait_for_selector("body[data-ready]")
+        words = page.locator("#verdict-a strong").inner_text()
+        assert ": " in words
+        found.add(words.split(": ", 1)[1][:20])
+    assert len(found) == len(np.unique(reasons)) >= 12

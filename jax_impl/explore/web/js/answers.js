@@ -17,7 +17,7 @@ function deep(changes) {
 const QUESTIONS = [
   { id: "zeros", charts: ["gradient", "update", "loss"], settings: zerosSettings, values: zerosValues },
   { id: "which", charts: ["map", "variance", "accuracy"], settings: whichSettings, values: whichValues },
-  { id: "xavier", charts: ["variance", "gradient", "loss"], settings: xavierSettings, values: xavierValues },
+  { id: "xavier", charts: ["variance", "update", "loss"], settings: xavierSettings, values: xavierValues },
   {
     id: "pretraining",
     charts: ["pretraining-labels", "pretraining-deep"],
@@ -85,15 +85,14 @@ function whichValues(data, { a }, t) {
     return `${t(`inits.${setting.init}`)} (${percent(accuracy)}, ${t(`kinds.${kind}`)})`;
   };
   const list = (settings) => settings.map(inWords).join(", ") || t("words.none");
-  const [first, ...rest] = ranking(data);
+  const every = ranking(data);
   return {
     depth: a.depth,
     width: a.width,
     rates: choices(data.axes, "sgd").rate.map(plain).join(", "),
-    first: t(`inits.${first.init}`),
-    ...facts(data, first, "first", t),
-    learn: list(rest.filter(learns)),
-    others: list(rest.filter((setting) => !learns(setting))),
+    steps: data.payload.steps,
+    learn: list(every.filter(learns)),
+    others: list(every.filter((setting) => !learns(setting))),
   };
 }
 
@@ -105,6 +104,7 @@ function xavierSettings(data) {
 function xavierValues(data, { a, b }, t) {
   const last = a.depth - 1;
   const ratio = (setting) => data.read("variance", setting, last) / data.read("variance", setting, 0);
+  const step = (setting) => number(data.read("update", setting, Math.floor(last / 2)));
   return {
     ...facts(data, a, "xavier", t),
     ...facts(data, b, "he", t),
@@ -113,6 +113,8 @@ function xavierValues(data, { a, b }, t) {
     he_factor: number(factorPerLayer(data, "variance", b)),
     xavier_ratio: number(ratio(a)),
     he_ratio: number(ratio(b)),
+    xavier_step: step(a),
+    he_step: step(b),
   };
 }
 

@@ -94,9 +94,10 @@ function publishedCard(result, chart) {
   );
 }
 
-/** Return a point whose numbers above the range are infinite. */
+/** Return a point whose numbers above the range are infinite, and whose missing ones are NaN. */
 function withInfinity(point) {
-  return Object.fromEntries(Object.entries(point).map(([name, value]) => [name, value === "above" ? Infinity : value]));
+  const value = (one) => (one === "above" ? Infinity : (one ?? NaN));
+  return Object.fromEntries(Object.entries(point).map(([name, one]) => [name, value(one)]));
 }
 
 /** Draw the charts in sight again. The others follow when they come into sight. */
@@ -135,6 +136,8 @@ function watch(cards) {
       if (changed) refreshSize(card);
     }
   });
+  const all = () => cards.forEach(drawNow); // a printed page has no window to scroll
+  window.addEventListener("beforeprint", all);
   for (const plot of of.keys()) {
     sight.observe(plot);
     size.observe(plot);
@@ -142,6 +145,7 @@ function watch(cards) {
   return () => {
     sight.disconnect();
     size.disconnect();
+    window.removeEventListener("beforeprint", all);
     for (const card of cards) card.end();
   };
 }
@@ -159,6 +163,7 @@ function sourceFacts({ payload }, t) {
     made: [payload.made[0].slice(0, 10), payload.made.at(-1).slice(0, 10)]
       .filter((day, at, all) => all.indexOf(day) === at)
       .join(" – "),
+    command: payload.command,
     where: payload.where.join("; "),
     seconds: number(Math.round(payload.seconds)),
     seeds: payload.seeds.join(", "),

@@ -9,7 +9,7 @@ function emptyCard(id, texts, t) {
     "aria-roledescription": t("charts.role"),
     "aria-label": t("charts.label", { title: texts.title }),
   });
-  const tip = make("div", { class: "tip", "aria-live": "polite" });
+  const tip = make("div", { class: "bubble", "aria-live": "polite" });
   tip.hidden = true;
   const table = make("div", {
     class: "inner",

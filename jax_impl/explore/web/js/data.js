@@ -30,13 +30,14 @@ function fieldReader({ shape, offset, bits, kind, low, high }, bytes) {
 /** Return what the charts ask for: the numbers of a setting, by the field's name. */
 function measurements(payload, fields) {
   const { axes } = payload;
+  const trained = new Set(payload.trained); // fields with an axis of rules: an optimizer and a learning rate
   const beginning = (setting) =>
     ["init", "gain", "depth", "width", "activation"].map((name) => axes[name].indexOf(setting[name]));
   const rule = (setting) =>
     axes.rule.findIndex(([optimizer, rate]) => optimizer === setting.optimizer && rate === setting.rate);
   const index = (name, setting) => {
     const first = beginning(setting);
-    return TRAINED.has(name) ? [...first, rule(setting)] : first;
+    return trained.has(name) ? [...first, rule(setting)] : first;
   };
   const read = (name, setting, ...rest) => fields[name](...index(name, setting), ...rest);
   const size = (name, fromEnd) => fields[name].shape.at(-fromEnd);
@@ -51,9 +52,6 @@ function measurements(payload, fields) {
     bins: size("pre", 1),
   };
 }
-
-/** The fields that have an axis of rules: an optimizer and a learning rate. */
-const TRAINED = new Set(["loss", "accuracy", "diverged", "update", "sizes", "flat_after", "kind", "reason", "layer"]);
 
 /** Return how a setting's training ended, with the numbers that its reason needs. */
 function verdictOf(data, setting) {

@@ -10,6 +10,8 @@ async function start() {
   const payload = JSON.parse(byId("payload").textContent);
   measured = measurements(payload, await readFields(payload));
   state = stateFrom(location.hash, payload.axes, navigator.language.startsWith("ko") ? "ko" : "en");
+  const asked = answerable(measured).find(({ id }) => id === state.question);
+  if (asked && !location.hash.includes("a=")) Object.assign(state, asked.settings(measured));
   build();
   window.addEventListener("hashchange", () => {
     const language = state.language;
@@ -23,7 +25,7 @@ async function start() {
   });
   byId("theme").addEventListener("change", () => set({ theme: byId("theme").value }));
   byId("pair").addEventListener("click", comparePair);
-  byId("compare").addEventListener("change", () => set({ b: byId("compare").checked ? firstB() : null }));
+  byId("compare").addEventListener("change", () => choose({ b: byId("compare").checked ? firstB() : null }));
   byId("layer").addEventListener("change", () => set({ layer: byId("layer").value }));
   document.body.dataset.ready = "yes";
 }
@@ -40,10 +42,15 @@ function firstB() {
   return nearest(measured.axes, { ...state.a, init });
 }
 
-/** Compare torch's default with Flax's, in the network of A. */
+/** Change the settings: an answer to a question is then no longer about them. */
+function choose(changes) {
+  set({ ...changes, question: null });
+}
+
+/** Compare torch's default with Flax's, where they differ most: in ten ReLU layers under SGD. */
 function comparePair() {
-  const of = (init) => nearest(measured.axes, { ...state.a, init, gain: 1 });
-  set({ a: of("torch_default"), b: of("flax_default") });
+  const of = (init) => nearest(measured.axes, { ...deep({ init, depth: 10 }), width: state.a.width });
+  choose({ a: of("torch_default"), b: of("flax_default") });
 }
 
 /** Make every part in the current language, then show the state. */
@@ -56,13 +63,14 @@ function build() {
   byId("training-about").textContent = t("parts.training.about", { steps, seeds: seeds.length });
   for (const element of document.querySelectorAll("[data-label]"))
     element.setAttribute("aria-label", t(element.dataset.label));
+  for (const image of document.querySelectorAll("[data-alt]")) image.alt = t(image.dataset.alt);
   const { axes } = measured;
-  const change = (letter) => (part, value) => set({ [letter]: changed(axes, state[letter], part, value) });
+  const change = (letter) => (part, value) => choose({ [letter]: changed(axes, state[letter], part, value) });
   const panels = Object.fromEntries(
     ["a", "b"].map((letter) => [letter, settingPanel(letter, axes, t, change(letter))]),
   );
   for (const [letter, { rows }] of Object.entries(panels)) byId(`rows-${letter}`).replaceChildren(...rows);
-  const map = initMap(axes, t, (init, depth) => set({ a: nearest(axes, { ...state.a, init, depth }) }));
+  const map = initMap(axes, t, (init, depth) => choose({ a: nearest(axes, { ...state.a, init, depth }) }));
   byId("map-place").replaceChildren(map.table);
   byId("layer").replaceChildren(...FOLLOWED.map((name) => make("option", { value: name }, t(`layers.${name}`))));
   byId("language").lang = state.language === "en" ? "ko" : "en";

@@ -31,6 +31,7 @@ function verdictInWords(verdict, data, t) {
     signal: number(verdict.signal),
     gradient: number(verdict.gradient),
     before: percent(verdict.before),
+    rank: number(verdict.rank),
     after: percent(verdict.after),
   });
   const accuracy = t("verdict.accuracy", { accuracy: percent(verdict.accuracy), steps: data.payload.steps });

@@ -25,9 +25,10 @@ function logAxis(values, high) {
   let low = logs.length ? Math.floor(Math.min(...logs) + 0.02) : -1;
   let top = logs.length ? Math.ceil(Math.max(...logs) - 0.02) : 0;
   if (top - low < 2) [low, top] = [low - (top === low), low + 1 + (top > low)];
+  if (values.includes(Infinity)) top = Math.floor(Math.log10(high));
   const step = niceStep((top - low) / 5, true);
   low = Math.floor(low / step) * step;
-  top = values.includes(Infinity) ? Math.log10(high) : Math.ceil(top / step) * step;
+  if (!values.includes(Infinity)) top = Math.ceil(top / step) * step;
   const ticks = range(Math.floor((top - low) / step + 1e-9) + 1).map((place) => low + place * step);
   const texts = named(ticks, (exponent) => decade(exponent));
   const gap = 0.14 * (top - low);

@@ -45,7 +45,7 @@ const FIRST = {
   width: 128,
   activation: "relu",
   optimizer: "sgd",
-  rate: 0.1,
+  rate: 0.01,
 };
 
 /** Return the state that a link describes. What it lacks, or has wrong, has its first value. */

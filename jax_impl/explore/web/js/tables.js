@@ -9,7 +9,7 @@ function valueText({ y, low, high: top }, kind, high) {
 
 /** Return the text of a place on the horizontal axis. */
 function xText(kind, value) {
-  if (kind === "log2" || kind === "depth") return number(Math.round(2 ** value));
+  if (["log2", "depth", "gibbs"].includes(kind)) return number(Math.round(2 ** value));
   if (kind === "log10") return number(Math.round(10 ** value));
   return String(Number(value.toFixed(2)));
 }

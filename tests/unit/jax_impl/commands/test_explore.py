@@ -91,6 +91,15 @@ def test_missing_published_results_are_named(call: Call, monkeypatch: pytest.Mon
     assert lines[-2] == f"{tmp_path / 'numbers.json'} is missing: the page has no published results"
 
 
+def test_another_report_is_not_overwritten(call: Call, calls: list[Network], tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "index.html").write_text("a study")
+    code, _, err = call(*SMALL, "--out", "study")
+    assert (code, calls) == (2, [])
+    assert err.startswith("error: --out must be a folder without another report, got 'study'")
+    assert (tmp_path / "study" / "index.html").read_text() == "a study"
+
+
 def test_a_wrong_option_exits_with_2(call: Call, calls: list[Network]) -> None:
     code, _, err = call("explore", "--depths", "3")
     assert (code, calls) == (2, [])
@@ -114,7 +123,7 @@ def test_a_network_is_measured_from_end_to_end(call: Call, mnist: Mnist, monkeyp
     code, lines, err = call("explore", "--depths", "2", "--widths", "32", "--activations", "relu")
     assert (code, err) == (0, "")
     assert lines[-1] == "written to reports/explore/index.html"
-    found = page.read(Path("reports/explore"))[NETWORKS[0]]
+    found = grid.load(grid.path_of(Path("reports/explore"), NETWORKS[0]), NETWORKS[0])
     last = found.courses["adam"].accuracy[:, 1, :, -1].mean(axis=1)  # at a learning rate of 0.001, by start
     accuracy = {(start.init, start.gain): float(of_start) for start, of_start in zip(starts(), last, strict=True)}
     assert accuracy["zeros", 1.0] < 0.2

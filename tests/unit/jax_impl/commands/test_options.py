@@ -184,7 +184,7 @@ def test_the_explorer_s_options_are_its_settings() -> None:
         ("--depths 3", "depths must be of 2, 5, 10, 30, got 3"),
         ("--widths 32,x", "widths must be integers separated by commas, got 32,x"),
         ("--activations relu,gelu", "unknown activation 'gelu'"),
-        ("--activations ,", "activations must name at least one, got none"),
+        ("--activations ,", "activations must be one or more of relu, tanh, sigmoid, got ','"),
         ("--out .", "--out must be a folder of its own"),
     ],
 )

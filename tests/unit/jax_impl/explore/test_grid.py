@@ -1,5 +1,6 @@
 """The files of the networks: written once, read back, and not used after a change of the settings."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jax_impl.data import Mnist
 from jax_impl.errors import Interrupted, UserError
 from jax_impl.explore import grid, settings
 from jax_impl.explore.settings import Network
+from jax_impl.storage import tensors
 from tests.unit.jax_impl.explore.made_up import measured
 
 NETWORKS = [Network(2, 32, "relu"), Network(2, 32, "tanh"), Network(5, 32, "relu")]
@@ -32,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
 def test_a_file_holds_what_was_measured(tmp_path: Path) -> None:
     wanted = measured(NETWORKS[2])
     grid.save(tmp_path / "x.safetensors", wanted)
-    found = grid.load(tmp_path / "x.safetensors")
+    found = grid.load(tmp_path / "x.safetensors", NETWORKS[2])
     assert found.facts == wanted.facts
     for name, value in wanted.before._asdict().items():
         np.testing.assert_allclose(getattr(found.before, name), value, rtol=1e-7, err_msg=name)
@@ -41,12 +43,20 @@ def test_a_file_holds_what_was_measured(tmp_path: Path) -> None:
             np.testing.assert_allclose(getattr(found.courses[optimizer], name), value, rtol=1e-7, err_msg=name)
 
 
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.safetensors"
-    grid.save(path, measured(NETWORKS[0]))
-    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\1")
-    with pytest.raises(UserError, match="damaged"):
-        grid.load(path)
+@pytest.mark.parametrize("damage", ["flipped", "empty", "other tensors", "other network"])
+def test_a_file_that_does_not_fit_is_refused_before_any_work(
+    damage: str, tmp_path: Path, small: Mnist, calls: list[Network]
+) -> None:
+    path = grid.path_of(tmp_path, NETWORKS[0])
+    grid.save(path, measured(NETWORKS[1 if damage == "other network" else 0]))
+    if damage == "other tensors":
+        tensors.write(path, {"x": np.zeros(3)}, {"network": asdict(NETWORKS[0])})
+    elif damage != "other network":
+        path.write_bytes(b"" if damage == "empty" else path.read_bytes()[:-4] + b"\0\0\0\1")
+    problem = "is not that of" if damage == "other network" else "is damaged"
+    with pytest.raises(UserError, match=f"{problem}.*: delete the file and repeat the command"):
+        list(grid.measure_remaining(NETWORKS, small, tmp_path, None))
+    assert calls == []
 
 
 def test_finished_networks_are_kept(tmp_path: Path, small: Mnist, calls: list[Network]) -> None:

@@ -20,7 +20,7 @@ def test_special_values_come_back(scale: Scale) -> None:
 @pytest.mark.parametrize(
     ("scale", "closest"),
     [
-        (SIZE, 48 / 65532 / 2),  # half a step of the 48 decades
+        (SIZE, 83.477 / 65532 / 2),  # half a step of the 83.5 decades
         (LOSS, 12 / 65532 / 2),
     ],
 )
@@ -42,8 +42,15 @@ def test_a_count_is_exact() -> None:
     np.testing.assert_array_equal(decode(encode(numbers, COUNT), COUNT).round(9), numbers)
 
 
+def test_every_float32_is_in_the_range_of_sizes() -> None:
+    limits = np.array([np.finfo(np.float32).smallest_subnormal, np.finfo(np.float32).max], np.float64)
+    found = decode(encode(limits, SIZE), SIZE)
+    assert found[0] == pytest.approx(limits[0], rel=0.5)
+    assert np.isinf(found[1]) or found[1] == pytest.approx(limits[1], rel=0.2)
+
+
 def test_a_positive_number_below_the_range_is_not_0() -> None:
-    assert decode(encode(np.array([1e-30]), SIZE), SIZE) == pytest.approx([1e-24])
+    assert decode(encode(np.array([1e-9]), LOSS), LOSS) == pytest.approx([1e-6])
 
 
 def test_packed_fields_can_be_read_by_their_description() -> None:

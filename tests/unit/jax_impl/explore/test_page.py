@@ -152,3 +152,32 @@ def test_a_missing_chart_library_is_an_error_that_names_the_remedy(monkeypatch: 
     monkeypatch.setattr(page, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="make explore"):
         page.check_installed()
+
+
+def test_a_verdict_has_the_numbers_that_its_reason_names() -> None:
+    script = (page.WEB / "js" / "page.js").read_text(encoding="utf-8")
+    (given,) = re.findall(r"const reason = t\(.*?\{$(.*?)^  \}\);", script, re.DOTALL | re.MULTILINE)
+    named = {name for text in page.texts_in("en")["reasons"].values() for name in re.findall(r"\{(\w+)\}", text)}
+    assert "rank" in named
+    assert named <= set(re.findall(r"^\s+(\w+):", given, re.MULTILINE))
+
+
+def test_the_committed_page_is_made_of_these_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    committed = (page.DOCS / "explore" / "index.html").read_text(encoding="utf-8")
+    without_library = re.sub(r"<script>.*?</script>", "<script></script>", committed, count=1, flags=re.DOTALL)
+    monkeypatch.setattr(page, "chart_library", lambda: "")
+    payload = embedded(committed, "payload")
+    measured = {name: value for name, value in payload.items() if name != "published"}
+    assert payload["published"] == published.results(json.loads(NUMBERS.read_text(encoding="utf-8")))
+    made = page.render(measured, payload["published"], page.links_from(page.DOCS / "explore"))
+    assert without_library == made, "write it again: page.write(Path('reports/explore'), …, docs/explore/index.html)"
+    kept = {"kinds": list(verdicts.KINDS), "reasons": list(verdicts.REASONS), "steps": settings.STEPS}
+    assert {name: payload[name] for name in kept} == kept
+
+
+def test_the_command_names_what_was_measured(known: dict[Network, Measured]) -> None:
+    assert page.payload(known)["command"] == (
+        "python -m jax_impl explore --depths 2,5 --widths 32 --activations relu,tanh"
+    )
+    every = {"depth": settings.DEPTHS, "width": settings.WIDTHS, "activation": settings.ACTIVATIONS}
+    assert page.command({name: list(values) for name, values in every.items()}) == "python -m jax_impl explore"

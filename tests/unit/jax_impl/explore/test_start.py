@@ -7,7 +7,7 @@ import pytest
 
 from jax_impl.data import Mnist
 from jax_impl.explore import start
-from jax_impl.explore.settings import GAINS, INITS, SEEDS, Network, Start, start_at, starts
+from jax_impl.explore.settings import BATCH, GAINS, INITS, SEEDS, Network, Start, start_at, starts
 from jax_impl.explore.training import PROBED, Drawn
 from jax_impl.model import linears
 from jax_impl.study.propagation import propagate
@@ -33,7 +33,7 @@ def test_every_start_is_drawn_once_per_seed(draws: dict[Start, list[Drawn]]) -> 
     first, second, _ = draws[Start("normal", 1.0)]
     assert not np.array_equal(kernel(first), kernel(second))
     assert not np.array_equal(first.order, second.order)
-    assert first.order.shape == (20, 50)  # of the 1,000 images
+    assert first.order.shape == (1_000 // BATCH, BATCH)
 
 
 def test_starts_have_the_same_draws_times_a_factor(draws: dict[Start, list[Drawn]]) -> None:
