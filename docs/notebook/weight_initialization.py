@@ -12,11 +12,12 @@
 
 This is a PyTorch lecture note on weight initialisation, with its sections in their order, in JAX next to PyTorch. Every
 claim has a figure. The cells train only briefly. Where a figure needs many trainings, it draws the recorded
-numbers of `docs/study/numbers.json`; the guide `docs/weight-initialization.md` has the same numbers and more words.
+numbers of [study/numbers.json](study/numbers.json). The guide [weight-initialization.md](weight-initialization.md) has the
+same numbers and more words, and the page [explore/index.html](explore/index.html) lets you choose the settings yourself.
 
 PyTorch 강의 노트를 원래의 순서대로 따라가면서, JAX 코드를 PyTorch 코드 옆에 나란히 보여 줍니다. 모든 주장에는 그림이 있습니다. 이 노트북의
-셀은 짧게만 학습합니다. 긴 학습이 필요한 그림은 `docs/study/numbers.json`에 기록된 숫자로 그립니다. 같은 숫자를 더 자세히 설명한 글은
-`docs/weight-initialization.md`에 있습니다.
+셀은 짧게만 학습합니다. 긴 학습이 필요한 그림은 [study/numbers.json](study/numbers.json)에 기록된 숫자로 그립니다. 같은 숫자를 더 자세히 설명한
+글은 [weight-initialization.md](weight-initialization.md)에 있고, [explore/index.html](explore/index.html)에서는 설정을 직접 골라 볼 수 있습니다.
 
 ## In a minute
 
@@ -24,9 +25,9 @@ PyTorch 강의 노트를 원래의 순서대로 따라가면서, JAX 코드를 P
 |---|---|
 | Why not zeros? | The gradient of every kernel is then exactly 0. Only the output bias learns, and the test accuracy stays at 11.35 %, the share of the largest class. |
 | Which initialiser for 30 ReLU layers under SGD? | He (`kaiming_normal`): 93.71 ± 0.43 %. LSUV trains, too (91.81 ± 1.33 %). The six others of the study do not. |
-| Why does Xavier fail there, and what does He change? | A ReLU removes half of the signal's variance. Xavier does not make up for it: of the scale of the signal, each layer keeps 1/√2, and 30 layers keep 2^-14.61 of what He keeps. He doubles the variance of the weights, and each layer keeps all of it. |
+| Why does Xavier fail there, and what does He change? | A ReLU removes half of the signal's variance. Xavier does not make up for it: each layer keeps half of the variance, and after 30 layers the signal has 2^-14.61 of the size of He's, about 1/25,000. The gradients are then too small for SGD. He doubles the variance of the weights, and each layer keeps all of it. |
 | When does pretraining help? | When labels are few: 3.35 to 3.38 percentage points over Xavier with 1,000 labels, 0.41 to 0.55 with 60,000. And in deep networks of sigmoid units under SGD, which train from it and from neither Xavier nor small random weights. |
-| What does torch's default do at depth 10? | `nn.Linear` draws from U(±1/√fan_in), so each ReLU layer keeps 1/6 of the variance. Under SGD, ten hidden layers stay at 11.35 ± 0.00 %. Adam hides it: 94.84 ± 0.16 %, where Xavier reaches 96.39 ± 0.23 %. |
+| What does torch's default do at depth 10? | `nn.Linear` draws from U(±1/√fan_in), so each ReLU layer keeps 1/6 of the variance of signal and gradient (biases 0 here; with its own biases the signal levels off, but the images become alike and the gradient still keeps 1/6). Under SGD, ten hidden layers stay at 11.35 ± 0.00 %. Adam hides it: 94.84 ± 0.16 %, where Xavier reaches 96.39 ± 0.23 %. |
 
 ## 1분 요약
 
@@ -34,9 +35,9 @@ PyTorch 강의 노트를 원래의 순서대로 따라가면서, JAX 코드를 P
 |---|---|
 | 왜 0으로 시작하면 안 됩니까? | 모든 커널의 gradient가 정확히 0이 됩니다. 출력층의 bias만 학습하므로 정확도는 가장 큰 클래스의 비율인 11.35 %에 머뭅니다. |
 | SGD로 학습하는 30층 ReLU에는 무엇을 씁니까? | He(`kaiming_normal`)를 씁니다: 93.71 ± 0.43 %. LSUV도 학습됩니다(91.81 ± 1.33 %). 비교한 나머지 여섯 가지는 학습되지 않습니다. |
-| Xavier는 왜 실패하고, He는 무엇을 바꿉니까? | ReLU는 신호의 분산을 절반 없앱니다. Xavier는 이를 보충하지 않으므로 한 층을 지날 때마다 신호의 크기가 1/√2로 줄고, 30층 뒤에는 He의 2^-14.61만 남습니다. He는 가중치의 분산을 두 배로 하여 신호를 그대로 유지합니다. |
-| 사전 학습은 언제 도움이 됩니까? | 레이블이 적을 때입니다. Xavier보다 레이블 1,000개에서는 3.35~3.38 퍼센트포인트, 60,000개에서는 0.41~0.55 퍼센트포인트 높습니다. 또 SGD로 학습하는 깊은 sigmoid 신경망은 Xavier나 작은 난수에서는 학습되지 않지만, 사전 학습에서 시작하면 학습됩니다. |
-| torch의 기본값은 10층에서 어떻게 됩니까? | `nn.Linear`는 U(±1/√fan_in)에서 뽑으므로 ReLU 한 층마다 분산이 1/6로 줄어듭니다. SGD로는 은닉층 10개가 11.35 ± 0.00 %에 머뭅니다. Adam은 이 문제를 가려 94.84 ± 0.16 %까지 가지만, Xavier는 96.39 ± 0.23 %입니다. |
+| Xavier는 왜 실패하고, He는 무엇을 바꿉니까? | ReLU는 신호의 분산을 절반으로 줄입니다. Xavier는 이를 보충하지 않으므로 한 층을 지날 때마다 분산이 절반이 되고, 30층 뒤에는 신호의 크기가 He의 2^-14.61, 약 25,000분의 1이 됩니다. 그러면 gradient가 SGD로 학습하기에 너무 작아집니다. He는 가중치의 분산을 두 배로 하여 신호를 그대로 유지합니다. |
+| 사전 학습은 언제 도움이 됩니까? | 레이블이 적을 때입니다. Xavier보다 레이블 1,000개에서는 3.35~3.38 퍼센트포인트, 60,000개에서는 0.41~0.55 퍼센트포인트 높습니다. 또 SGD로 학습하는 깊은 sigmoid 신경망은 Xavier나 작은 난수에서는 학습되지 않지만, 사전 학습한 가중치에서 시작하면 학습됩니다. |
+| torch의 기본값은 10층에서 어떻게 됩니까? | `nn.Linear`는 U(±1/√fan_in)에서 뽑으므로 ReLU 한 층마다 신호와 gradient의 분산이 1/6로 줄어듭니다(여기서는 bias가 0입니다. 원래의 bias를 쓰면 신호는 일정해지지만 이미지들이 서로 비슷해지고 gradient는 그대로 1/6로 줄어듭니다). SGD로는 은닉층 10개가 11.35 ± 0.00 %에 머뭅니다. Adam은 이 문제를 가려 94.84 ± 0.16 %까지 가지만, Xavier는 96.39 ± 0.23 %입니다. |
 """
 
 # %%
@@ -212,11 +213,13 @@ for name in ("xavier_normal", "kaiming_normal"):
 # %% [markdown]
 """
 Xavier's signal falls by a factor of 1/√2 per layer, He's stays. The next figure measures eight initialisers in a network
-of 30 hidden layers of 128 units before the first training step, forward and backward. Dots are measured, lines are the
-formula above.
+of 30 hidden layers of 128 units before the first training step, forward and backward. Dots are measured. Lines are the
+formula above and, for the gradients, fan_out · E[w²] · E[φ′(z)²]. In the figures, `linear_default` is torch's `nn.Linear`,
+`kaiming_normal` is He, `normal` is N(0, 1) and `small_normal` a hundredth of it. Values beyond 1e-24 and 1e24 are drawn at the edge.
 
 Xavier의 신호는 한 층마다 1/√2로 줄고, He의 신호는 그대로입니다. 다음 그림은 학습을 시작하기 전에, 128개 유닛의 은닉층 30개를 지나는 신호와 gradient를
-여덟 가지 초기화에 대해 잽니다. 점은 측정값이고 선은 위의 식입니다.
+여덟 가지 초기화에 대해 잽니다. 점은 측정값이고 선은 위의 식입니다(gradient는 fan_out · E[w²] · E[φ′(z)²]). 그림에서 `linear_default`는 torch의
+`nn.Linear`, `kaiming_normal`은 He, `normal`은 N(0, 1), `small_normal`은 그 100분의 1입니다. 1e-24와 1e24를 벗어난 값은 가장자리에 그립니다.
 """
 
 # %%

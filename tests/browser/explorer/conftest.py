@@ -24,6 +24,7 @@ def made_up(network: Network) -> Measured:
     before.variance[0], before.gradient[0, :-1] = 0, 0  # zeros
     place = settings.starts().index(settings.Start("normal", 1.0))
     before.variance[place] = np.geomspace(1, 1e30, network.depth + 1)
+    before.variance[place, -1] = np.inf
     before.gradient[place, 0] = np.nan
     return one._replace(before=before)
 

@@ -69,7 +69,7 @@ def test_two_settings_side_by_side(open_at: Callable[..., Page], records: dict[s
     for letter, column in (("a", 1), ("b", 3)):
         setting = chosen(page, letter)
         values = records["variance"][index(setting, False)]
-        assert same([row[column] for row in rows], np.where(values > 1e24, np.inf, values))
+        assert same([row[column] for row in rows], values)
         check_verdict(page, records, setting, letter)
     draw_all(page)
     assert page.locator("#chart-pre .key").inner_text().split() == ["A", "B"]
@@ -106,7 +106,7 @@ def test_the_link_stores_the_settings(open_at: Callable[..., Page], browser: Bro
 def test_a_wrong_link_falls_back(open_at: Callable[..., Page]) -> None:
     page = open_at("a=planted,7,1000,,no,sgd,x&b=&layer=4&theme=pink&question=what&lang=xx")
     known = {"init": "xavier_normal", "gain": 2, "depth": 5, "width": 64}  # of numbers, the nearest
-    assert chosen(page) == known | {"activation": "relu", "optimizer": "sgd", "rate": 0.1}
+    assert chosen(page) == known | {"activation": "relu", "optimizer": "sgd", "rate": 0.01}
     assert page.locator("#panel-b").is_hidden()
     assert page.locator("html").get_attribute("lang") == "en"
     page.evaluate("location.hash = 'a=lsuv,1,2,32,sigmoid,adam,0.01&lang=ko'")
