@@ -167,9 +167,12 @@ def text(value: Any, level: int = 0) -> str:
 
 
 def _command(command: str) -> str:
-    """Return a command without the folder that it wrote, which is not part of what it measured."""
-    words = shlex.split(command)
-    if "--out" in words:
-        place = words.index("--out")
-        del words[place : place + 2]
-    return shlex.join(words)
+    """Return a command without its folders, which are not part of what it measured."""
+    words = iter(shlex.split(command))
+    kept = []
+    for word in words:
+        if word in ("--out", "--data-dir"):
+            next(words, None)
+        elif not word.startswith(("--out=", "--data-dir=")):
+            kept.append(word)
+    return shlex.join(kept)

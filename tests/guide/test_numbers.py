@@ -42,7 +42,9 @@ def test_a_study_s_folder_is_collected(tmp_path: Path, small: Mnist) -> None:
     out, path = tmp_path / "tiny", tmp_path / "numbers.json"
     cells = grid.Grid(inits=("zeros", "normal"), depths=(1,), width=8, epochs=1, seeds=2).cells()
     list(grid.run_remaining(cells, small, out))
-    manifest.remember(out, cells=cells, command=f"python -m jax_impl study --depths 1 --out {out} --seeds 2")
+    manifest.remember(
+        out, cells=cells, command=f"python -m jax_impl study --data-dir={tmp_path} --depths 1 --out {out} --seeds 2"
+    )
     page.write(out)
     (tmp_path / "tiny.md").write_bytes((out / "study.md").read_bytes())
     preset = presets.PRESETS["not-all-zero"]

@@ -24,7 +24,7 @@ def accuracies(data: dict[str, Any]) -> Picture | None:
     runs = {arm: 100 * accuracy[:, -count:].mean(1) for arm, accuracy in arms.items()}
     interval = 100 * floats(data["interval"]) if data.get("interval") else None
     margin = 100 * float(data["margin"]) if data.get("margin") else None
-    difference = 100 * float(data.get("difference") or 0)
+    difference = None if data.get("difference") is None else 100 * float(data["difference"])
 
     def draw(figure: Figure, _: bool) -> None:
         points, gap = figure.subplots(1, 2, width_ratios=(5, 4)) if margin else (figure.subplots(), None)
@@ -72,14 +72,16 @@ def _spread(place: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
     return place + (np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1))
 
 
-def _gap(axes: Axes, half: float, margin: float, interval: NDArray[np.float64] | None, difference: float) -> None:
+def _gap(
+    axes: Axes, half: float, margin: float, interval: NDArray[np.float64] | None, difference: float | None
+) -> None:
     """Draw the difference of the means and its interval between the two margins."""
     axes.axhspan(-margin, margin, color=GOOD, alpha=0.10, lw=0)
     axes.axhline(0, color=MUTED, lw=0.6)
     for edge, side in ((margin, "bottom"), (-margin, "top")):
         axes.axhline(edge, color=GOOD, lw=1.2, ls=(0, (4, 2)))
         axes.text(0.97, edge, f"{edge:+.2g}", va=side, ha="right", color=GOOD, transform=axes.get_yaxis_transform())
-    if interval is not None and np.isfinite(interval).all():
+    if interval is not None and difference is not None and np.isfinite(interval).all():
         inside = bool(np.abs(interval).max() <= margin)
         color = INK if inside else BAD
         axes.plot([0, 0], interval, "-", color=color, lw=2.4, marker="_", ms=12, mew=2)
@@ -95,21 +97,24 @@ def _of_runs(axes: Axes, runs: Mapping[str, NDArray[np.float64]], places: Sequen
     """Return the accuracy of each run in percent, and the means; `places` are where the runs of each arm were drawn."""
     columns = [
         [
-            *cells(axes, place, values, [f"{value:.3f}" for value in values]),
             *cells(axes, [arm], [values.mean()], [f"{values.mean():.3f}"]),
+            *cells(axes, place, values, [f"{value:.3f}" for value in values]),
         ]
         for arm, (place, values) in enumerate(zip(places, runs.values(), strict=True))
     ]
-    names = [*map(str, range(1, len(columns[0]))), "mean"]
+    names = ["mean", *map(str, range(1, max(map(len, columns))))]
     return Table("test accuracy (%)", ["run", *runs], rows_of(names, columns))
 
 
-def _of_gap(axes: Axes, margin: float, interval: NDArray[np.float64] | None, difference: float) -> Table:
+def _of_gap(axes: Axes, margin: float, interval: NDArray[np.float64] | None, difference: float | None) -> Table:
     """Return the difference of the means, its interval and the margin."""
     found = {} if interval is None else {"interval, from": interval[0], "interval, to": interval[1]}
-    values = {"difference": difference, **found, "margin, from": -margin, "margin, to": margin}
+    means = {} if difference is None else {"difference": difference}
+    values = means | found | {"margin, from": -margin, "margin, to": margin}
     heights = list(values.values())
-    column = cells(axes, np.zeros(len(values)), heights, [f"{value:+.3f}" for value in heights])
+    column = cells(
+        axes, np.zeros(len(values)), heights, ["–" if np.isnan(value) else f"{value:+.3f}" for value in heights]
+    )
     return Table(
         "JAX − PyTorch (percentage points)",
         ["", "value"],

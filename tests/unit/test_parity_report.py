@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.parity import figures, report
+from tests.parity.accuracies import accuracies
 
 
 def comparison(**changes: Any) -> dict[str, Any]:
@@ -343,7 +344,7 @@ def test_every_figure_has_its_numbers_in_tables(whole: tuple[str, Text, str]) ->
         ["2", "0.1", "0.1", ""],
     ]
     assert found["test accuracy (%)"] == [
-        ["run", "PyTorch", "JAX"], ["1", "97.500", "97.500"], ["2", "96.500", "96.500"], ["mean", "97.000", "97.000"],
+        ["run", "PyTorch", "JAX"], ["mean", "97.000", "97.000"], ["1", "97.500", "97.500"], ["2", "96.500", "96.500"],
     ]  # fmt: skip
     assert found["JAX − PyTorch (percentage points)"][1:] == [
         ["difference", "+0.100"], ["interval, from", "-0.200"], ["interval, to", "+0.300"],
@@ -387,3 +388,14 @@ def test_the_page_links_to_reports_beside_it(tmp_path: Path, result: dict[str, A
     assert '<nav class="reports" aria-label="Other reports">' in html
     outside = [attributes["href"] for tag, attributes in text.elements if tag == "a" and attributes["href"][0] != "#"]
     assert outside == ["../study/index.html"]
+
+
+def test_means_stand_in_one_row_although_one_side_has_fewer_runs() -> None:
+    data = {"torch": {"accuracy": [[0.97], [0.96], [0.98]]}, "jax": {"accuracy": [[0.95], [0.97]]}, "margin": 0.01}
+    picture = accuracies(data)
+    assert picture is not None
+    runs, gap = picture.shown().tables
+    assert [[name, *(cell.text for cell in cells)] for name, cells in runs.rows] == [
+        ["mean", "97.000", "96.000"], ["1", "97.000", "95.000"], ["2", "96.000", "97.000"], ["3", "98.000", ""],
+    ]  # fmt: skip
+    assert [name for name, _ in gap.rows] == ["margin, from", "margin, to"]  # no difference was measured
