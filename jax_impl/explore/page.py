@@ -16,7 +16,7 @@ from jax_impl.explore.pack import pack
 from jax_impl.explore.published import results
 from jax_impl.explore.settings import Network
 from jax_impl.figures.colors import DARK, INITIALISERS
-from jax_impl.figures.pages import templates
+from jax_impl.figures.pages import other_reports, templates
 from jax_impl.storage import files
 from jax_impl.study import verdicts as of_study
 
@@ -142,9 +142,10 @@ def _data_url(picture: Path) -> str:
 
 
 def links_from(folder: Path) -> list[tuple[str, str]]:
-    """Return the pages of the documentation that exist, as addresses relative to a folder."""
+    """Return the pages of the documentation and the other reports that exist, as addresses relative to a folder."""
     pages = {key: DOCS / name for key, name in LINKED.items()}
-    return [
+    reports = [(f"reports.{address.split('/')[1]}", address) for address in other_reports(folder, "explore")]
+    return reports + [
         (key, Path(os.path.relpath(page, folder.resolve())).as_posix()) for key, page in pages.items() if page.exists()
     ]
 

@@ -181,3 +181,13 @@ def test_the_command_names_what_was_measured(known: dict[Network, Measured]) -> 
     )
     every = {"depth": settings.DEPTHS, "width": settings.WIDTHS, "activation": settings.ACTIVATIONS}
     assert page.command({name: list(values) for name, values in every.items()}) == "python -m jax_impl explore"
+
+
+def test_the_page_links_to_the_other_reports_that_exist(tmp_path: Path, known: dict[Network, Measured]) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "index.html").write_text("a study")
+    links = page.links_from(tmp_path / "explore")
+    assert links[0] == ("reports.study", "../study/index.html")
+    assert [key for key, _ in links] == ["reports.study", *page.LINKED]
+    html = page.render(page.payload(known), [], links)
+    assert '<a href="../study/index.html" data-text="source.reports.study">Initialisation study</a>' in html
