@@ -44,15 +44,15 @@ LONG = 12  # the first of the rungs that take long
 @contextlib.contextmanager
 def planted(fault: Fault) -> Iterator[None]:
     """Run the block with the fault in the code."""
-    with pytest.MonkeyPatch.context() as patch:
+    if fault.compiles:
+        forget()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            fault.plant(patch)
+            yield
+    finally:  # the code is as before: what a fault replaced can be forgotten, too
         if fault.compiles:
             forget()
-        fault.plant(patch)
-        try:
-            yield
-        finally:
-            if fault.compiles:
-                forget()
 
 
 def forget() -> None:

@@ -35,6 +35,14 @@ def test_one_fault_of_each_kind_is_caught(name: str) -> None:
         assert catches(stem, TINY)
 
 
+def test_every_fault_can_be_planted_and_leaves_the_code_as_it_was() -> None:
+    before = programs()
+    for fault in FAULTS:
+        with planted(fault):
+            pass
+    assert programs() == before
+
+
 def test_every_judging_rung_catches_something() -> None:
     assert {fault.expected for fault in FAULTS} == {number(stem) for stem in RUNGS[:-1]}
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 50
