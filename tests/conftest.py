@@ -26,6 +26,7 @@ os.environ |= {
 import gc
 import signal
 
+import hypothesis
 import jax
 import pytest
 
@@ -33,6 +34,11 @@ from jax_impl import data
 from jax_impl.fetch import folder, sources
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# The same examples in every run: a change fails for what it changed, not by chance. For a new fault,
+# `pytest --hypothesis-profile default` draws other examples.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
 
 # The fast tier leaves out LLVM's optimization: a third of the time of tests that compile much. The slow tier has it.
 NOT_OPTIMIZED = "--xla_backend_optimization_level=0"

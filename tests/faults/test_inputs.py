@@ -1,6 +1,6 @@
 """Inputs that nobody would write: every reader answers with what it documents, and with nothing else.
 
-`FAULTS_EXAMPLES=10000 python -m pytest tests/faults/test_inputs.py` is the long form.
+`FAULTS_EXAMPLES=10000 python -m pytest --hypothesis-profile default tests/faults/test_inputs.py` is the long form.
 """
 
 import json

@@ -12,6 +12,7 @@ from jax_impl.errors import UserError
 from jax_impl.parity.arrays import FILES, FORMAT, NAME, Array, checksum, references
 from jax_impl.parity.records.content import Content, Reference, arrays_of
 from jax_impl.parity.records.decoding import MalformedError, decoded
+from jax_impl.parity.records.names import check_mapping, check_names
 
 AGAIN = "copy the whole folder again, or record again"
 
@@ -64,6 +65,7 @@ def read(folder: Path) -> Record:
     values = _parsed(folder, text)
     try:
         record = Record(folder, digest, decoded(Content, values))
+        check_names(record.content)
         for name, expected in record.content.files.items():
             _verify(folder, name, expected)
         _check_references(record, values)
@@ -161,4 +163,8 @@ def read_pair(theirs: Path, ours: Path) -> tuple[Record, Record]:
             f"{ours} did not start from {theirs} ({root}): one is another model's, or theirs was recorded again; "
             f"record the port with start={str(theirs)!r}"
         )
+    try:
+        check_mapping(first.content, second.content)
+    except MalformedError as error:
+        raise UserError(f"{ours / NAME} is damaged, {error}: {AGAIN}") from error
     return first, second

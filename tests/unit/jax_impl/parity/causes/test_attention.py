@@ -174,7 +174,8 @@ def test_torch_s_own_module(tmp_path: Path, first: bool, changed: dict[str, Any]
         tape.call("", lambda x: tape.call("attn", lambda a, b, c, m: compute(a), x, x, x, added), x)
 
     settings = {"attn": {"num_heads": HEADS, "embed_dim": WIDTH, "batch_first": first}}
-    toy = Toy(model, {"": "Net", "attn": "MultiheadAttention"}, settings, start=start)
+    modules = {"": "Net", "attn": "MultiheadAttention", "attn.out_proj": "Linear"}
+    toy = Toy(model, modules, settings, start=start)
     found = causes(toy.verdict(tmp_path, "wrong"))
     assert len(found) == 1 and words in found[0]
 

@@ -73,6 +73,7 @@ def test_a_leaf_without_a_partner_fails(pair: Pair, edit: Callable[[Raw], None],
 
 def test_tied_leaves_must_be_tied_in_the_port(changed: Callable[..., Pair]) -> None:
     def tie(raw: Raw) -> None:
+        raw["modules"].append({"path": "tail", "type": "Linear"})
         raw["leaves"].append(raw["leaves"][4] | {"name": "tail.weight", "module": "tail", "tied": "head.weight"})
 
     pair = changed(tie)
