@@ -37,8 +37,10 @@ def now() -> str:
 
 
 def processor() -> str:
-    """Return the name of the processor."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
+    """Return the name of the processor, with its family if the name has no number, as a cloud's "AMD EPYC"."""
+    name = _cpuinfo("model name") or platform.processor() or platform.machine()
+    family = _cpuinfo("cpu family")
+    return f"{name} (family {family})" if family and not any(map(str.isdigit, name)) else name
 
 
 def features() -> str:

@@ -13,12 +13,16 @@ from tests.bench import comparison, tables
 from tests.bench.ratios import ratios
 
 
-def table(found: Sequence[Mapping[str, Any]]) -> str:
-    """Return a Markdown table: a row for each ratio, a column for each machine, an empty cell for what is missing."""
-    by_machine = [ratios(results) for results in found]
+def table(found: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """Return a Markdown table: a row for each ratio, a column for each machine, an empty cell for what is missing.
+
+    Each machine is the name of its file and its results: clouds hide which processor it is behind one name for all.
+    """
+    by_machine = [ratios(results) for _, results in found]
     names = dict.fromkeys(name for one in by_machine for name in one)
     rows = [(name, *(one[name].cell() if name in one else "" for one in by_machine)) for name in names]
-    return tables.markdown(("ratio", *map(comparison.heading, found)), rows)
+    headings = [f"{name}: {comparison.heading(results)}" for name, results in found]
+    return tables.markdown(("ratio", *headings), rows)
 
 
 def main(files: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE...", help="bench.json of each.")]) -> int:
@@ -26,7 +30,7 @@ def main(files: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE...", h
     try:
         if not files:
             raise ArgumentError("side_by_side needs a FILE: name a bench.json that python -m tests.bench has written")
-        print(table([comparison.read(file) for file in files]))
+        print(table([(file.stem, comparison.read(file)) for file in files]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import tyro
 
 from jax_impl import data, model, recipes, train
-from tests.bench import floor, rewritten, turns, with_jax
+from tests.bench import floor, one_pass, rewritten, turns, with_jax
 
 FAST_MATH = {"xla_cpu_enable_fast_math": True, "xla_cpu_fast_math_honor_division": False} | {
     f"xla_cpu_fast_math_honor_{what}": True for what in ("nans", "infs", "functions")
@@ -64,6 +64,7 @@ TRIALS: dict[str, tuple[str, Callable[[], Any]]] = {
     "fused": ("elementwise operations fused into the products", options(xla_cpu_experimental_ynn_fusion_type=FUSED)),
     "fast-math": ("LLVM may reassociate and multiply by reciprocals", options(**FAST_MATH)),
     "one-division": ("Adam with one division", optimizer(one_division)),
+    "one-pass": ("Adam in one pass, a kernel in C++", optimizer(one_pass.update)),
     "unrolled": ("four steps in an iteration of the loop", options()),
     "transposed": ("kernels stored transposed", options()),
     "bias-row": ("the bias as a row of the kernel", options()),

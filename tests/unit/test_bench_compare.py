@@ -197,8 +197,8 @@ def test_ratios_of_another_processor_are_listed_and_not_judged(
 
 def test_machines_stand_side_by_side() -> None:
     other = without("rbm") | {"machine": {"processor": "another", "cores": 4}}
-    lines = side_by_side.table([benchmark(), other]).splitlines()
-    assert lines[0] == "| ratio | a processor, 2 cores, 2026-11-28 | another, 4 cores, 2026-11-28 |"
+    lines = side_by_side.table([("one", benchmark()), ("two", other)]).splitlines()
+    assert lines[0] == "| ratio | one: a processor, 2 cores, 2026-11-28 | two: another, 4 cores, 2026-11-28 |"
     assert "| net, 60,000 images: JAX / matrix products | 2.00 (2.00 to 2.00) | 2.00 (2.00 to 2.00) |" in lines
     assert "| RBM, 60,000 images: JAX / torch | 0.50 (0.50 to 0.50) |  |" in lines
 
