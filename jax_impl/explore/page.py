@@ -19,6 +19,7 @@ from jax_impl.figures.colors import DARK, INITIALISERS
 from jax_impl.figures.pages import other_reports, templates
 from jax_impl.storage import files
 from jax_impl.study import verdicts as of_study
+from jax_impl.study.propagation import shown_layers
 
 WEB = Path(__file__).parent / "web"
 LANGUAGES = ("en", "ko")
@@ -76,7 +77,9 @@ def payload(measured: Mapping[Network, Measured]) -> dict[str, Any]:
         "command": command(by_axis),
         "kinds": list(verdicts.KINDS),
         "reasons": list(verdicts.REASONS),
-        "shown_layers": {str(depth): [index + 1 for index in start.shown_layers(depth)] for depth in by_axis["depth"]},
+        "shown_layers": {
+            str(depth): [index + 1 for index in shown_layers(depth, start.SHOWN)] for depth in by_axis["depth"]
+        },
         "steps": settings.STEPS,
         "batch": settings.BATCH,
         "images": settings.IMAGES,

@@ -80,7 +80,7 @@ def measure(network: Network, seeds: Sequence[Drawn], mnist: Mnist) -> Before:
         singular_values(np.asarray(linear["kernel"]) * layer.slopes[0, 0])
         for linear, layer in zip(linears(seeds[0].params), layers, strict=True)
     ]
-    shown = shown_layers(network.depth)
+    shown = propagation.shown_layers(network.depth, SHOWN)
     values = {
         "pre": [layers[index].z[0] for index in shown],
         "weights": [linears(seeds[0].params)[index]["kernel"] for index in shown],
@@ -120,11 +120,6 @@ def singular_values(matrix: Float[np.ndarray, "rows columns"]) -> Float[np.ndarr
         return np.full(len(gram), np.nan)
     values = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
     return np.asarray(np.where(values > SMALLEST * values.max(), values, 0))
-
-
-def shown_layers(depth: int) -> list[int]:
-    """Return the indices of the layers whose histograms are kept, for a number of hidden layers."""
-    return sorted({int(index) for index in np.linspace(0, depth - 1, min(SHOWN, depth)).round()})
 
 
 def geometric_mean(by_layer: Sequence[Float[np.ndarray, " seeds"]]) -> ByLayer:

@@ -12,6 +12,7 @@ from jax_impl.figures.canvas import INK, MUTED, Picture, floats, short
 from jax_impl.figures.colors import Look
 from jax_impl.figures.tables import Cell, Row, Table, cells
 from jax_impl.storage.records import Record
+from jax_impl.study.propagation import shown_layers
 
 
 def histograms(records: Mapping[str, Record], looks: Mapping[str, Look]) -> Picture:
@@ -56,7 +57,7 @@ def _column(axes: Axes, measured: Mapping[str, Any]) -> list[Cell]:
     """Return the mean and the standard deviation of each layer, those of the drawn layers on their ridges."""
     means, variances = (floats(measured[name])[0][:-1] for name in ("pre_mean", "pre_variance"))
     heights = np.full(len(means), np.nan)
-    drawn = _drawn(len(means))
+    drawn = shown_layers(len(means))
     heights[drawn] = np.arange(len(drawn)) + 0.3
     return cells(axes, means, heights, [*map(_mean_and_deviation, means, variances)])
 
@@ -67,16 +68,11 @@ def _mean_and_deviation(mean: float, variance: float) -> str:
     return f"{short(mean)} ± {short(variance**0.5)}"
 
 
-def _drawn(hidden: int) -> list[int]:
-    """Return the layers that have a ridge: up to five."""
-    return sorted({int(layer) for layer in np.linspace(0, hidden - 1, min(5, hidden)).round()})
-
-
 def _ridges(axes: Axes, measured: Mapping[str, Any], color: str) -> None:
     counts, edges = (floats(measured["pre_histogram"][name]) for name in ("counts", "edges"))  # (layers, bins)
     means, variances = (floats(measured[name])[0] for name in ("pre_mean", "pre_variance"))
     hidden = len(counts) - 1
-    layers = _drawn(hidden)
+    layers = shown_layers(hidden)
     limit = 4 * np.sqrt(variances[0])
     limit = limit if 0 < limit < np.inf else 1.0  # NaN too
     for level, layer in enumerate(layers):

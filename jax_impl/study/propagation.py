@@ -152,6 +152,11 @@ def _histogram(values: OfBatch) -> Histogram:
     return Histogram(counts, edges)
 
 
+def shown_layers(hidden: int, most: int = 5) -> list[int]:
+    """Return the indices of the hidden layers whose histograms are shown: evenly from the first to the last."""
+    return sorted({int(layer) for layer in np.linspace(0, hidden - 1, min(most, hidden)).round()})
+
+
 def _singular_values(matrices: Float[np.ndarray, "*many rows columns"]) -> Float[np.ndarray, "*many n"]:
     """Return the singular values in falling order; NaN for a matrix if it or its singular values are not finite.
 

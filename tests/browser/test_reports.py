@@ -17,7 +17,7 @@ from tests.parity import report as parity
 from tests.power import report as power
 from tests.unit.jax_impl.parity.synthetic import Pair
 from tests.unit.jax_impl.study.presets.made_up import made_up_data
-from tests.unit.test_parity_report import fail, with_data
+from tests.unit.parity_report.made_up import fail, with_data
 from tests.unit.test_power import GOOD
 
 pytestmark = pytest.mark.slow

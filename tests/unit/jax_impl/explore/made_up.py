@@ -10,12 +10,13 @@ from jax_impl.explore.grid import Measured
 from jax_impl.explore.settings import RATES, SEEDS, Network, starts
 from jax_impl.explore.start import Before
 from jax_impl.explore.training import Course
+from jax_impl.study.propagation import shown_layers
 
 
 def measured(network: Network) -> Measured:
     """Return numbers that differ between networks, starts, rates, seeds and layers."""
     rng = np.random.default_rng(zlib.crc32(str(network).encode()))
-    n_starts, layers, shown = len(starts()), network.depth + 1, len(start.shown_layers(network.depth))
+    n_starts, layers, shown = len(starts()), network.depth + 1, len(shown_layers(network.depth, start.SHOWN))
 
     def numbers(*shape: int) -> np.ndarray:
         return rng.uniform(0.01, 1, shape).astype(np.float32)

@@ -110,11 +110,6 @@ def test_a_histogram_of_values_that_are_not_finite_is_empty() -> None:
     assert np.isnan(reach)
 
 
-@pytest.mark.parametrize(("depth", "layers"), [(1, [0]), (2, [0, 1]), (5, [0, 1, 2, 3, 4]), (30, [0, 7, 14, 22, 29])])
-def test_the_shown_layers_are_spread_evenly(depth: int, layers: list[int]) -> None:
-    assert start.shown_layers(depth) == layers
-
-
 def test_the_geometric_mean_is_over_seeds() -> None:
     found = start.geometric_mean([np.array([1.0, 4.0]), np.array([0.0, 2.0]), np.array([np.nan, 1.0])])
     np.testing.assert_allclose(found, [2.0, 0.0, np.nan])

@@ -111,3 +111,8 @@ def test_zeros_stop_every_gradient_but_that_of_the_output_bias(mnist: Mnist) -> 
     assert (found.gradient_variance[0, :3] == 0).all()
     assert found.gradient_variance[0, 3] > 0
     assert (found.rank == 0).all()
+
+
+@pytest.mark.parametrize(("depth", "layers"), [(1, [0]), (2, [0, 1]), (5, [0, 1, 2, 3, 4]), (30, [0, 7, 14, 22, 29])])
+def test_the_shown_layers_are_spread_evenly(depth: int, layers: list[int]) -> None:
+    assert propagation.shown_layers(depth) == layers
