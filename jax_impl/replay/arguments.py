@@ -140,12 +140,22 @@ def array_of(name: str, value: object) -> np.ndarray:
 def memory_of(x: np.ndarray) -> tuple[int, ...] | None:
     """Return the order of an array's axes in memory, from the slowest to the fastest; None if it is their own order.
 
-    A tensor that is made like it (`torch.empty_like`) has the same order.
+    A tensor that is made like it (`torch.empty_like`) has the same order. An expanded axis, of stride 0, has no place
+    of its own: torch's insertion sort leaves it where it meets it (`infer_dense_strides` of ATen).
     """
-    strides = [abs(stride) for stride, length in zip(x.strides, x.shape, strict=True)]
-    if 0 in strides:
-        return None
-    order = tuple(sorted(range(x.ndim), key=lambda axis: -strides[axis]))
+    strides = [0 if length == 1 else abs(stride) for stride, length in zip(x.strides, x.shape, strict=True)]
+    rising = list(range(x.ndim))[::-1]  # the axes from the fastest in memory to the slowest
+    for start in range(1, x.ndim):
+        place = start
+        for before in range(start - 1, -1, -1):
+            inner, outer = rising[before], rising[place]
+            if 0 in (strides[inner], strides[outer]):
+                continue
+            if strides[inner] < strides[outer]:
+                break
+            if strides[inner] > strides[outer] or x.shape[inner] > x.shape[outer]:
+                rising[before], rising[place], place = outer, inner, before
+    order = tuple(rising[::-1])
     return None if in_order(x.shape, order) else order
 
 

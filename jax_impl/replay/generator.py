@@ -160,8 +160,9 @@ class TorchGenerator(Discrete):
         """Draw categories, as `torch.multinomial(weights, samples, replacement)`, by their weights.
 
         `weights` has shape (categories,) or (rows, categories); the result (samples,) or (rows, samples). One sample,
-        or several without replacement, are those with the largest weight over an exponential number of its own. Where
-        two such scores are equal, as 16 bits often are, torch may return the two in the other order.
+        or several without replacement, are those with the largest weight over an exponential number of its own. Of
+        equal scores, which are frequent in 16 bits, torch may take others, or in another order. So without replacement
+        there must be a weight above 0 for each sample: all others have a score of 0.
         """
         weights = array_of("weights", weights)
         if weights.ndim not in (1, 2) or not np.all(np.isfinite(weights) & (weights >= 0)):
@@ -172,17 +173,18 @@ class TorchGenerator(Discrete):
         if not np.all(rows.sum(axis=1, dtype=np.float64) > 0):
             raise ValueError("weights must have a sum above 0 in each row")
         by_sums = replacement and samples > 1
-        if not by_sums and samples > rows.shape[1]:
-            raise ValueError(f"samples must be 1 to {rows.shape[1]}, the categories, got {samples}")
+        most = np.count_nonzero(rows, axis=1).min(initial=rows.shape[1])
+        if not by_sums and samples > most:
+            raise ValueError(f"samples must be 1 to {most}, the categories with a weight above 0, got {samples}")
         if by_sums:
             drawn = [_by_sums(row, self.doubles(samples)) for row in rows]
             return np.array(drawn, np.int64).reshape(*weights.shape[:-1], samples)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             scores = kind.rounded(
                 rows / self.exponential(weights.shape, dtype=kind.name, memory=memory).reshape(rows.shape)
             )
-        found: Int64[np.ndarray, "rows samples"] = np.argsort(-scores, axis=1, kind="stable")[:, :samples]
-        return np.reshape(found, (*weights.shape[:-1], samples))
+        order = np.lexsort((-scores, ~np.isnan(scores)), axis=1)  # 0 / 0 in 16 bits: torch's largest score is NaN
+        return np.reshape(order[:, :samples].astype(np.int64), (*weights.shape[:-1], samples))
 
     def _transformed(self, size: Size, dtype: DTypeLike, memory: Memory, transform: normals.Transform) -> Reals:
         """Draw in float64, whatever the dtype, and round."""

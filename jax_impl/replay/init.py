@@ -42,6 +42,8 @@ def fans(shape: Shape) -> tuple[int, int]:
 def xavier_std(shape: Shape, gain: float = 1.0) -> float:
     """Return the standard deviation of `xavier_normal_`."""
     fan_in, fan_out = fans(shape)
+    if not fan_in + fan_out:
+        raise ValueError(f"fan_in and fan_out must not both be 0, got the shape {shape}")
     return gain * math.sqrt(2.0 / float(fan_in + fan_out))
 
 
@@ -59,7 +61,8 @@ def symmetric(generator: TorchGenerator, shape: Shape, bound: float, dtype: DTyp
 
 def xavier_uniform(generator: TorchGenerator, shape: Shape, gain: float = 1.0, dtype: DTypeLike = np.float32) -> Reals:
     """Draw as `xavier_uniform_` (Glorot & Bengio 2010, equation 16)."""
-    return symmetric(generator, shape, math.sqrt(3.0) * xavier_std(shape, gain), dtype)
+    bound = math.sqrt(3.0) * xavier_std(shape, gain)
+    return generator.uniform(shape, -bound, bound, dtype)  # -0.0 for a gain of 0
 
 
 def xavier_normal(generator: TorchGenerator, shape: Shape, gain: float = 1.0, dtype: DTypeLike = np.float32) -> Reals:
@@ -111,6 +114,8 @@ def trunc_normal(
     candidate at the limit of being accepted may fall on the other side, since NumPy's log rounds differently.
     """
     kind = floating(dtype)
+    if not std > 0:
+        raise ValueError(f"std must be above 0, got {std}")
     below, above = (math.erf((bound - mean) / std / math.sqrt(2.0)) for bound in (a, b))
     if (1.0 + above) / 2.0 - (1.0 + below) / 2.0 <= LIKELY:
         return _accepted(generator, shape, mean, std, a, b, dtype)
@@ -124,15 +129,23 @@ def trunc_normal(
 def _accepted(
     generator: TorchGenerator, shape: Shape, mean: float, std: float, a: float, b: float, dtype: DTypeLike
 ) -> Reals:
-    """Draw uniform candidates, and accept each with a probability that is proportional to the normal density."""
+    """Draw uniform candidates, and accept each with a probability that is proportional to the normal density.
+
+    torch rounds after every operation. It also rounds a number before it subtracts it, but not before it multiplies or
+    divides by it.
+    """
     kind = floating(dtype)
-    number, rounded = kind.computes.type, kind.rounded  # torch rounds after every operation
-    peak = number(-0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2)
+    number = kind.computes.type
+
+    def rounded(x: Reals) -> Reals:
+        return kind.rounded(x).astype(kind.computes)
+
+    middle, peak = rounded(np.array([mean, -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2]))
     values, pending = np.empty(shape), np.ones(shape, bool)
     while pending.any():
         candidates = generator.uniform(shape, a, b, dtype)
         values = np.where(pending, candidates, values)
-        scaled = rounded(rounded(candidates.astype(kind.computes) - number(mean)) / number(std))
+        scaled = rounded(rounded(candidates.astype(kind.computes) - middle) / number(std))
         density = rounded(rounded(rounded(scaled**2) * number(-0.5)) - peak)
         with np.errstate(divide="ignore"):
             pending = pending & (rounded(np.log(generator.uniform(shape, dtype=dtype).astype(kind.computes))) > density)
@@ -172,7 +185,7 @@ def dirac(shape: Shape, groups: int = 1, dtype: DTypeLike = np.float32) -> Reals
     """Return the kernel of a convolution that keeps its inputs, as `dirac_`. It draws nothing."""
     if len(shape) not in (3, 4, 5):
         raise ValueError(f"dirac needs a shape with 3 to 5 axes, got {shape}")
-    if shape[0] % groups:
+    if groups < 1 or shape[0] % groups:
         raise ValueError(f"out channels must be a multiple of groups, got {shape[0]} and {groups}")
     weight = np.zeros(shape)
     centre = tuple(length // 2 for length in shape[2:])

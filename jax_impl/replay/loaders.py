@@ -43,6 +43,7 @@ class RandomSampler:
         which it takes none. It does not if the loop over the loader is left early, and it draws it late: draw nothing
         else from that generator during an epoch.
         """
+        integer("size", self.size, 1)
         count = integer("samples", self.size if self.samples is None else self.samples, 1)
         own = self.generator or (TorchGenerator(stream.random_int64()) if self.seeded else stream)
         if not self.seeded:

@@ -31,8 +31,10 @@ def _in_float64(x: Array, factor: float, offset: float) -> Array:
 
     That is wrong only if what was lost, itself rounded, leads exactly between two float64. Then it is less than 2**23
     times a quarter of the sum's last unit, so that its last 30 bits are 0, unless the terms nearly cancelled. These
-    numbers are computed again.
+    numbers are computed again. A sum with 0 is rounded once as it is, and keeps the sign of a 0.
     """
+    if offset == 0:
+        return x * factor + offset
     product, lost = _two_product(x, factor)
     total, rest = _two_sum(product, offset)
     rest += lost

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from jax_impl.replay import init
-from jax_impl.replay.arguments import floating
+from jax_impl.replay.arguments import floating, integer
 from jax_impl.replay.generator import TorchGenerator
 from jax_impl.replay.modules.building import Copies, Tensors, divided, initial
 from jax_impl.replay.modules.layers import Linear
@@ -30,7 +30,7 @@ class MultiheadAttention:
 
     def __post_init__(self) -> None:
         """Refuse what torch refuses."""
-        divided("embed_dim", self.embed_dim, "num_heads", self.num_heads)
+        divided("embed_dim", integer("embed_dim", self.embed_dim, 1), "num_heads", self.num_heads)
 
     def tensors(self, generator: TorchGenerator, dtype: DTypeLike) -> Tensors:
         """Draw the output layer, whose bias then becomes 0, and after it the projections and bias_k, bias_v."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from jax_impl.replay import init
+from jax_impl.replay.arguments import integer
 from jax_impl.replay.generator import TorchGenerator
 from jax_impl.replay.modules.building import Tensors, divided
 
@@ -51,7 +52,7 @@ class Bilinear:
 
     def tensors(self, generator: TorchGenerator, dtype: DTypeLike) -> Tensors:
         """Draw weight (out, in1, in2) and bias (out,)."""
-        bound = 1 / math.sqrt(self.in1_features)
+        bound = 1 / math.sqrt(integer("in1_features", self.in1_features, 1))
         shapes = {"weight": (self.out_features, self.in1_features, self.in2_features), "bias": (self.out_features,)}
         names = list(shapes)[: 1 + self.bias]
         return {name: init.symmetric(generator, shapes[name], bound, dtype) for name in names}
@@ -152,6 +153,8 @@ class Embedding:
 
     def tensors(self, generator: TorchGenerator, dtype: DTypeLike) -> Tensors:
         """Draw weight (num, dim) from N(0, 1). The row of padding is 0, after it has drawn, too."""
+        if self.padding_idx is not None:
+            integer("padding_idx", self.padding_idx, -self.num_embeddings, self.num_embeddings - 1)
         weight = generator.normal((self.num_embeddings, self.embedding_dim), dtype=dtype)
         if self.padding_idx is not None:
             weight[self.padding_idx] = np.zeros(self.embedding_dim)

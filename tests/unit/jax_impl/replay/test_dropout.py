@@ -154,6 +154,21 @@ def test_the_order_of_an_array_in_memory_is_torch_s() -> None:
     assert_in_step(ours, theirs)
 
 
+def test_any_view_has_torch_s_order_in_memory() -> None:
+    """Transposed, with new axes and expanded: torch takes an array's strides, but those of axes of size 1."""
+    rng = np.random.default_rng(0)
+    for seed in range(300):
+        stored = rng.random(rng.integers(1, 5, rng.integers(1, 5)), np.float32)
+        x = stored.transpose(rng.permutation(stored.ndim).tolist())
+        for _ in range(rng.integers(0, 3)):
+            x = np.expand_dims(x, int(rng.integers(0, x.ndim + 1)))
+        if rng.random() < 0.6:
+            x = np.broadcast_to(x, [int(rng.integers(1, 4)) if length == 1 else length for length in x.shape])
+        tensor = torch.from_numpy(stored).as_strided(x.shape, [stride // 4 for stride in x.strides])
+        ours = both(seed)
+        agree(ours, ours.dropout(x, 0.5), functional.dropout(tensor, 0.5))
+
+
 def test_bfloat16_arrays_are_rounded_as_tensors_are() -> None:
     ours = both()
     x = torch.linspace(-3, 3, 50).bfloat16()
@@ -218,6 +233,23 @@ def test_categories_are_torch_s(dtype: type, shape: tuple[int, ...]) -> None:
         else:
             assert_same(drawn, expected)
     assert_in_step(ours, theirs)
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0, 2.0, 0.0], [[1.0, 1.0, 1.0], [0.0, 3.0, 0.0]]])
+def test_each_sample_without_replacement_needs_a_weight(weights: list[float]) -> None:
+    """torch goes on with categories of weight 0, in an order of its own."""
+    with pytest.raises(ValueError, match=r"samples must be 1 to [12], the categories with a weight above 0, got 3"):
+        TorchGenerator(0).multinomial(np.array(weights, np.float32), 3)
+
+
+def test_a_score_that_is_not_a_number_is_the_largest() -> None:
+    """In 16 bits an exponential number may be rounded to 0, and 0 / 0 is torch's largest score."""
+    weights = np.zeros(2**22, np.float16)
+    weights[0] = 1
+    ours, theirs = pair(2)
+    drawn = ours.multinomial(weights, 1)
+    assert_same(drawn, torch.multinomial(torch.from_numpy(weights), 1, generator=theirs))
+    assert drawn.item() != 0
 
 
 def test_categories_without_weight_are_never_drawn() -> None:

@@ -165,7 +165,8 @@ def test_two_loaders_at_once_draw_their_base_seeds_first() -> None:
         (lambda g: loaders.random_split(g, 10, [7, 4]), r"lengths must sum to 1 or to the size 10, got \[7, 4\]"),
         (lambda g: loaders.random_split(g, 10, [1.5, -0.5]), "a fraction must be 0 to 1, got 1.5"),
         (lambda g: loaders.RandomSampler(size=10, samples=0).epoch(g), "samples must be 1 to"),
-        (lambda g: loaders.RandomSampler(size=0).epoch(g), "samples must be 1 to"),
+        (lambda g: loaders.RandomSampler(size=0).epoch(g), "size must be 1 to"),
+        (lambda g: loaders.RandomSampler(size=0, samples=5).epoch(g), "size must be 1 to"),
         (
             lambda g: loaders.WeightedRandomSampler(weights=np.ones((2, 2)), samples=1).epoch(g),
             "weights must have 1 axis",

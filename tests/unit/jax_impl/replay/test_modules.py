@@ -142,6 +142,10 @@ def test_a_kernel_needs_a_size_for_each_axis() -> None:
         (lambda: m.GRU(3, 0), "hidden_size must be 1 to"),
         (lambda: m.RNN(3, 4, 0), "num_layers must be 1 to"),
         (lambda: m.MultiheadAttention(8, 3), "embed_dim must be a multiple of num_heads, got 8 and 3"),
+        (lambda: m.MultiheadAttention(0, 1), "embed_dim must be 1 to"),
+        (lambda: m.initial(m.Embedding(3, 4, 3), 0), "padding_idx must be -3 to 2, got 3"),
+        (lambda: m.initial(m.EmbeddingBag(3, 4, padding_idx=-4), 0), "padding_idx must be -3 to 2, got -4"),
+        (lambda: m.initial(m.Bilinear(0, 2, 3), 0), "in1_features must be 1 to"),
         (lambda: m.GroupNorm(3, 4), "num_channels must be a multiple of num_groups, got 4 and 3"),
     ],
 )

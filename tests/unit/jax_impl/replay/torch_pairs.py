@@ -54,3 +54,5 @@ def assert_same(actual: np.ndarray, expected: torch.Tensor) -> None:
     assert actual.dtype == theirs.dtype
     assert actual.shape == theirs.shape
     np.testing.assert_array_equal(actual, theirs)
+    if actual.dtype.kind == "f":
+        np.testing.assert_array_equal(np.signbit(actual), np.signbit(theirs))  # of zeros, which compare as equal
