@@ -18,15 +18,21 @@ NAMES = {
     "ScaleByRssState": {"sum_of_squares": "sum"},
     "TraceState": {"trace": "momentum_buffer"},
 }
+ROOTS = {"ScaleByRmsState", "ScaleByRStdDevState"}  # `optax.rmsprop` traces what follows them and the learning rate
 
 
 def moment_arrays(state: Any, params: Arrays) -> dict[str, Arrays]:
     """Return the arrays of an Optax state: by torch's name of the moment, then by the parameter's name.
 
-    Parts of the state that no torch optimizer has are left out.
+    Parts of the state that no torch optimizer has are left out. So is the momentum of RMSprop, which torch takes before
+    the learning rate, and Optax after it: with a schedule, they are no multiples of each other.
     """
     found: dict[str, Arrays] = {}
-    for part in _states(state):
+    states = _states(state)
+    root = any(type(part).__name__ in ROOTS for part in states)
+    for part in states:
+        if root and type(part).__name__ == "TraceState":
+            continue
         for field, name in NAMES[type(part).__name__].items():
             for path, leaf in jax.tree_util.tree_flatten_with_path(getattr(part, field))[0]:
                 if (key := _name(path, params)) is not None:

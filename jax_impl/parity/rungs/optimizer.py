@@ -53,6 +53,11 @@ def clipping(pair: Pair) -> float:
     return 1e-6 / threshold if isinstance(threshold, int | float) and threshold > 0 else 0.0
 
 
+def share_of_clipping(pair: Pair) -> float:
+    """Return how far the ways to clip may move an update or a moment, relative to it: a second moment is a square."""
+    return 2 * clipping(pair)
+
+
 def clipping_after(pair: Pair, steps: int) -> float:
     """Return how far it moves training in some steps, relative to its numbers: each step changes the next gradients."""
     return CLIPPED * steps * clipping(pair)
@@ -81,7 +86,7 @@ def _checks(pair: Pair, theirs: Sequence[Step], ours: Sequence[Step]) -> list[Ch
 
 
 def _step(pair: Pair, stage: str, number: int, theirs: Step, ours: Step) -> Iterator[Check]:
-    share = 2 * clipping(pair)  # a second moment is a square
+    share = share_of_clipping(pair)
     loose = pair.optimizer_in_float32
     for name in updated_leaves(pair, theirs):
         slack = share * sum(one.norm for term in pair.paired[name] if (one := theirs.updates[term.leaf]) is not None)
@@ -139,7 +144,7 @@ def _notes(pair: Pair, theirs: Sequence[Step], ours: Sequence[Step]) -> list[str
         if absent:
             notes.append(f"states without a counterpart, judged by the updates: {', '.join(sorted(absent))}")
     if clipping(pair):
-        allowed = f"a difference of {2 * clipping(pair):.1g} passes"
+        allowed = f"a difference of {share_of_clipping(pair):.1g} passes"
         notes.append(f"torch clips by the norm + 1e-6, Optax by the norm: {allowed}")
     mapping = pair.ours.content.mapping
     return notes + [warning for warning in (mapping.warnings if mapping else ()) if "optimizer" in warning]

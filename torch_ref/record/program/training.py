@@ -23,8 +23,8 @@ def injected(program: Program, sink: Sink) -> list[dict[str, Any]]:
     found = []
     for step in range(steps):
         for number, leaf in enumerate(program.trained):
-            values = np.resize(np.roll(block, 7919 * (number * steps + step)), tuple(leaf.tensor.shape))
-            grad = torch.from_numpy(values * scale[step]).to(leaf.tensor.device, leaf.tensor.dtype)
+            values = np.resize(np.roll(block, 7919 * (number * steps + step)), tuple(leaf.tensor.shape)) * scale[step]
+            grad = torch.from_numpy(np.asarray(values)).to(leaf.tensor.device, leaf.tensor.dtype)
             grad = sink.perturbed(grad)
             leaf.tensor.grad = grad.to_sparse(1) if leaf.name in program.sparse else grad
         found.append(_step(program, sink, f"injected/{step}", loss=None, starts=_starts(program, step + 1)))

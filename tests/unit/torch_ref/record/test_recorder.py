@@ -216,6 +216,27 @@ def test_a_model_that_cannot_run_in_float64_keeps_its_precision(tmp_path: Path) 
     assert found["forward"]["train"]["loss"] == square(program.model, program.batches[0]).item()
 
 
+class Tempered(nn.Module):
+    """A layer with a parameter without axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.temperature = nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.temperature * self.linear(x)
+
+
+def test_a_parameter_may_have_no_axes(tmp_path: Path) -> None:
+    program = mlp()
+    program.model = Tempered()
+    found = program.save(tmp_path / "new")
+    assert found["precision"]["recorded"] == "float64"
+    assert found["injected"][0]["updates"]["temperature"].shape == []
+    assert found["trajectory"][0]["updates"]["temperature"].norm > 0
+
+
 def test_what_the_loss_uses_runs_in_float64_too(tmp_path: Path) -> None:
     """Weights of the classes in a module or a tensor are no reason to fall back to float32."""
     program = cnn()

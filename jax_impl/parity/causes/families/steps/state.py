@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,6 @@ Update = Callable[[Norm], Buffers]
 
 def candidates(norms: Sequence[Norm]) -> Iterator[tuple[str, str, str, Update]]:
     """Yield a cause, a fix, a known thread and the buffers, for each change of the update."""
-    first = norms[0]
-    theirs = first.momentum or 0.0
     biased_fix = "multiply the batch's variance by n / (n - 1) before it is averaged"
     yield (
         "the running variance is the biased one, over n instead of n - 1",
@@ -26,14 +25,20 @@ def candidates(norms: Sequence[Norm]) -> Iterator[tuple[str, str, str, Update]]:
         KNOWN,
         partial(_set, biased=True),
     )
-    solved = [norm.solved for norm in norms]
-    for value in dict.fromkeys((1 - theirs, *(one for one in solved if one is not None), *MOMENTA)):
-        if not 0 < value <= 1 or abs(value - theirs) < 1e-9:
-            continue
-        cause, fix = momentum_told(value, theirs)
-        yield cause, fix, KNOWN, partial(_set, momentum=value)
-        yield (f"{cause}, and the biased running variance", f"{fix}; {biased_fix}", KNOWN,
-               partial(_set, momentum=value, biased=True))  # fmt: skip
+    for theirs in dict.fromkeys(norm.momentum or 0.0 for norm in norms):
+        solved = [norm.solved for norm in norms if (norm.momentum or 0.0) == theirs]
+        for value in dict.fromkeys((1 - theirs, *(one for one in solved if one is not None), *MOMENTA)):
+            if not 0 < value <= 1 or abs(value - theirs) < 1e-9:
+                continue
+            cause, fix = momentum_told(value, theirs)
+            change = partial(_set, momentum=value, of=theirs)
+            yield cause, fix, KNOWN, change
+            yield (
+                f"{cause}, and the biased running variance",
+                f"{fix}; {biased_fix}",
+                KNOWN,
+                partial(change, biased=True),
+            )
     yield (
         "the running mean and variance are not updated",
         "keep the changed batch_stats",
@@ -58,8 +63,12 @@ def momentum_told(ours: float, theirs: float) -> tuple[str, str]:
     return cause, f"momentum={1 - theirs:.6g} (Flax weighs the old average)"
 
 
-def _set(norm: Norm, momentum: float | None = None, **options: bool | int) -> Buffers:
-    return norm.updated(momentum if momentum is not None else norm.momentum or 0.0, **options)  # type: ignore[arg-type]
+def _set(norm: Norm, momentum: float | None = None, of: float | None = None, **options: Any) -> Buffers:
+    """Return the buffers after another update. It changes norms of the momentum `of` only, if that is given."""
+    own = norm.momentum or 0.0
+    if of is not None and own != of:
+        return norm.updated(own)
+    return norm.updated(own if momentum is None else momentum, **options)
 
 
 def _kept(norm: Norm, kept: tuple[str, ...], biased: bool = False) -> Buffers:

@@ -90,7 +90,8 @@ def test_rules_are_torchs(make: Any, rule: Rule) -> None:
 
 
 FALLING = {"schedule": partial(torch.optim.lr_scheduler.StepLR, step_size=2, gamma=0.5)}
-CLIPPED = {"clip": 1.0}
+CLIPPED, CUT = {"clip": 1.0}, {"clip": ("value", 0.5)}
+GLOBAL, CUT_ALIKE = optax.clip_by_global_norm(1.0), optax.clip(0.5)
 ADAM1, ADAM_L2 = of(T.Adam, lr=1e-3), of(T.Adam, lr=1e-3, weight_decay=0.01)
 SGD, ADAMW, OTHER_EPS = of(T.SGD, lr=0.1, momentum=0.9), of(T.AdamW, lr=1e-3), of(T.AdamW, lr=1e-3, eps=1e-6)
 RMS, RMS4 = of(T.RMSprop, lr=0.01), of(T.RMSprop, lr=0.01, alpha=0.9, eps=1e-4)
@@ -140,6 +141,13 @@ PLANTED = [
     ("no clipping before the optimizer", SGD, FAITHFUL, CLIPPED),
     ("clipping to norm 3.3 instead of norm 1", SGD, optax.chain(clip(3.3), FAITHFUL), CLIPPED),
     ("clipping to value 1 instead of norm 1", ADAMW, optax.chain(optax.clip(1.0), adamw()), CLIPPED),
+    ("clipping to norm 3.3 instead of norm 1", SGD, optax.chain(optax.clip_by_global_norm(3.3), FAITHFUL), CLIPPED),
+    ("clipping to value 0.7 instead of value 0.5", ADAM1, optax.chain(optax.clip(0.7), optax.adam(1e-3)), CUT),
+    ("no clipping before the optimizer", SGD, FAITHFUL, CUT),
+    ("beta1 0.87 instead of 0.9", ADAM1, optax.chain(CUT_ALIKE, optax.adam(1e-3, b1=0.87)), CUT),
+    ("beta2 0.99 instead of 0.999", ADAMW, optax.chain(GLOBAL, adamw(b2=0.99)), CLIPPED),
+    ("learning rate 0.003 instead of 0.001", ADAMW, optax.chain(GLOBAL, adamw(3e-3)), CLIPPED),
+    ("weight decay 0 instead of 0.01, for vectors", ADAMW, optax.chain(GLOBAL, adamw(mask=matrices)), CLIPPED),
     ("the step is clipped to norm 1 behind", SGD, optax.chain(FAITHFUL, clip(1.0)), CLIPPED),
     ("learning rate 0.0003 instead of 0.001", ADAM1, optax.adam(3e-4), {}),
     ("the learning rate stays at 0.1", SGD, FAITHFUL, FALLING),
@@ -190,6 +198,9 @@ def test_a_rule_that_does_not_give_the_references_steps_is_not_changed() -> None
     [
         (ADAMW, adamw(), {}),
         (SGD, optax.chain(clip(1.0), FAITHFUL), CLIPPED),
+        (ADAMW, optax.chain(GLOBAL, adamw()), CLIPPED),
+        (ADAM1, optax.chain(CUT_ALIKE, optax.adam(1e-3)), CUT),
+        (of(T.RMSprop, lr=0.01, momentum=0.9), optax.rmsprop(0.01, 0.99, eps_in_sqrt=False, momentum=0.9), {}),
     ],
 )
 def test_a_faithful_optimizer_has_no_cause(theirs: Any, ours: Any, options: Any) -> None:

@@ -1,16 +1,22 @@
 """Running statistics against torch's BatchNorm, and each cause where it is planted: in an MLP, a CNN, a shared norm."""
 
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optax
 import pytest
 import torch
+from flax import nnx
 from torch import nn
 
+from jax_impl import parity
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.content import Call, Forward, Pass, Step
 from jax_impl.parity.rungs.state import state as rung
 from tests.unit.jax_impl.parity.causes.in_memory import UNIT, InMemory, causes, record
+from torch_ref import record as torch_record
 
 BUFFERS = ("running_mean", "running_var")
 SHAPES = {"mlp": [(16, 5)], "cnn": [(4, 3, 6, 5)], "shared": [(8, 4), (8, 4)]}  # of the inputs of the norm's calls
@@ -88,6 +94,36 @@ PLANTED = [
 @pytest.mark.parametrize(("cause", "ours"), PLANTED, ids=[one[0] for one in PLANTED])
 def test_a_planted_cause_is_the_only_one_confirmed(cause: str, ours: Any, shapes: str) -> None:
     assert [one.cause for one in causes(pair(SHAPES[shapes], ours), "state", 11, rung)] == [cause]
+
+
+class Norms(nnx.Module):
+    def __init__(self) -> None:
+        rngs = nnx.Rngs(0)
+        self.fc1, self.fc2 = nnx.Linear(4, 5, rngs=rngs), nnx.Linear(5, 5, rngs=rngs)
+        options = {"epsilon": 1e-5, "use_fast_variance": False, "rngs": rngs}
+        self.slow = nnx.BatchNorm(5, momentum=0.95, **options)
+        self.fast = nnx.BatchNorm(5, momentum=0.9, **options)
+
+    def __call__(self, x: Any) -> Any:
+        return self.fast(self.fc2(self.slow(self.fc1(x))))
+
+
+def test_norms_of_two_momenta_are_told_one_cause(tmp_path: Path) -> None:
+    """Flax's running variance is the biased one. A momentum of 0.1 is no cause where the reference's is 0.1."""
+    torch.manual_seed(0)
+    layers = {"fc1": nn.Linear(4, 5), "slow": nn.BatchNorm1d(5, momentum=0.05)}
+    model = nn.Sequential(OrderedDict(layers | {"fc2": nn.Linear(5, 5), "fast": nn.BatchNorm1d(5)}))
+    batches = [torch.randn(8, 4) for _ in range(2)]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    torch_record.save(tmp_path, model=model, loss=spread, optimizer=optimizer, batches=batches, steps=2)
+    verdict = parity.prove(tmp_path, model=Norms(), loss=spread, optimizer=optax.sgd(0.01))
+    assert [one.cause for one in verdict.diagnosis.causes] == [
+        "the running variance is the biased one, over n instead of n - 1"
+    ]
+
+
+def spread(model: Any, batch: Any) -> Any:
+    return (model(batch) ** 3).mean()
 
 
 def test_two_updates_in_a_step_are_told() -> None:

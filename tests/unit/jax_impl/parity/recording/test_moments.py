@@ -56,6 +56,13 @@ def test_groups_have_their_own_moments() -> None:
     }  # fmt: skip
 
 
+def test_what_rmsprop_traces_is_not_torch_s_momentum() -> None:
+    """Optax adds up steps that the learning rate has scaled."""
+    for centred in (False, True):
+        found = moment_arrays(optax.rmsprop(0.1, momentum=0.9, centered=centred).init(PARAMS), PARAMS)
+        assert set(found) == {"square_avg", *(["grad_avg"] if centred else [])}
+
+
 def test_chains_and_schedules_are_looked_into() -> None:
     chain: Any = optax.chain(optax.clip_by_global_norm(1.0), optax.inject_hyperparams(optax.adamw)(learning_rate=0.1))
     assert set(moment_arrays(jax.jit(chain.init)(PARAMS), PARAMS)) == {"exp_avg", "exp_avg_sq"}

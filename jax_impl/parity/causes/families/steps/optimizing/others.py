@@ -55,12 +55,10 @@ def decays(rule: Rule) -> Iterator[Change]:
 def clippings(rule: Rule, thresholds: tuple[float, ...] = LIMITS) -> Iterator[Change]:
     """Yield other ways to clip."""
     clip = rule.clip
-    theirs = _clipping(clip)
-    back = f"clip to {theirs} before the optimizer" if theirs != "no clipping" else "no clipping before the optimizer"
     options: list[tuple[str, Clip]] = [("no clipping before the optimizer", Clip())]
     limits = dict.fromkeys(limit for limit in (clip.norm, clip.value, *thresholds) if limit is not None)
     for limit in limits:
-        options += [(f"clipping to {_clipping(one)}", one)
+        options += [(f"clipping to {clipping_told(one)}", one)
                     for one in (replace(clip, norm=limit, value=clip.value if clip.norm else None), Clip(value=limit),
                                 Clip(norm=limit, each=True))]  # fmt: skip
     if clip.norm is not None:
@@ -71,11 +69,19 @@ def clippings(rule: Rule, thresholds: tuple[float, ...] = LIMITS) -> Iterator[Ch
             ("no clipping by value", replace(clip, value=None)),
         ]
     for text, one in options:
-        yield Change(topic=CLIPPING, cause=f"{text} instead of {theirs}", fix=back, rule=replace(rule, clip=one),
-                     usual=one == Clip())  # fmt: skip
+        yield clipped(rule, text, one)
 
 
-def _clipping(clip: Clip) -> str:
+def clipped(rule: Rule, text: str, clip: Clip) -> Change:
+    """Return the change to another way to clip, in these words."""
+    theirs = clipping_told(rule.clip)
+    back = f"clip to {theirs} before the optimizer" if theirs != "no clipping" else "no clipping before the optimizer"
+    return Change(topic=CLIPPING, cause=f"{text} instead of {theirs}", fix=back, rule=replace(rule, clip=clip),
+                  usual=clip == Clip())  # fmt: skip
+
+
+def clipping_told(clip: Clip) -> str:
+    """Return a way to clip in words."""
     parts = []
     if clip.norm is not None:
         parts.append(f"norm {clip.norm:g}{' of each leaf' if clip.each else ''}")

@@ -17,7 +17,7 @@ from jax_impl.parity.causes.families.steps.optimizing.changes import (
     Change,
     another,
 )
-from jax_impl.parity.causes.families.steps.optimizing.others import clippings
+from jax_impl.parity.causes.families.steps.optimizing.others import clipped, clipping_told
 
 NEAR = 1e-2  # relative error on the way to a solution, below which it is refined
 SHARES = 1 - np.geomspace(1e-5, 1, 26)  # of betas, from 0.99999 down to 0
@@ -110,6 +110,6 @@ def _refined(residual: Callable[[float], Floats], value: float, low: float, high
 
 
 def _limited(rule: Rule, clip: Clip, value: float) -> Change:
-    """Return the change to another threshold of clipping."""
+    """Return the change to another threshold of clipping, of the norm if `clip` has one, or else of the values."""
     wanted = replace(clip, norm=value) if clip.norm is not None else replace(clip, value=value)
-    return next(change for change in clippings(rule, (value,)) if change.rule.clip == wanted)
+    return clipped(rule, f"clipping to {clipping_told(wanted)}", wanted)
