@@ -13,9 +13,10 @@ The model, the optimizer and torch's random numbers are as before afterwards. Ne
 safetensors only.
 
 `recorder` holds `save`. `program/` touches the user's program: `capture` (hooks), `masks` (dropout, with `recurrent`),
-`workspace` (the model in float64, and back), `optimizing`, and `running`, `training` and `passes`, which run everything
-into an `arrays.Recording`, and again into a `noise.Noise`. `inputs` checks what the user gives; `structures` (nested
-batches), `settings`, `fresh`, `files` and `progress` are what their names say.
+`workspace` (the model in float64, and back), `widening` (conversions to float32), `optimizing`, and `running`,
+`training` and `passes`, which run everything into an `arrays.Recording`, and again into a `noise.Noise`. `inputs`
+checks what the user gives; `structures` (nested batches), `settings`, `fresh`, `files` and `progress` are what their
+names say.
 """
 
 from torch_ref.record.recorder import save

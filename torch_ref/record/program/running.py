@@ -16,6 +16,7 @@ from torch_ref.record.noise import Sink
 from torch_ref.record.program.capture import Capture, hooked
 from torch_ref.record.program.masks import Masks, replaced
 from torch_ref.record.program.optimizing import Optimizing
+from torch_ref.record.program.widening import widened
 from torch_ref.record.program.workspace import RandomState, Workspace
 from torch_ref.record.progress import Progress
 from torch_ref.record.settings import Leaf
@@ -79,7 +80,8 @@ class Program:
             UserError: It is not finite.
         """
         accepts = "train" in inspect.signature(self.loss).parameters
-        value = self.loss(self.model, batch, train=train) if accepts else self.loss(self.model, batch)
+        with widened(self.dtype):
+            value = self.loss(self.model, batch, train=train) if accepts else self.loss(self.model, batch)
         value = value[0] if isinstance(value, tuple) else value
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"loss must return a scalar tensor, got {type(value).__name__}: return the loss itself")

@@ -197,14 +197,14 @@ def test_a_loss_may_overwrite_its_batch(tmp_path: Path) -> None:
 
 
 class Single(nn.Module):
-    """A model that converts to float32 inside."""
+    """A model with a constant in float32."""
 
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(3, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.linear(x.float(), self.linear.weight)
+        return self.linear(x) @ torch.eye(3, dtype=torch.float32)
 
 
 def test_a_model_that_cannot_run_in_float64_keeps_its_precision(tmp_path: Path) -> None:
@@ -235,6 +235,29 @@ def test_a_parameter_may_have_no_axes(tmp_path: Path) -> None:
     assert found["precision"]["recorded"] == "float64"
     assert found["injected"][0]["updates"]["temperature"].shape == []
     assert found["trajectory"][0]["updates"]["temperature"].norm > 0
+
+
+@pytest.mark.parametrize(
+    "cast",
+    [
+        lambda x: x.float(),
+        lambda x: x.to(torch.float32),
+        lambda x: x.to(dtype=torch.float32),
+        lambda x: x.type(torch.float32),
+        lambda x: x * torch.ones(4, 2, dtype=torch.int64).float(),
+        lambda x: x.sum(1, keepdim=True, dtype=torch.float32) / x.sum(1, keepdim=True) * x,
+    ],
+)
+def test_a_conversion_to_float32_does_nothing_as_in_the_user_s_run(
+    cast: Callable[[torch.Tensor], torch.Tensor], tmp_path: Path
+) -> None:
+    program, plain = mlp(), mlp()
+    program.loss = lambda model, batch: (cast(model(batch)).pow(2).mean() + 1.0).float()
+    plain.loss = lambda model, batch: model(batch).pow(2).mean() + 1.0
+    found, expected = program.save(tmp_path / "cast"), plain.save(tmp_path / "plain")
+    for step, reference in zip(found["trajectory"], expected["trajectory"], strict=True):
+        assert step["loss"] == pytest.approx(reference["loss"], rel=1e-15)
+        assert reference["loss"] != float(np.float32(reference["loss"]))
 
 
 def test_what_the_loss_uses_runs_in_float64_too(tmp_path: Path) -> None:

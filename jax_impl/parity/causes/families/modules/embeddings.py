@@ -45,7 +45,7 @@ def lookups(weight: Floats, padding: int | None) -> Iterator[tuple[str, str, Cal
         shifted = partial(_shifted, weight=weight, step=step)
         yield f"the row of index {step:+d}", "look up the index itself", shifted
     for row in dict.fromkeys((padding, 0)):
-        if isinstance(row, int):
+        if isinstance(row, int) and weight[row].any():  # a row of zeros, as torch pads, is no other use
             without = partial(_without_row, weight=weight, row=row)
             yield f"zeros for index {row}", "look up its row, too: only its gradient is zero", without
     if size == width > 1:

@@ -20,14 +20,15 @@ def changed(loss: Loss, shape: tuple[int, ...]) -> Iterator[Told]:
             yield text, fix, other
 
 
-def sums(axes: int) -> list[tuple[int, ...]]:
-    """Return the axes over which a loss may add up: none, all, or any of them."""
-    return [chosen for count in range(axes + 1) for chosen in combinations(range(axes), count)]
+def sums(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the axes over which a loss may add up: none, all, or any of them. One of length 1 makes no difference."""
+    axes = [axis for axis, length in enumerate(shape) if length != 1]
+    return [chosen for count in range(len(axes) + 1) for chosen in combinations(axes, count)]
 
 
 def _reductions(loss: Loss, shape: tuple[int, ...]) -> Iterator[Told]:
     theirs = reduction(loss.summed, shape)
-    for summed in sums(len(shape)):
+    for summed in sums(shape):
         sizes = [shape[axis] for axis in set(summed) ^ set(loss.summed)]
         if math.prod(sizes) != 1:
             yield (
@@ -115,7 +116,8 @@ def reduction(summed: tuple[int, ...], shape: tuple[int, ...]) -> str:
     if not summed:
         return "mean"
     over = "the batch" if summed == (0,) else f"the {math.prod(shape[1:])} elements of each example"
-    if len(summed) == len(shape):
+    rest = [axis for axis, length in enumerate(shape) if length != 1 and axis not in summed]
+    if not rest:
         return "sum"
-    named = summed == (0,) or summed == tuple(range(1, len(shape)))
+    named = summed == (0,) or rest == [0]
     return f"sum over {over if named else f'axes {summed}'} (mean over the others)"

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jax_impl.parity.causes.families.modules.embeddings import lookups
 from tests.unit.jax_impl.parity.causes.recorded import Program, causes
 
 SEED = torch.Generator().manual_seed(0)
@@ -97,6 +99,15 @@ def test_embedding(tmp_path: Path, padding: int | None) -> None:
     for number, (cause, output) in enumerate(mistakes.items()):
         assert planted(tmp_path / str(number), model, x, "0", output(x)) == [cause]
     assert planted(tmp_path / "other", model, x, "0", 1.5 * table[x]) == []
+
+
+def test_a_row_that_is_zero_is_no_blind_spot() -> None:
+    """As torch pads: no input could tell zeros from it."""
+    weight = np.random.default_rng(0).standard_normal((5, 3))
+    weight[2] = 0
+    causes = [cause for cause, *_ in lookups(weight, 2)]
+    assert "zeros for index 0" in causes
+    assert "zeros for index 2" not in causes
 
 
 def test_a_square_table(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from jax_impl.parity.causes.compute.losses import Loss, slope, value
+from jax_impl.parity.causes.families.steps import loss_changes
 from jax_impl.parity.pair import Pair
 from jax_impl.parity.records.content import Call, Forward, Pass
 from jax_impl.parity.rungs.gradients import loss as rung
@@ -150,6 +151,20 @@ def test_a_sum_is_found_where_the_loss_itself_is_not_known() -> None:
     assert [one.cause for one in found] == ["the sum over the batch (5) instead of the mean"]
 
 
+@pytest.mark.parametrize(("times", "told"), [(2, "2"), (-1, "-1"), (1 / 3, "1/3"), (0.7, "7/10"), (1e4, "10000")])
+def test_a_factor_is_told_if_nothing_explains_it(times: float, told: str) -> None:
+    def energies(z: Any, y: Any) -> Any:
+        return torch.log(torch.cosh(2 * (z - y) + z**3)).mean()
+
+    for shape in (IMAGES, NUMBERS):
+        other = pair(shape, {"y": RANDOM.randn(*shape)}, energies, lambda z, y: times * energies(z, y))
+        assert [one.cause for one in causes(other, "loss", 8, rung)] == [f"the loss is multiplied by {told}"]
+    half = pair(IMAGES, {"y": RANDOM.randn(*IMAGES)}, functional.mse_loss, lambda z, y: functional.mse_loss(z, y) / 2)
+    assert [one.cause for one in causes(half, "loss", 8, rung)] == [
+        "half the squared error (optax.l2_loss) instead of the squared error"
+    ]
+
+
 def test_a_mean_is_found_where_a_loss_of_images_is_not_known() -> None:
     def energies(z: Any, y: Any) -> Any:
         return torch.log(torch.cosh(2 * (z - y) + z**3)).sum()
@@ -198,3 +213,12 @@ def test_cross_entropy_and_its_gradient_are_torchs(options: Any, loss: Loss) -> 
     assert value(loss, z, y) == pytest.approx(expected.item(), abs=1e-12)
     assert logits.grad is not None
     np.testing.assert_allclose(slope(loss, z, y), logits.grad, rtol=0, atol=1e-12)
+
+
+def test_an_axis_of_length_1_is_not_added_up() -> None:
+    """As that of a mask's only channel: a mean over it is a sum."""
+    shape = (4, 1, 3, 5)
+    assert loss_changes.sums(shape) == [(), (0,), (2,), (3,), (0, 2), (0, 3), (2, 3), (0, 2, 3)]
+    assert loss_changes.reduction((2, 3), shape) == "sum over the 15 elements of each example (mean over the others)"
+    assert loss_changes.reduction((0, 2, 3), shape) == "sum"
+    assert loss_changes.reduction((), shape) == "mean"
