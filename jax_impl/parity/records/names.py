@@ -61,4 +61,4 @@ def _unique(part: str, key: str, names: Iterable[str]) -> set[str]:
 
 def _require_known(place: str, name: str, known: set[str]) -> None:
     if name not in known:
-        raise MalformedError(f"{place} names {name[:60]!r}, which the record does not have")
+        raise MalformedError(f"{place} names {name[:60]!r}, which does not exist")

@@ -116,8 +116,8 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (in_json(lambda c: c["gradients"]["head.bias"].update(sampled=True, shape=[2])), "has shape (3,), not (2,)"),
     (in_json(lambda c: c["modules"][2].update(path="")), "modules[2].path '' is there twice"),
     (in_json(lambda c: c["leaves"][1].update(name="body.fc.weight")), "leaves[1].name 'body.fc.weight' is there twice"),
-    (in_json(lambda c: c["leaves"][0].update(module="far")), "leaves[0].module names 'far', which the record does not"),
-    (in_json(lambda c: c["leaves"][0].update(tied="far")), "leaves[0].tied names 'far', which the record does not"),
+    (in_json(lambda c: c["leaves"][0].update(module="far")), "leaves[0].module names 'far', which does not exist"),
+    (in_json(lambda c: c["leaves"][0].update(tied="far")), "leaves[0].tied names 'far', which does not exist"),
     (in_json(lambda c: c["forward"]["eval"]["free"][0].update(module="far")), "forward.eval.free[0].module names"),
 ]  # fmt: skip
 
@@ -132,8 +132,8 @@ def test_a_damaged_record_gets_one_line(copy: Path, damage: Callable[[Path], obj
 
 
 JOINTS: list[tuple[Callable[[Content], object], str]] = [
-    (lambda c: c["mapping"]["modules"][1].update(theirs="far"), "mapping.modules[1].theirs names 'far', which the"),
-    (lambda c: c["mapping"]["modules"][1].update(ours="far"), "mapping.modules[1].ours names 'far', which the record"),
+    (lambda c: c["mapping"]["modules"][1].update(theirs="far"), "mapping.modules[1].theirs names 'far', which does"),
+    (lambda c: c["mapping"]["modules"][1].update(ours="far"), "mapping.modules[1].ours names 'far', which does not"),
     (lambda c: c["forward"]["train"]["forced"][1].update(module="far"), "forward.train.forced[1].module names 'far'"),
 ]
 

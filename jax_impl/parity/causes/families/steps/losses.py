@@ -17,7 +17,7 @@ from jax_impl.parity.pair import MODES, Pair
 from jax_impl.parity.records.content import Reference, arrays_of
 
 LARGEST = 2_000_000  # elements of outputs: more would take too long
-DENOMINATOR = 10  # of a factor; any other number is as close to such a fraction once in 10^4 times in float32
+DENOMINATOR = 10  # of a factor; in float32, one of 10^4 other numbers passes for such a fraction by chance
 KEPT = 8  # losses by element that are kept for other reductions
 
 
